@@ -1,0 +1,60 @@
+// Command cgshim is the PID 1 of a container that runs containers. It delegates
+// the container's cgroup, starts one program, forwards signals to it, reaps every
+// orphan and exits with the program's status.
+//
+// Go's runtime would size GOMAXPROCS from the cgroup that it starts in and keep
+// that cgroup's cpu.max open, which pins the mount that cgshim replaces.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+package main
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgshim/cgshim/shim"
+)
+
+// Namespaces and the signal mask belong to a thread. All work is done on the
+// main one: its cgroup namespace is /proc/1/ns/cgroup, and the child is forked
+// from it.
+func init() { runtime.LockOSThread() }
+
+func main() { os.Exit(run(os.Args, os.Environ())) }
+
+func run(args, env []string) int {
+	signals := shim.Claim() // before anything that can fail or take time
+	s, err := parseOptions(args, env)
+	log := &logger{settings: s}
+	switch {
+	case err != nil:
+		return misuse(s, err.Error())
+	case s.print != "":
+		return output(s.print)
+	case s.check:
+		return shim.Check(s.Config, s.json, os.Stdout)
+	case !s.Pause && len(s.Args) == 0:
+		return misuse(s, "no program given")
+	}
+	return shim.Run(s.Config, signals, log)
+}
+
+// misuse explains a wrong command line on stderr, as tini does: with the usage.
+func misuse(s *settings, problem string) int {
+	_, _ = stderr{}.Write([]byte(s.Name + ": " + problem + "\n\n" + usage(s.Name)))
+	return shim.ExitFailure
+}
+
+// output prints what was asked for. A script that reads it must not take an
+// empty answer for success.
+func output(text string) int {
+	if _, err := unix.Write(1, []byte(text)); err != nil {
+		_, _ = stderr{}.Write([]byte("write stdout " + strconv.Itoa(len(text)) + " bytes: " + err.Error() + "\n"))
+		return shim.ExitFailure
+	}
+	return 0
+}

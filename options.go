@@ -1,0 +1,300 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/cgshim/cgshim/shim"
+)
+
+// settings is the command line and the environment, read.
+type settings struct {
+	shim.Config
+	verbosity int
+	json      bool
+	check     bool
+	print     string // what to print on stdout instead of running anything
+}
+
+// An option is a row of --help, of the man page and of the parser.
+type option struct {
+	long, short, arg string // arg "" is a switch
+	env              string
+	present          bool // env set at all is on, as for tini
+	help             string
+	set              func(s *settings, value string) error
+}
+
+func options() []option {
+	return []option{
+		{long: "subreaper", short: "s", env: "TINI_SUBREAPER", present: true,
+			help: "become a child subreaper (automatic when not PID 1)", set: toggle(func(s *settings) *bool { return &s.Subreaper })},
+		{long: "parent-death-signal", short: "p", arg: "SIG", env: "CGSHIM_PARENT_DEATH_SIGNAL",
+			help: "signal to get when the parent dies", set: func(s *settings, v string) (err error) {
+				s.ParentDeath, err = shim.ParseSignal(v)
+				return err
+			}},
+		{long: "kill-group", short: "g", env: "TINI_KILL_PROCESS_GROUP", present: true,
+			help: "forward signals to the child's process group", set: toggle(func(s *settings) *bool { return &s.KillGroup })},
+		{long: "expect-exit", short: "e", arg: "CODE", env: "CGSHIM_EXPECT_EXIT",
+			help: "exit 0 where the child's status is CODE: 143, or 1,100-127; repeatable", set: setExpectExit},
+		{long: "rewrite", short: "r", arg: "SRC:DST", env: "CGSHIM_REWRITE",
+			help: "send signal DST for SRC, 0 drops it; repeatable", set: setRewrite},
+		{long: "warn-on-reap", short: "w", env: "CGSHIM_WARN_ON_REAP",
+			help: "warn for each orphan reaped", set: toggle(func(s *settings) *bool { return &s.WarnOnReap })},
+		{long: "stop-timeout", arg: "DUR", env: "CGSHIM_STOP_TIMEOUT",
+			help: "KILL the child if it runs DUR after TERM, INT or QUIT (0: never)", set: duration(func(s *settings) *time.Duration { return &s.StopTimeout })},
+		{long: "drain-timeout", arg: "DUR", env: "CGSHIM_DRAIN_TIMEOUT",
+			help: "after the child: TERM the rest, wait up to DUR, KILL (0: exit)", set: duration(func(s *settings) *time.Duration { return &s.DrainTimeout })},
+		{long: "cgroup", arg: "MODE", env: "CGSHIM_CGROUP",
+			help: "delegate cgroups: auto, require or off", set: setCgroup},
+		{long: "cgroup-leaf", arg: "NAME", env: "CGSHIM_CGROUP_LEAF",
+			help: "leaf for the container's own processes (init)", set: setLeaf},
+		{long: "cgroup-timeout", arg: "DUR", env: "CGSHIM_CGROUP_TIMEOUT",
+			help: "how long to retry a busy delegation (5s)", set: duration(func(s *settings) *time.Duration { return &s.Cgroup.Timeout })},
+		{long: "oom-group", arg: "VALUE", env: "CGSHIM_OOM_GROUP",
+			help: "memory.oom.group of the container: keep, 0 or 1", set: setOOMGroup},
+		{long: "mirror-cpu-max", env: "CGSHIM_MIRROR_CPU_MAX",
+			help: "copy the container's cpu.max into the leaf", set: toggle(func(s *settings) *bool { return &s.Cgroup.MirrorCPUMax })},
+		{long: "dind", env: "CGSHIM_DIND",
+			help: "docker-in-docker chores: securityfs, stale pid files, rshared /", set: toggle(func(s *settings) *bool { return &s.Dind })},
+		{long: "tmp-tmpfs", env: "CGSHIM_TMP_TMPFS",
+			help: "tmpfs on /tmp if it is no mount point", set: toggle(func(s *settings) *bool { return &s.TmpTmpfs })},
+		{long: "exec", short: "x", env: "CGSHIM_EXEC",
+			help: "set up, then become PROGRAM: same PID, no supervision", set: toggle(func(s *settings) *bool { return &s.Exec })},
+		{long: "pause", short: "P",
+			help: "run nothing: reap until TERM or INT", set: toggle(func(s *settings) *bool { return &s.Pause })},
+		{long: "check",
+			help: "change nothing, print what this is and what would be done", set: toggle(func(s *settings) *bool { return &s.check })},
+		{long: "json",
+			help: "log, and print --check, as JSON (or CGSHIM_LOG_FORMAT=json)", set: toggle(func(s *settings) *bool { return &s.json })},
+		{long: "verbose", short: "v", env: "TINI_VERBOSITY",
+			help: "more output, up to -vvv; the variable is a level from 0 to 4", set: setVerbose},
+		{long: "license", short: "l", help: "print the licence", set: printer(func(*settings) string { return license })},
+		{long: "help", short: "h", help: "print this", set: printer(func(s *settings) string { return usage(s.Name) })},
+		{long: "version", help: "print the version", set: printer(versionLine)},
+	}
+}
+
+// parseOptions reads the command line, then the variables: a flag beats its
+// CGSHIM_* variable, and TINI_VERBOSITY beats -v as it does for tini.
+func parseOptions(args, env []string) (*settings, error) {
+	s := &settings{verbosity: int(shim.Warn)}
+	s.Env = env
+	s.Name = "cgshim"
+	if len(args) > 0 {
+		s.Name = filepath.Base(args[0])
+		args = args[1:]
+	}
+	s.Tini = s.Name == "tini" || s.Name == "tini-static" || s.Name == "docker-init"
+	s.Cgroup.Leaf, s.Cgroup.Timeout = "init", 5*time.Second
+	if s.Tini {
+		s.CgroupMode = shim.CgroupOff
+	}
+
+	flags := pflag.NewFlagSet(s.Name, pflag.ContinueOnError)
+	flags.SetInterspersed(false)
+	flags.SortFlags = false
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	table := options()
+	for i := range table {
+		o := &table[i]
+		flag := flags.VarPF(&value{o, s}, o.long, o.short, o.help)
+		if o.arg == "" {
+			flag.NoOptDefVal = "true"
+		}
+	}
+	if err := flags.Parse(args); err != nil {
+		return s, err
+	}
+	if s.print != "" {
+		return s, nil
+	}
+	for i := range table {
+		if err := table[i].fromEnv(s, flags.Changed(table[i].long)); err != nil {
+			return s, err
+		}
+	}
+	if format, ok := getenv(env, "CGSHIM_LOG_FORMAT"); ok && !s.json {
+		if format != "json" && format != "console" {
+			return s, fmt.Errorf("CGSHIM_LOG_FORMAT: %q is not a log format: use json or console", format)
+		}
+		s.json = format == "json"
+	}
+	s.Cgroup.Anywhere = s.CgroupMode == shim.CgroupRequire || s.CgroupMode == shim.CgroupExplicit && s.Exec
+	s.Args = flags.Args()
+	return s, nil
+}
+
+// fromEnv applies the option's variable unless the flag was given.
+func (o *option) fromEnv(s *settings, given bool) error {
+	v, set := getenv(s.Env, o.env)
+	switch {
+	case o.env == "" || !set || given && o.env != "TINI_VERBOSITY":
+		return nil
+	case o.env == "TINI_VERBOSITY":
+		s.verbosity, _ = strconv.Atoi(v) // as tini: what is no number is 0
+		s.verbosity = max(0, s.verbosity)
+		return nil
+	case o.present:
+		v = "true"
+	case v == "":
+		return nil // an empty variable is how a compose file says "not set"
+	}
+	if err := o.set(s, v); err != nil {
+		return fmt.Errorf("%s: %w", o.env, err)
+	}
+	return nil
+}
+
+// value is an option as pflag wants it.
+type value struct {
+	o *option
+	s *settings
+}
+
+func (v *value) Set(arg string) error { return v.o.set(v.s, arg) }
+func (v *value) Type() string         { return v.o.arg }
+func (v *value) String() string       { return "" }
+
+func toggle(field func(*settings) *bool) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		switch strings.ToLower(v) {
+		case "true", "1", "yes", "on":
+			*field(s) = true
+		case "false", "0", "no", "off":
+			*field(s) = false
+		default:
+			return fmt.Errorf("%q is neither on nor off: use 1 or 0", v)
+		}
+		return nil
+	}
+}
+
+func duration(field func(*settings) *time.Duration) func(*settings, string) error {
+	return func(s *settings, v string) error {
+		d, err := time.ParseDuration(v)
+		if seconds, numErr := strconv.ParseUint(v, 10, 31); numErr == nil {
+			d, err = time.Duration(seconds)*time.Second, nil
+		}
+		if err != nil || d < 0 {
+			return fmt.Errorf("%q is not a duration: use a number with a unit, such as 5s, 500ms or 1m30s", v)
+		}
+		*field(s) = d
+		return nil
+	}
+}
+
+func printer(text func(*settings) string) func(*settings, string) error {
+	return func(s *settings, _ string) error {
+		if s.print == "" { // the first one asked for
+			s.print = text(s)
+		}
+		return nil
+	}
+}
+
+func setExpectExit(s *settings, v string) error {
+	for _, item := range strings.Split(v, ",") {
+		low, high, isRange := strings.Cut(item, "-")
+		if !isRange {
+			high = low
+		}
+		from, err1 := strconv.ParseUint(strings.TrimPrefix(strings.TrimSpace(low), "+"), 10, 8)
+		to, err2 := strconv.ParseUint(strings.TrimSpace(high), 10, 8)
+		if !isRange {
+			to, err2 = from, err1
+		}
+		if err1 != nil || err2 != nil || from > to {
+			return fmt.Errorf("%q is not an exit status: use 0 to 255, a range such as 100-127, or a list with commas", item)
+		}
+		for code := from; code <= to; code++ {
+			s.ExpectExit[code] = true
+		}
+	}
+	return nil
+}
+
+func setRewrite(s *settings, v string) error {
+	for _, item := range strings.Split(v, ",") {
+		from, to, found := strings.Cut(item, ":")
+		if !found {
+			return fmt.Errorf("%q is not a rewrite: use SRC:DST, such as TERM:QUIT, or HUP:0 to drop HUP", item)
+		}
+		src, err := shim.ParseSignal(from)
+		if err != nil {
+			return err
+		}
+		var dst shim.Signal
+		if to != "0" {
+			if dst, err = shim.ParseSignal(to); err != nil {
+				return err
+			}
+		}
+		if s.Rewrite == nil {
+			s.Rewrite = make(map[shim.Signal]shim.Signal)
+		}
+		s.Rewrite[src] = dst
+	}
+	return nil
+}
+
+func setCgroup(s *settings, v string) error {
+	switch v {
+	case "auto":
+		s.CgroupMode = shim.CgroupExplicit
+	case "require":
+		s.CgroupMode = shim.CgroupRequire
+	case "off":
+		s.CgroupMode = shim.CgroupOff
+	default:
+		return fmt.Errorf("%q is not a mode: use auto, require or off", v)
+	}
+	return nil
+}
+
+func setLeaf(s *settings, v string) error {
+	if v == "" || v == "." || v == ".." || len(v) > 255 || strings.ContainsAny(v, "/\n") || strings.HasPrefix(v, "cgroup.") {
+		return fmt.Errorf("%q is not a cgroup name: use a plain name such as init", v)
+	}
+	s.Cgroup.Leaf = v
+	return nil
+}
+
+func setOOMGroup(s *settings, v string) error {
+	switch v {
+	case "keep":
+		s.Cgroup.OOMGroup = ""
+	case "0", "1":
+		s.Cgroup.OOMGroup = v
+	default:
+		return fmt.Errorf("%q is not a value of memory.oom.group: use keep, 0 or 1", v)
+	}
+	return nil
+}
+
+func setVerbose(s *settings, v string) error {
+	if v != "true" {
+		return errors.New("takes no value: repeat it, as in -vv")
+	}
+	s.verbosity++
+	return nil
+}
+
+// getenv returns the value of key in env, the first one as for getenv(3).
+func getenv(env []string, key string) (string, bool) {
+	for _, entry := range env {
+		if v, found := strings.CutPrefix(entry, key+"="); found {
+			return v, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,194 @@
+package shim
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// diagnose says in words why execve(2) of name answered err: one errno stands
+// for several mistakes.
+func diagnose(name string, env []string, err error) string {
+	file := findFile(name, env)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		switch {
+		case name == "":
+			return "the program's name is empty"
+		case file == "" && !strings.Contains(name, "/"):
+			return "not found in PATH"
+		case file == "":
+			return "no such file"
+		}
+		if interpreter := interpreterOf(file); interpreter != "" {
+			return "interpreter " + interpreter + " of " + file + " is missing"
+		}
+		if other := otherMachine(file); other != "" {
+			return other
+		}
+		return file + " is in no format that the kernel knows, and there is no /bin/sh to read it"
+	case errors.Is(err, unix.EACCES):
+		return denied(file)
+	case errors.Is(err, unix.ETXTBSY):
+		return file + " is open for writing"
+	case errors.Is(err, unix.E2BIG):
+		return "the arguments and the environment are too long"
+	}
+	return ""
+}
+
+// misread explains a program that /bin/sh was given because the kernel did not
+// know its format: a binary for another machine makes a strange script.
+func (p *program) misread(name string, env []string) string {
+	if !p.viaShell {
+		return ""
+	}
+	return otherMachine(findFile(name, env))
+}
+
+// findFile is the first file that name stands for, or "".
+func findFile(name string, env []string) string {
+	for _, file := range searchPath(name, env) {
+		if _, err := os.Stat(file); err == nil || errors.Is(err, fs.ErrPermission) {
+			return file
+		}
+	}
+	return ""
+}
+
+func denied(file string) string {
+	info, err := os.Stat(file)
+	if err != nil {
+		return "a directory on the way to " + file + " may not be searched"
+	}
+	if info.IsDir() {
+		return file + " is a directory"
+	}
+	if info.Mode()&0o111 == 0 {
+		return file + " is not executable: chmod +x"
+	}
+	var mount unix.Statfs_t
+	if unix.Statfs(file, &mount) == nil && mount.Flags&unix.ST_NOEXEC != 0 {
+		return file + " is on a file system mounted noexec"
+	}
+	return "user " + strconv.Itoa(os.Geteuid()) + " may not execute " + file
+}
+
+// head is the beginning of file: enough for a #! line or an ELF header with its
+// program headers.
+func head(file string) []byte {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	buf := make([]byte, 4096)
+	n, _ := f.ReadAt(buf, 0)
+	return buf[:n]
+}
+
+// interpreterOf is the interpreter or dynamic loader that file names, if that
+// does not exist.
+func interpreterOf(file string) string {
+	data := head(file)
+	interpreter := ""
+	if line, found := bytes.CutPrefix(data, []byte("#!")); found {
+		line, _, _ = bytes.Cut(line, []byte("\n"))
+		if words := strings.Fields(string(line)); len(words) > 0 {
+			interpreter = words[0]
+		}
+		if strings.HasSuffix(string(line), "\r") {
+			interpreter += `\r` // the kernel takes the carriage return for a part of the name
+			return interpreter
+		}
+	} else {
+		interpreter = elfInterpreter(data)
+	}
+	if interpreter == "" {
+		return ""
+	}
+	if _, err := os.Stat(interpreter); err == nil {
+		return ""
+	}
+	return interpreter
+}
+
+// elf is what elf(5) says of a header: where the fields are in the two classes.
+type elf struct {
+	data  []byte
+	order binary.ByteOrder
+	wide  bool
+}
+
+func parseELF(data []byte) (elf, bool) {
+	if len(data) < 64 || string(data[:4]) != "\x7fELF" {
+		return elf{}, false
+	}
+	e := elf{data: data, order: binary.LittleEndian, wide: data[4] == 2}
+	if data[5] == 2 {
+		e.order = binary.BigEndian
+	}
+	return e, true
+}
+
+func (e elf) half(at int) int { return int(e.order.Uint16(e.data[at:])) }
+
+func (e elf) word(at, atWide int) int {
+	if e.wide {
+		return int(e.order.Uint64(e.data[atWide:]))
+	}
+	return int(e.order.Uint32(e.data[at:]))
+}
+
+func elfInterpreter(data []byte) string {
+	e, ok := parseELF(data)
+	if !ok {
+		return ""
+	}
+	start, size, count := e.word(28, 32), e.half(42), e.half(44)
+	if e.wide {
+		size, count = e.half(54), e.half(56)
+	}
+	for i := range count {
+		at := start + i*size
+		if at < 0 || at+56 > len(data) {
+			return ""
+		}
+		const ptInterp = 3
+		if e.order.Uint32(data[at:]) != ptInterp {
+			continue
+		}
+		from, length := e.word(at+4, at+8), e.word(at+16, at+32)
+		if from < 0 || length < 1 || from+length > len(data) {
+			return ""
+		}
+		return string(data[from : from+length-1])
+	}
+	return ""
+}
+
+// machines are the e_machine values of the architectures that Go has a Linux
+// port for (elf(5)).
+var machines = map[int]string{
+	3: "386", 8: "mips", 21: "ppc64", 22: "s390x", 40: "arm", 62: "amd64", 183: "arm64", 243: "riscv64", 258: "loong64",
+}
+
+// otherMachine says so if file is an ELF binary for another architecture.
+func otherMachine(file string) string {
+	e, ok := parseELF(head(file))
+	if !ok {
+		return ""
+	}
+	machine := machines[e.half(18)]
+	if machine == "" || strings.HasPrefix(runtime.GOARCH, machine) {
+		return ""
+	}
+	return file + " is built for " + machine + ", this is " + runtime.GOARCH
+}

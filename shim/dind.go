@@ -1,0 +1,165 @@
+package shim
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// prepareDind does what hack/dind and docker:dind's entrypoint do besides the
+// cgroups. Nothing of it is fatal: dockerd works without most of it, and says
+// what it misses better than we can.
+func (s *shim) prepareDind() {
+	if s.Dind {
+		s.mountSecurityfs()
+		removeStalePidFiles(s.Args, s.log)
+	}
+	if s.TmpTmpfs {
+		s.mountTmp()
+	}
+	if s.Dind {
+		// Last: the mounts above must not propagate to peers, but the ones that
+		// dockerd makes have to reach the inner containers (mount_namespaces(7)).
+		s.must("mount --make-rshared /", unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""))
+	}
+}
+
+func (s *shim) must(what string, err error) {
+	if err != nil {
+		s.log.Log(Warn, "docker-in-docker chore not done", "op", what, "err", err)
+	}
+}
+
+const securityfs = "/sys/kernel/security"
+
+// mountSecurityfs shows AppArmor's and the other modules' state, which dockerd
+// reads to decide on profiles.
+func (s *shim) mountSecurityfs() {
+	const securityfsMagic = 0x73636673 // statfs(2)
+	var mounted unix.Statfs_t
+	if err := unix.Statfs(securityfs, &mounted); err != nil || int64(mounted.Type) == securityfsMagic {
+		return // the kernel has none, or it is there already
+	}
+	s.must("mount securityfs "+securityfs, unix.Mount("none", securityfs, "securityfs", 0, ""))
+}
+
+// mountTmp puts a tmpfs on /tmp, as hack/dind does for its archive tests.
+func (s *shim) mountTmp() {
+	var tmp, root unix.Stat_t
+	if err := unix.Stat("/tmp", &tmp); err != nil {
+		s.must("stat /tmp", err)
+		return
+	}
+	// Another device than its parent's makes it a mount point; a bind mount of the
+	// same file system shows in mountinfo alone.
+	if unix.Stat("/", &root) == nil && (tmp.Dev != root.Dev || isMountPoint("/tmp")) {
+		return
+	}
+	s.must("mount tmpfs /tmp", unix.Mount("none", "/tmp", "tmpfs", 0, ""))
+}
+
+// isMountPoint looks for dir in the fifth field of /proc/self/mountinfo.
+func isMountPoint(dir string) bool {
+	data, _ := os.ReadFile("/proc/self/mountinfo")
+	for _, line := range strings.Split(string(data), "\n") {
+		if fields := strings.Fields(line); len(fields) > 4 && fields[4] == dir {
+			return true
+		}
+	}
+	return false
+}
+
+// removeStalePidFiles deletes the pid files that a killed dockerd or containerd
+// left: in a restarted container their numbers are soon some other process's,
+// and dockerd then refuses to start.
+func removeStalePidFiles(args []string, log Log) {
+	for _, file := range pidFiles(args) {
+		if pid, live := holder(file); live {
+			log.Log(Info, "pid file kept", "path", file, "pid", pid)
+			continue
+		}
+		if err := os.Remove(file); err != nil {
+			log.Log(Warn, "stale pid file not removed", "path", file, "err", err)
+			continue
+		}
+		log.Log(Info, "stale pid file removed", "path", file)
+	}
+}
+
+// pidFiles finds docker*.pid and containerd*.pid below /run, /var/run and the
+// exec root that args name, and the very file of --pidfile.
+func pidFiles(args []string) []string {
+	roots := []string{"/run", "/var/run"}
+	var files []string
+	if root := argument(args, "--exec-root"); root != "" {
+		roots = append(roots, root)
+	}
+	if root := argument(args, "--data-root", "-g"); root != "" {
+		roots = append(roots, filepath.Join(root, "containerd"))
+	}
+	if file := argument(args, "--pidfile", "-p"); file != "" && isRegular(file) {
+		files = append(files, file)
+	}
+	for _, root := range roots {
+		// /var/run is most often a link to /run, which WalkDir does not follow.
+		_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() {
+				return nil
+			}
+			name := strings.ToLower(entry.Name())
+			if strings.HasSuffix(name, ".pid") && isDaemon(name) && !slices.Contains(files, path) {
+				files = append(files, path)
+			}
+			return nil
+		})
+	}
+	return files
+}
+
+func isDaemon(name string) bool {
+	return strings.HasPrefix(name, "docker") || strings.HasPrefix(name, "containerd")
+}
+
+// holder is the process that a pid file names, and whether it is a daemon that
+// is alive. proc(5): comm is the program's name, cut to 15 bytes.
+func holder(file string) (pid int, live bool) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return 0, true // unreadable: not ours to judge
+	}
+	pid, err = strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || pid <= 0 {
+		return 0, false
+	}
+	comm, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+	return pid, err == nil && isDaemon(string(comm))
+}
+
+// argument is the value of an option in args: --name VALUE, --name=VALUE, and
+// -n VALUE or -nVALUE for a short one.
+func argument(args []string, names ...string) string {
+	for i, arg := range args {
+		for _, name := range names {
+			value, attached := strings.CutPrefix(arg, name)
+			switch {
+			case attached && value == "" && i+1 < len(args):
+				return args[i+1]
+			case attached && strings.HasPrefix(value, "="):
+				return value[1:]
+			case attached && value != "" && !strings.HasPrefix(name, "--"):
+				return value
+			}
+		}
+	}
+	return ""
+}
+
+func isRegular(file string) bool {
+	info, err := os.Lstat(file)
+	return err == nil && info.Mode().IsRegular()
+}

@@ -1,0 +1,131 @@
+//go:build (amd64 || arm64) && !cgshim_portable
+
+package shim
+
+import (
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// How signals reach us
+//
+// os/signal keeps one bit per signal, so real-time signals that queue in the
+// kernel would be lost, and it cannot deliver 27 and 34 at all. A C init blocks
+// everything and calls sigwait, but Go's runtime unblocks HUP, INT, QUIT, TERM,
+// CHLD and others on every thread it makes (runtime, blockableSig).
+//
+// So: the main thread blocks everything and waits in rt_sigtimedwait(2), as tini
+// does. The kernel hands a process-directed signal to the main thread whenever
+// that can take it (kernel/signal.c, complete_signal), so that is the way nearly
+// all go. One that arrives while the main thread is at work may be taken by
+// another thread, where `redirect` queues it for the main thread with its siginfo
+// and returns. It stays in the kernel's queues all the way.
+//
+// rt_tgsigqueueinfo refuses si_code >= 0 from another thread (EPERM), so redirect
+// sets the sign bit. Two kinds of signal stay the runtime's: a fault that the CPU
+// raised (si_code > 0), and the SIGURG that the scheduler sends to its own threads
+// (SI_TKILL from ourselves). A fault signal that somebody sent is dropped.
+var (
+	self           int32 // PID, and the TID of the main thread
+	runtimeHandler [numSignals]uintptr
+)
+
+func redirectAddress() uintptr
+func sigreturnAddress() uintptr
+
+const (
+	saSiginfo  = 0x4
+	saRestorer = 0x04000000
+	saOnstack  = 0x08000000
+	saRestart  = 0x10000000
+
+	siTkill = -6
+)
+
+// Signals is the source of the signals sent to this process.
+type Signals struct {
+	inherited inheritance
+	waitFor   uint64
+}
+
+// Claim takes over every signal that can be taken. It is the first thing main
+// does, on the main thread, which must be locked: before it, Go's runtime would
+// end the process on a SIGTERM. It cannot fail: the numbers are valid.
+func Claim() *Signals {
+	inherited := inherit()
+	self = int32(unix.Getpid())
+	var faults uint64
+	for sig := Signal(1); sig < numSignals; sig++ {
+		if sig == unix.SIGKILL || sig == unix.SIGSTOP || sig == 32 || sig == 33 {
+			continue
+		}
+		action := sigaction{
+			handler:  redirectAddress(),
+			flags:    saSiginfo | saOnstack | saRestart | saRestorer,
+			restorer: sigreturnAddress(),
+			mask:     ^uint64(0),
+		}
+		var old sigaction
+		if isFault(sig) || sig == unix.SIGURG {
+			rtSigaction(sig, nil, &old)
+			runtimeHandler[sig] = old.handler
+		}
+		if isFault(sig) {
+			faults |= bit(sig)
+		}
+		rtSigaction(sig, &action, nil)
+	}
+	// A blocked fault would end the process without the runtime's message.
+	setMask(^faults)
+	return &Signals{inherited: inherited, waitFor: ^(faults | bit(32) | bit(33))}
+}
+
+// without leaves sig to whoever else has claimed it.
+func (s *Signals) without(sig Signal) { s.waitFor &^= bit(sig) }
+
+// next waits for a signal until deadline; a zero deadline is never. ok is false
+// when the deadline has passed.
+func (s *Signals) next(deadline time.Time) (e event, ok bool) {
+	var info struct { // siginfo_t of a signal that was sent: sigaction(2)
+		signo, errno, code, _ int32
+		pid                   int32
+		uid                   uint32
+		_                     [104]byte
+	}
+	for {
+		var timeout *unix.Timespec
+		if !deadline.IsZero() {
+			t := unix.NsecToTimespec(int64(until(deadline)))
+			timeout = &t
+		}
+		sig, _, errno := syscall.Syscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&s.waitFor)),
+			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(timeout)), 8, 0, 0)
+		switch {
+		case errno == unix.EAGAIN:
+			return event{}, false
+		case errno != 0: // EINTR: a handler ran on this thread
+			continue
+		case Signal(sig) == unix.SIGURG && info.code == siTkill && info.pid == self:
+			continue // the runtime asked this thread to yield; it has, by waiting
+		case Signal(sig) == unix.SIGPIPE && info.pid == self:
+			continue // our own write to a closed stderr
+		}
+		return event{Signal(sig), info.pid, info.uid}, true
+	}
+}
+
+func bit(sig Signal) uint64 { return 1 << (sig - 1) }
+
+//go:nosplit
+func rtSigaction(sig Signal, action, old *sigaction) {
+	syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(action)), uintptr(unsafe.Pointer(old)), 8, 0, 0)
+}
+
+//go:nosplit
+func setMask(mask uint64) {
+	const sigSetmask = 2
+	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, sigSetmask, uintptr(unsafe.Pointer(&mask)), 0, 8, 0, 0)
+}

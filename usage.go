@@ -1,0 +1,66 @@
+package main
+
+import (
+	_ "embed"
+	"strings"
+)
+
+//go:embed LICENSE
+var license string
+
+// Set by the linker.
+var (
+	version = "0.0.0-dev"
+	commit  = "unknown"
+)
+
+// tiniVersion is the tini whose command line and behaviour is kept.
+const tiniVersion = "0.19.0"
+
+// versionLine is what dockerd parses from `docker-init --version`: it takes
+// either "tini version X" or anything that ends in " - git.SHA"
+// (moby, daemon/info_unix.go, parseInitVersion).
+func versionLine(s *settings) string {
+	if s.Tini {
+		return "tini version " + tiniVersion + "_cgshim - git." + commit + "\n"
+	}
+	return "cgshim version " + version + " - git." + commit + "\n"
+}
+
+// usage is the whole of --help. The man page's list is made from the same table.
+func usage(name string) string {
+	var b strings.Builder
+	b.WriteString("Usage: " + name + " [OPTIONS] [--] PROGRAM [ARGS...]\n" +
+		"       " + name + " --check [--json]\n" +
+		"       " + name + " --pause\n\n" +
+		"The PID 1 of a container that runs containers: delegates its cgroup, starts\n" +
+		"PROGRAM, forwards signals, reaps orphans, exits with PROGRAM's status.\n\n")
+	for _, o := range options() {
+		left := "      --" + o.long
+		if o.short != "" {
+			left = "  -" + o.short + ", --" + o.long
+		}
+		if o.arg != "" {
+			left += "=" + o.arg
+		}
+		b.WriteString(left)
+		b.WriteString(strings.Repeat(" ", max(1, 32-len(left))))
+		b.WriteString(o.help + "\n")
+	}
+	b.WriteString("\nVariables (a flag beats its variable, but TINI_VERBOSITY beats -v):\n ")
+	column := 1
+	for _, o := range options() {
+		if o.env == "" {
+			continue
+		}
+		if column+len(o.env)+1 > 78 {
+			b.WriteString("\n ")
+			column = 1
+		}
+		b.WriteString(" " + o.env)
+		column += len(o.env) + 1
+	}
+	b.WriteString("\n\nExit status: PROGRAM's; 128+n if signal n ended it; 127 not found; 126 not\n" +
+		"executable; 125 --cgroup=require not met; 1 usage or internal error.\n")
+	return b.String()
+}
