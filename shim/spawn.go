@@ -2,7 +2,6 @@ package shim
 
 import (
 	"os"
-	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -19,8 +18,11 @@ type program struct {
 	inherited   *inheritance
 	group       bool // start a process group of its own
 	terminal    int  // descriptor of the terminal to put that group in the foreground of, or -1
-	errorWriter int  // descriptor that errnos are told to, or -1
-	viaShell    bool // the program has no magic number that the kernel knows: /bin/sh reads it
+
+	// Set by the child.
+	viaShell bool // the kernel did not know the file's format: /bin/sh was given it
+	errno    syscall.Errno
+	teller
 }
 
 var shellPath = []byte("/bin/sh\x00")
@@ -31,7 +33,7 @@ func newProgram(args, env []string, in *inheritance) (*program, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("execve", err)
 	}
-	p := &program{argv: argv, inherited: in, terminal: -1, errorWriter: -1}
+	p := &program{argv: argv, inherited: in, terminal: -1}
 	for _, path := range searchPath(args[0], env) {
 		ptr, err := syscall.BytePtrFromString(path)
 		if err != nil {
@@ -46,66 +48,29 @@ func newProgram(args, env []string, in *inheritance) (*program, error) {
 	return p, nil
 }
 
-// spawn starts p as a child in a process group of its own and returns its PID.
-// Unlike os/exec and syscall.ForkExec it restores every signal disposition, and
-// it leaves the waiting to the reaper. The error is the errno of the execve.
+// spawn starts p as a child and returns its PID. Unlike os/exec and
+// syscall.ForkExec it restores every signal disposition, and it leaves the waiting
+// to the reaper. The error is the errno of the execve.
 func (p *program) spawn() (pid int, err error) {
-	var pipe [2]int
-	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-		return 0, os.NewSyscallError("pipe2", err)
-	}
-	defer unix.Close(pipe[0])
-	p.errorWriter = pipe[1]
-	pid, errno := p.fork()
-	unix.Close(pipe[1])
-	if errno != 0 {
-		return 0, os.NewSyscallError("clone", errno)
-	}
-	// The write end closes on a successful execve. Before that an ENOEXEC may have
-	// been told, which /bin/sh was then tried for.
-	for {
-		var errno uint32
-		n, err := unix.Read(pipe[0], unsafe.Slice((*byte)(unsafe.Pointer(&errno)), 4))
-		switch {
-		case err == unix.EINTR:
-		case n == 0:
-			return pid, nil
-		case syscall.Errno(errno) == unix.ENOEXEC && !p.viaShell:
-			p.viaShell = true
-		default:
-			return pid, syscall.Errno(errno)
-		}
-	}
-}
-
-// fork returns in the parent only.
-//
-// The child is a copy of this one thread in a process whose runtime is gone: no
-// allocation, no stack growth, no lock, no scheduler. All signals are blocked in
-// it (the parent's main thread blocks them; see below for the rest) until no
-// handler of ours is left.
-//
-//go:noinline
-//go:norace
-func (p *program) fork() (int, syscall.Errno) {
+	// No handler may run in the child before it has restored the dispositions.
 	var all, old unix.Sigset_t
 	for i := range all.Val {
 		all.Val[i] = ^all.Val[i]
 	}
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &all, &old)
-	flags, stack := uintptr(unix.SIGCHLD), uintptr(0)
-	if runtime.GOARCH == "s390x" { // clone(2): the first two arguments change places
-		flags, stack = stack, flags
-	}
-	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, flags, stack, 0, 0, 0, 0)
-	if errno == 0 && pid == 0 {
-		p.child()
-	}
+	pid, errno := p.fork()
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
-	return int(pid), errno
+	switch {
+	case errno != 0:
+		return 0, os.NewSyscallError("clone", errno)
+	case p.errno != 0:
+		return pid, p.errno
+	}
+	return pid, nil
 }
 
-// child runs in the forked child and does not return.
+// child runs in the forked child and does not return. The rest of the process is
+// not there: no allocation, no stack growth, no lock, no scheduler.
 //
 //go:nosplit
 //go:norace
@@ -123,7 +88,8 @@ func (p *program) child() {
 	if p.listenPID != nil {
 		p.writePID(pid)
 	}
-	p.tell(p.exec())
+	p.errno = p.exec()
+	p.tell()
 	for {
 		syscall.RawSyscall(unix.SYS_EXIT_GROUP, 127, 0, 0)
 	}
@@ -145,20 +111,12 @@ func (p *program) writePID(pid uintptr) {
 	}
 }
 
-// tell reports an errno to the parent.
-//
-//go:nosplit
-//go:norace
-func (p *program) tell(errno uint32) {
-	syscall.RawSyscall(unix.SYS_WRITE, uintptr(p.errorWriter), uintptr(unsafe.Pointer(&errno)), 4)
-}
-
 // exec restores what was inherited and becomes the program. It returns only if
 // no path could be executed, with the errno that execvp(3) would report.
 //
 //go:nosplit
 //go:norace
-func (p *program) exec() uint32 {
+func (p *program) exec() syscall.Errno {
 	in := p.inherited
 	for sig := 1; sig < numSignals; sig++ {
 		if in.actions[sig] != nil {
@@ -171,15 +129,16 @@ func (p *program) exec() uint32 {
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&in.mask)), 0, sigsetSize, 0, 0)
 
 	var denied bool
-	errno := uint32(unix.ENOENT)
+	errno := unix.ENOENT
 	for _, path := range p.paths {
 		errno = execve(path, p.argv, p.envv)
-		if errno == uint32(unix.ENOEXEC) {
-			p.tell(errno)
+		if errno == unix.ENOEXEC {
+			p.viaShell = true
+			p.tell()
 			p.shell[1] = path
 			errno = execve(&shellPath[0], p.shell, p.envv)
 		}
-		switch syscall.Errno(errno) {
+		switch errno {
 		case unix.EACCES:
 			denied = true
 		case unix.ENOENT, unix.ENOTDIR, unix.ESTALE, unix.ENODEV, unix.ETIMEDOUT:
@@ -188,15 +147,15 @@ func (p *program) exec() uint32 {
 		}
 	}
 	if denied {
-		return uint32(unix.EACCES)
+		return unix.EACCES
 	}
 	return errno
 }
 
 //go:nosplit
 //go:norace
-func execve(path *byte, argv, envv []*byte) uint32 {
+func execve(path *byte, argv, envv []*byte) syscall.Errno {
 	_, _, errno := syscall.RawSyscall(unix.SYS_EXECVE, uintptr(unsafe.Pointer(path)),
 		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envv[0])))
-	return uint32(errno)
+	return errno
 }
