@@ -2,8 +2,8 @@
 // the container's cgroup, starts one program, forwards signals to it, reaps every
 // orphan and exits with the program's status.
 //
-// Go's runtime would size GOMAXPROCS from the cgroup that it starts in and keep
-// that cgroup's cpu.max open, which pins the mount that cgshim replaces.
+// Go's runtime would keep open the cpu.max of the cgroup that it starts in, to
+// follow it with GOMAXPROCS, and so pin the mount that cgshim replaces.
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0

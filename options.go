@@ -34,49 +34,89 @@ type option struct {
 
 func options() []option {
 	return []option{
-		{long: "subreaper", short: "s", env: "TINI_SUBREAPER", present: true,
-			help: "become a child subreaper (automatic when not PID 1)", set: toggle(func(s *settings) *bool { return &s.Subreaper })},
-		{long: "parent-death-signal", short: "p", arg: "SIG", env: "CGSHIM_PARENT_DEATH_SIGNAL",
+		{
+			long: "subreaper", short: "s", env: "TINI_SUBREAPER", present: true,
+			help: "become a child subreaper (automatic when not PID 1)", set: toggle(func(s *settings) *bool { return &s.Subreaper }),
+		},
+		{
+			long: "parent-death-signal", short: "p", arg: "SIG", env: "CGSHIM_PARENT_DEATH_SIGNAL",
 			help: "signal to get when the parent dies", set: func(s *settings, v string) (err error) {
 				s.ParentDeath, err = shim.ParseSignal(v)
 				return err
-			}},
-		{long: "kill-group", short: "g", env: "TINI_KILL_PROCESS_GROUP", present: true,
-			help: "forward signals to the child's process group", set: toggle(func(s *settings) *bool { return &s.KillGroup })},
-		{long: "expect-exit", short: "e", arg: "CODE", env: "CGSHIM_EXPECT_EXIT",
-			help: "exit 0 where the child's status is CODE: 143, or 1,100-127; repeatable", set: setExpectExit},
-		{long: "rewrite", short: "r", arg: "SRC:DST", env: "CGSHIM_REWRITE",
-			help: "send signal DST for SRC, 0 drops it; repeatable", set: setRewrite},
-		{long: "warn-on-reap", short: "w", env: "CGSHIM_WARN_ON_REAP",
-			help: "warn for each orphan reaped", set: toggle(func(s *settings) *bool { return &s.WarnOnReap })},
-		{long: "stop-timeout", arg: "DUR", env: "CGSHIM_STOP_TIMEOUT",
-			help: "KILL the child if it runs DUR after TERM, INT or QUIT (0: never)", set: duration(func(s *settings) *time.Duration { return &s.StopTimeout })},
-		{long: "drain-timeout", arg: "DUR", env: "CGSHIM_DRAIN_TIMEOUT",
-			help: "after the child: TERM the rest, wait up to DUR, KILL (0: exit)", set: duration(func(s *settings) *time.Duration { return &s.DrainTimeout })},
-		{long: "cgroup", arg: "MODE", env: "CGSHIM_CGROUP",
-			help: "delegate cgroups: auto, require or off", set: setCgroup},
-		{long: "cgroup-leaf", arg: "NAME", env: "CGSHIM_CGROUP_LEAF",
-			help: "leaf for the container's own processes (init)", set: setLeaf},
-		{long: "cgroup-timeout", arg: "DUR", env: "CGSHIM_CGROUP_TIMEOUT",
-			help: "how long to retry a busy delegation (5s)", set: duration(func(s *settings) *time.Duration { return &s.Cgroup.Timeout })},
-		{long: "oom-group", arg: "VALUE", env: "CGSHIM_OOM_GROUP",
-			help: "memory.oom.group of the container: keep, 0 or 1", set: setOOMGroup},
-		{long: "mirror-cpu-max", env: "CGSHIM_MIRROR_CPU_MAX",
-			help: "copy the container's cpu.max into the leaf", set: toggle(func(s *settings) *bool { return &s.Cgroup.MirrorCPUMax })},
-		{long: "dind", env: "CGSHIM_DIND",
-			help: "docker-in-docker chores: securityfs, stale pid files, rshared /", set: toggle(func(s *settings) *bool { return &s.Dind })},
-		{long: "tmp-tmpfs", env: "CGSHIM_TMP_TMPFS",
-			help: "tmpfs on /tmp if it is no mount point", set: toggle(func(s *settings) *bool { return &s.TmpTmpfs })},
-		{long: "exec", short: "x", env: "CGSHIM_EXEC",
-			help: "set up, then become PROGRAM: same PID, no supervision", set: toggle(func(s *settings) *bool { return &s.Exec })},
-		{long: "pause", short: "P",
-			help: "run nothing: reap until TERM or INT", set: toggle(func(s *settings) *bool { return &s.Pause })},
-		{long: "check",
-			help: "change nothing, print what this is and what would be done", set: toggle(func(s *settings) *bool { return &s.check })},
-		{long: "json",
-			help: "log, and print --check, as JSON (or CGSHIM_LOG_FORMAT=json)", set: toggle(func(s *settings) *bool { return &s.json })},
-		{long: "verbose", short: "v", env: "TINI_VERBOSITY",
-			help: "more output, up to -vvv; the variable is a level from 0 to 4", set: setVerbose},
+			},
+		},
+		{
+			long: "kill-group", short: "g", env: "TINI_KILL_PROCESS_GROUP", present: true,
+			help: "forward signals to the child's process group", set: toggle(func(s *settings) *bool { return &s.KillGroup }),
+		},
+		{
+			long: "expect-exit", short: "e", arg: "CODE", env: "CGSHIM_EXPECT_EXIT",
+			help: "exit 0 where the child's status is CODE; lists, ranges", set: setExpectExit,
+		},
+		{
+			long: "rewrite", short: "r", arg: "SRC:DST", env: "CGSHIM_REWRITE",
+			help: "send signal DST for SRC, 0 drops it; repeatable", set: setRewrite,
+		},
+		{
+			long: "warn-on-reap", short: "w", env: "CGSHIM_WARN_ON_REAP",
+			help: "warn for each orphan reaped", set: toggle(func(s *settings) *bool { return &s.WarnOnReap }),
+		},
+		{
+			long: "stop-timeout", arg: "DUR", env: "CGSHIM_STOP_TIMEOUT",
+			help: "KILL the child if it runs DUR after TERM, INT or QUIT (0: never)", set: duration(func(s *settings) *time.Duration { return &s.StopTimeout }),
+		},
+		{
+			long: "drain-timeout", arg: "DUR", env: "CGSHIM_DRAIN_TIMEOUT",
+			help: "after the child: TERM the rest, wait up to DUR, KILL (0: exit)", set: duration(func(s *settings) *time.Duration { return &s.DrainTimeout }),
+		},
+		{
+			long: "cgroup", arg: "MODE", env: "CGSHIM_CGROUP",
+			help: "delegate cgroups: auto, require or off", set: setCgroup,
+		},
+		{
+			long: "cgroup-leaf", arg: "NAME", env: "CGSHIM_CGROUP_LEAF",
+			help: "leaf for the container's own processes (init)", set: setLeaf,
+		},
+		{
+			long: "cgroup-timeout", arg: "DUR", env: "CGSHIM_CGROUP_TIMEOUT",
+			help: "how long to retry a busy delegation (5s)", set: duration(func(s *settings) *time.Duration { return &s.Cgroup.Timeout }),
+		},
+		{
+			long: "oom-group", arg: "VALUE", env: "CGSHIM_OOM_GROUP",
+			help: "memory.oom.group of the container: keep, 0 or 1", set: setOOMGroup,
+		},
+		{
+			long: "mirror-cpu-max", env: "CGSHIM_MIRROR_CPU_MAX",
+			help: "copy the container's cpu.max into the leaf", set: toggle(func(s *settings) *bool { return &s.Cgroup.MirrorCPUMax }),
+		},
+		{
+			long: "dind", env: "CGSHIM_DIND",
+			help: "docker-in-docker chores: securityfs, stale pid files, rshared /", set: toggle(func(s *settings) *bool { return &s.Dind }),
+		},
+		{
+			long: "tmp-tmpfs", env: "CGSHIM_TMP_TMPFS",
+			help: "tmpfs on /tmp if it is no mount point", set: toggle(func(s *settings) *bool { return &s.TmpTmpfs }),
+		},
+		{
+			long: "exec", short: "x", env: "CGSHIM_EXEC",
+			help: "set up, then become PROGRAM: same PID, no supervision", set: toggle(func(s *settings) *bool { return &s.Exec }),
+		},
+		{
+			long: "pause", short: "P",
+			help: "run nothing: reap until TERM or INT", set: toggle(func(s *settings) *bool { return &s.Pause }),
+		},
+		{
+			long: "check",
+			help: "change nothing, print what this is and what would be done", set: toggle(func(s *settings) *bool { return &s.check }),
+		},
+		{
+			long: "json",
+			help: "log, and print --check, as JSON (or CGSHIM_LOG_FORMAT=json)", set: toggle(func(s *settings) *bool { return &s.json }),
+		},
+		{
+			long: "verbose", short: "v", env: "TINI_VERBOSITY",
+			help: "more output, up to -vvv; the variable is a level from 0 to 4", set: setVerbose,
+		},
 		{long: "license", short: "l", help: "print the licence", set: printer(func(*settings) string { return license })},
 		{long: "help", short: "h", help: "print this", set: printer(func(s *settings) string { return usage(s.Name) })},
 		{long: "version", help: "print the version", set: printer(versionLine)},

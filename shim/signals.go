@@ -98,6 +98,9 @@ func ParseSignal(s string) (Signal, error) {
 		}
 		return Signal(sig), nil
 	}
+	if name == "POLL" { // a synonym that unix.SignalNum lacks (signal(7))
+		name = "IO"
+	}
 	if sig := unix.SignalNum("SIG" + name); sig != 0 {
 		return sig, nil
 	}

@@ -11,13 +11,13 @@ import (
 // A program is an execve(2) that can be made without allocating: what a forked
 // child may do is very little.
 type program struct {
-	paths       []*byte // tried in order, as execvp does
-	argv, envv  []*byte
-	shell       []*byte // argv of /bin/sh for a file without a magic number; [1] is set to the path
-	listenPID   []byte  // where the value of the LISTEN_PID= entry of envv goes, or nil
-	inherited   *inheritance
-	group       bool // start a process group of its own
-	terminal    int  // descriptor of the terminal to put that group in the foreground of, or -1
+	paths      []*byte // tried in order, as execvp does
+	argv, envv []*byte
+	shell      []*byte // argv of /bin/sh for a file without a magic number; [1] is set to the path
+	listenPID  []byte  // where the value of the LISTEN_PID= entry of envv goes, or nil
+	inherited  *inheritance
+	group      bool // start a process group of its own
+	terminal   int  // descriptor of the terminal to put that group in the foreground of, or -1
 
 	// Set by the child.
 	viaShell bool // the kernel did not know the file's format: /bin/sh was given it

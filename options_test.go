@@ -1,0 +1,113 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cgshim/cgshim/shim"
+)
+
+func TestOptions(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		args, env []string
+		holds     func(*settings) bool
+	}{
+		{"parsing stops at the first non-option", []string{"cgshim", "ls", "-l", "X"}, nil, func(s *settings) bool { return strings.Join(s.Args, " ") == "ls -l X" && s.print == "" }},
+		{"only the first -- is dropped", []string{"cgshim", "--", "echo", "--", "b"}, nil, func(s *settings) bool { return strings.Join(s.Args, " ") == "echo -- b" }},
+		{"short options group", []string{"cgshim", "-vvsg", "x"}, nil, func(s *settings) bool { return s.verbosity == 3 && s.Subreaper && s.KillGroup }},
+		{"values attach", []string{"cgshim", "-pSIGTERM", "-e143", "x"}, nil, func(s *settings) bool { return s.ParentDeath == 15 && s.ExpectExit[143] }},
+		{"a list of ranges", []string{"cgshim", "-e", "1,100-102", "-e", "7", "x"}, nil, func(s *settings) bool {
+			return s.ExpectExit[1] && s.ExpectExit[101] && s.ExpectExit[7] && !s.ExpectExit[103]
+		}},
+		{"TINI_SUBREAPER empty is on", []string{"tini", "x"}, []string{"TINI_SUBREAPER="}, func(s *settings) bool { return s.Subreaper }},
+		{"TINI_KILL_PROCESS_GROUP=0 is on", []string{"tini", "x"}, []string{"TINI_KILL_PROCESS_GROUP=0"}, func(s *settings) bool { return s.KillGroup }},
+		{"TINI_VERBOSITY beats -v", []string{"tini", "-vvv", "x"}, []string{"TINI_VERBOSITY=2"}, func(s *settings) bool { return s.verbosity == 2 }},
+		{"a flag beats its variable", []string{"cgshim", "--stop-timeout=3s", "x"}, []string{"CGSHIM_STOP_TIMEOUT=9s"}, func(s *settings) bool { return s.StopTimeout == 3*time.Second }},
+		{"a variable alone", []string{"cgshim", "x"}, []string{"CGSHIM_STOP_TIMEOUT=9"}, func(s *settings) bool { return s.StopTimeout == 9*time.Second }},
+		{"an empty variable is not set", []string{"cgshim", "x"}, []string{"CGSHIM_CGROUP="}, func(s *settings) bool { return s.CgroupMode == shim.CgroupAuto }},
+		{"CGSHIM_DIND=0 is off", []string{"cgshim", "x"}, []string{"CGSHIM_DIND=0"}, func(s *settings) bool { return !s.Dind }},
+		{"docker-init leaves cgroups alone", []string{"/sbin/docker-init", "--", "x"}, nil, func(s *settings) bool { return s.Tini && s.CgroupMode == shim.CgroupOff }},
+		{"rewrite by name and number", []string{"cgshim", "-r", "TERM:QUIT", "-r", "1:0", "x"}, nil, func(s *settings) bool { return s.Rewrite[15] == 3 && s.Rewrite[1] == 0 && len(s.Rewrite) == 2 }},
+		{"auto by name with -x acts anywhere", []string{"cgshim", "-x", "--cgroup=auto", "x"}, nil, func(s *settings) bool { return s.Cgroup.Anywhere }},
+		{"auto by default does not", []string{"cgshim", "-x", "x"}, nil, func(s *settings) bool { return !s.Cgroup.Anywhere }},
+		{"require acts anywhere", []string{"cgshim", "--cgroup=require", "x"}, nil, func(s *settings) bool { return s.Cgroup.Anywhere }},
+		{"--version wins over what is missing", []string{"cgshim", "--version"}, nil, func(s *settings) bool { return strings.HasPrefix(s.print, "cgshim version ") }},
+	} {
+		s, err := parseOptions(c.args, c.env)
+		if err != nil || !c.holds(s) {
+			t.Errorf("%s: %v, %+v", c.name, err, s)
+		}
+	}
+}
+
+// Every message names the option or the variable, and the value.
+func TestBadOptions(t *testing.T) {
+	for _, c := range []struct {
+		args, env []string
+		names     []string
+	}{
+		{[]string{"--frob"}, nil, []string{"--frob"}},
+		{[]string{"-z"}, nil, []string{"z"}},
+		{[]string{"-p"}, nil, []string{"p"}},
+		{[]string{"-p", "SIGFOO", "x"}, nil, []string{"--parent-death-signal", "SIGFOO"}},
+		{[]string{"-e", "256", "x"}, nil, []string{"--expect-exit", "256"}},
+		{[]string{"-e", "9-3", "x"}, nil, []string{"--expect-exit", "9-3"}},
+		{[]string{"-e", "abc", "x"}, nil, []string{"--expect-exit", "abc"}},
+		{[]string{"-r", "TERM", "x"}, nil, []string{"--rewrite", "TERM"}},
+		{[]string{"--cgroup=maybe", "x"}, nil, []string{"--cgroup", "maybe"}},
+		{[]string{"--cgroup-leaf=a/b", "x"}, nil, []string{"--cgroup-leaf", "a/b"}},
+		{[]string{"--cgroup-timeout=soon", "x"}, nil, []string{"--cgroup-timeout", "soon"}},
+		{[]string{"--stop-timeout=-1s", "x"}, nil, []string{"--stop-timeout", "-1s"}},
+		{[]string{"--oom-group=2", "x"}, nil, []string{"--oom-group", "2"}},
+		{[]string{"x"}, []string{"CGSHIM_CGROUP=maybe"}, []string{"CGSHIM_CGROUP", "maybe"}},
+		{[]string{"x"}, []string{"CGSHIM_DIND=perhaps"}, []string{"CGSHIM_DIND", "perhaps"}},
+		{[]string{"x"}, []string{"CGSHIM_LOG_FORMAT=xml"}, []string{"CGSHIM_LOG_FORMAT", "xml"}},
+		{[]string{"x"}, []string{"CGSHIM_EXPECT_EXIT=1,x"}, []string{"CGSHIM_EXPECT_EXIT", "x"}},
+	} {
+		_, err := parseOptions(append([]string{"cgshim"}, c.args...), c.env)
+		for _, name := range c.names {
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%q %q: %v does not name %q", c.args, c.env, err, name)
+			}
+		}
+	}
+}
+
+// dockerd takes the answer of its init-path if it is of one of two forms
+// (moby, parseInitVersion).
+func TestVersionIsWhatDockerdParses(t *testing.T) {
+	for _, name := range []string{"cgshim", "tini", "docker-init"} {
+		s, err := parseOptions([]string{name, "--version"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, after, found := strings.Cut(strings.TrimSpace(s.print), " - ")
+		if !found || strings.Contains(after, " - ") || len(strings.Split(after, ".")) != 2 || !strings.HasPrefix(after, "git.") {
+			t.Errorf("%s: %q", name, s.print)
+		}
+		if s.Tini && !strings.HasPrefix(before, "tini version ") {
+			t.Errorf("%s: %q", name, s.print)
+		}
+	}
+}
+
+func TestHelpFitsAScreen(t *testing.T) {
+	for i, line := range strings.Split(usage("cgshim"), "\n") {
+		if len(line) > 100 || i > 50 {
+			t.Errorf("line %d of %d bytes: %q", i, len(line), line)
+		}
+	}
+}
+
+func FuzzOptions(f *testing.F) {
+	f.Add("-vvs\x00-e143\x00--\x00x", "TINI_VERBOSITY=3\x00CGSHIM_REWRITE=15:3")
+	f.Add("--cgroup=require\x00--json\x00x", "CGSHIM_STOP_TIMEOUT=5")
+	f.Fuzz(func(t *testing.T, args, env string) {
+		s, err := parseOptions(append([]string{"cgshim"}, strings.Split(args, "\x00")...), strings.Split(env, "\x00"))
+		if err == nil && (s.StopTimeout < 0 || s.verbosity < 0) {
+			t.Errorf("%q %q: %+v", args, env, s)
+		}
+	})
+}
