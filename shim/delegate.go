@@ -28,13 +28,16 @@ func (s *shim) delegate() int {
 		return s.refused(err)
 	}
 	s.delegated = true
-	if len(plan.Steps) == 0 {
+	if plan.State == cgroup.Delegated {
 		s.log.Log(Info, plan.State.String(), "cgroup", report.HostPath)
 		return 0
 	}
 	facts := []any{
 		"cgroup", report.HostPath, "id", report.ID, "controllers", strings.Join(report.Enabled, " "),
 		"moved", report.Moved, "rounds", report.Rounds, "elapsed", report.Elapsed,
+	}
+	for _, err := range report.Warnings {
+		s.log.Log(Warn, "limit not set", "err", err)
 	}
 	for name, err := range report.Missing {
 		facts = append(facts, "missing_"+name, err)

@@ -1,0 +1,94 @@
+package cgroup
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Step is one thing to do. String is the equivalent shell line.
+type Step interface {
+	String() string
+	do(r *run) error
+}
+
+// Report is what was done.
+type Report struct {
+	State    State
+	HostPath string           // the container's cgroup, as seen before
+	ID       uint64           // its inode: the cgroup id of eBPF, Tetragon and bpftrace
+	Enabled  []string         // controllers that inner containers can be limited by
+	Missing  map[string]error // controllers that could not be enabled
+	Moved    int              // processes moved to the leaf
+	Rounds   int              // times that took
+	Foreign  int              // processes of other PID namespaces seen in the cgroup
+	Warnings []error          // limits that could not be set; the delegation stands
+	Elapsed  time.Duration
+}
+
+// run is the state of an Apply.
+type run struct {
+	k      *kernel
+	plan   Plan
+	report Report
+	start  time.Time
+	base   int // the container's cgroup directory
+	mount  int // a mount of it that is not attached yet, or -1
+	leaf   int // the leaf's cgroup.procs
+	undo   []func()
+
+	descriptors []int // to close at the end
+}
+
+// Apply carries the plan out on the calling thread, which must be the locked main
+// thread of the process. If a step fails, what was done is undone and the error,
+// which wraps an [*Error], says where.
+func (p Plan) Apply() (Report, error) { return p.apply(&linux) }
+
+func (p Plan) apply(k *kernel) (Report, error) {
+	r := &run{k: k, plan: p, start: time.Now(), base: -1, mount: -1, leaf: -1}
+	r.report = Report{State: p.State, HostPath: p.HostPath, Missing: map[string]error{}}
+	defer r.close()
+	for _, step := range p.Steps {
+		if err := step.do(r); err != nil {
+			for _, undo := range slices.Backward(r.undo) {
+				undo()
+			}
+			return r.report, err
+		}
+	}
+	r.report.Elapsed = time.Since(r.start)
+	return r.report, nil
+}
+
+func (r *run) onFailure(undo func()) { r.undo = append(r.undo, undo) }
+
+func (r *run) close() {
+	if r.mount == r.base {
+		r.mount = -1
+	}
+	for _, fd := range append(r.descriptors, r.base, r.mount, r.leaf) {
+		if fd >= 0 {
+			r.k.close(fd)
+		}
+	}
+}
+
+func (r *run) deadline() time.Time { return r.start.Add(r.plan.Options.Timeout) }
+
+// words reads a file of the container's cgroup that lists words.
+func (r *run) words(name string) ([]string, error) {
+	s, err := r.k.readFile(r.base, name)
+	return strings.Fields(s), err
+}
+
+// openDir opens a directory to work in. O_PATH is enough for openat(2).
+func (r *run) openDir(at int, name string) (int, error) {
+	fd, err := r.k.openat(at, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &Error{"open", name, "", err}
+	}
+	return fd, nil
+}

@@ -1,0 +1,136 @@
+package cgroup
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// unthreadStep undoes what a half-done attempt by somebody else has left: cpu,
+// cpuset or pids enabled one by one while there were processes in the cgroup,
+// which makes it "domain threaded" and the children invalid. Disabled again it is
+// a domain (seen on 5.10 to 7.2).
+type unthreadStep struct{ controllers []string }
+
+func (s unthreadStep) String() string {
+	return `echo "` + list("-", s.controllers) + `" >cgroup.subtree_control`
+}
+
+func (s unthreadStep) do(r *run) error {
+	if err := r.k.writeFile(r.base, subtreeControl, list("-", s.controllers)); err != nil {
+		return err
+	}
+	r.onFailure(func() { _ = r.k.writeFile(r.base, subtreeControl, list("+", s.controllers)) })
+	return nil
+}
+
+// enableStep makes the controllers available to the cgroups of inner containers:
+// all in one write, which the kernel takes as a whole or not at all. One by one
+// would let cpu, cpuset and pids succeed while a process is inside, with the
+// effect that unthreadStep undoes.
+type enableStep struct{ controllers []string }
+
+func (s enableStep) String() string {
+	return `until echo "` + list("+", s.controllers) + `" >cgroup.subtree_control; do evacuate; done`
+}
+
+const subtreeControl = "cgroup.subtree_control"
+
+func (s enableStep) do(r *run) error {
+	before, err := r.words(subtreeControl)
+	if err != nil {
+		return err
+	}
+	r.onFailure(func() {
+		after, _ := r.words(subtreeControl)
+		if added := without(after, before); len(added) > 0 {
+			_ = r.k.writeFile(r.base, subtreeControl, list("-", added))
+		}
+	})
+	err = r.whileBusy(r.enableAll)
+	if is(err, unix.ENOENT, unix.EINVAL) {
+		err = r.enableEach()
+	}
+	if err != nil {
+		return err
+	}
+	return r.confirm()
+}
+
+// enableAll reads the list anew each time: a controller may have come or gone.
+func (r *run) enableAll() error {
+	controllers, err := r.words("cgroup.controllers")
+	if err != nil || len(controllers) == 0 {
+		return err
+	}
+	return r.k.writeFile(r.base, subtreeControl, list("+", controllers))
+}
+
+// enableEach finds the controllers that can be enabled when one cannot: cpu with
+// real-time processes below (EINVAL), one that was taken away from above (ENOENT).
+// Each is only tried while the cgroup is empty, and taken back if that turned out
+// to be too early.
+func (r *run) enableEach() error {
+	controllers, err := r.words("cgroup.controllers")
+	if err != nil {
+		return err
+	}
+	for _, c := range controllers {
+		err := r.whileBusy(func() error { return r.enableOne(c) })
+		var busy *BusyError
+		switch {
+		case errors.As(err, &busy):
+			return err
+		case err != nil:
+			r.report.Missing[c] = err
+		}
+	}
+	return nil
+}
+
+func (r *run) enableOne(controller string) error {
+	procs, err := r.words("cgroup.procs")
+	if err != nil {
+		return err
+	}
+	if len(procs) > 0 {
+		return &Error{"write", subtreeControl, "+" + controller, unix.EBUSY}
+	}
+	if err := r.k.writeFile(r.base, subtreeControl, "+"+controller); err != nil {
+		return err
+	}
+	if kind, err := r.words("cgroup.type"); err != nil || slices.Contains(kind, "threaded") {
+		_ = r.k.writeFile(r.base, subtreeControl, "-"+controller)
+		return &Error{"write", subtreeControl, "+" + controller, unix.EBUSY}
+	}
+	return nil
+}
+
+// confirm reads back what holds now. A write that succeeded and left the leaf
+// invalid would fail inner containers later, with errors that name none of this.
+func (r *run) confirm() (err error) {
+	if r.report.Enabled, err = r.words(subtreeControl); err != nil {
+		return err
+	}
+	for _, file := range []string{"cgroup.type", r.leafName() + "/cgroup.type"} {
+		kind, err := r.k.readFile(r.base, file)
+		if err != nil {
+			return err
+		}
+		if kind = strings.TrimSpace(kind); kind != "domain" {
+			return &Error{"read", file, kind, unix.EOPNOTSUPP}
+		}
+	}
+	return nil
+}
+
+// list is controllers as cgroup.subtree_control takes them. Nothing at all is fine
+// with the kernel; a sign alone is EINVAL.
+func list(sign string, controllers []string) string {
+	if len(controllers) == 0 {
+		return ""
+	}
+	return sign + strings.Join(controllers, " "+sign)
+}

@@ -1,0 +1,137 @@
+package cgroup
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// evacuateStep moves every process into the leaf: a cgroup with processes of its
+// own can have no domain controllers enabled for its children (the kernel
+// document, "No Internal Process Constraint"). PID 1 goes too, all its threads
+// with it, for runc and crun put `exec` into the cgroup of PID 1 when the
+// container's own is refused.
+type evacuateStep struct{ leaf string }
+
+func (s evacuateStep) String() string {
+	return "mkdir -p " + s.leaf + "; grep -vx 0 cgroup.procs | xargs -rn1 >" + s.leaf + "/cgroup.procs"
+}
+
+func (s evacuateStep) do(r *run) error {
+	err := r.k.mkdirat(r.base, s.leaf, 0o755)
+	if err != nil && err != unix.EEXIST {
+		return &Error{"mkdir", mountPoint + "/" + s.leaf, "", err}
+	}
+	made := err == nil
+	dir, err := r.openDir(r.base, s.leaf)
+	if err != nil {
+		return err
+	}
+	defer r.k.close(dir)
+	r.leaf, err = r.k.openat(dir, "cgroup.procs", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return &Error{"open", s.leaf + "/cgroup.procs", "", err}
+	}
+	r.onFailure(func() { r.moveBack(s.leaf, made) })
+	// Ourselves by number: 0 would do the same, but a 0 that is read from
+	// cgroup.procs is a process of another PID namespace, and writing that moves
+	// the writer.
+	if err := r.move(strconv.Itoa(os.Getpid())); err != nil {
+		return err
+	}
+	return r.evacuate()
+}
+
+// evacuate moves what is in the container's cgroup now.
+func (r *run) evacuate() error {
+	r.report.Rounds++
+	procs, err := r.k.readFile(r.base, "cgroup.procs")
+	if err != nil {
+		return err
+	}
+	pids, foreign := splitProcs(procs)
+	r.report.Foreign = max(r.report.Foreign, foreign)
+	for _, pid := range pids {
+		if err := r.move(pid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// move moves one process. One that has ended meanwhile is as good as moved; one
+// that is being made (TASK_NEW: EINVAL) or that runs an exit is found again in the
+// next round.
+func (r *run) move(pid string) error {
+	err := r.k.writeTo(r.leaf, r.leafName()+"/cgroup.procs", pid)
+	switch {
+	case err == nil:
+		r.report.Moved++
+	case is(err, unix.ESRCH, unix.EINVAL):
+	default:
+		return err
+	}
+	return nil
+}
+
+func (r *run) leafName() string { return r.plan.Options.Leaf }
+
+// moveBack undoes the evacuation. The controllers are disabled by then.
+func (r *run) moveBack(leaf string, made bool) {
+	procs, err := r.k.readFile(r.base, leaf+"/cgroup.procs")
+	if err != nil {
+		return
+	}
+	pids, _ := splitProcs(procs)
+	for _, pid := range pids {
+		_ = r.k.writeFile(r.base, "cgroup.procs", pid)
+	}
+	if made {
+		_ = r.k.unlinkat(r.base, leaf, unix.AT_REMOVEDIR)
+	}
+}
+
+// whileBusy repeats attempt for as long as it answers EBUSY, evacuating before
+// each new try. Processes enter all the time: an exec from outside is cloned into
+// the container's cgroup. And since Linux 7.0 a process that is exiting is hidden
+// from cgroup.procs before it stops counting, so an empty file is no reason to
+// stop (a72f73c4dd9b, d245698d727a). The first tries follow at once, which a race
+// with one exec needs; then the pauses double, so that a process that never leaves
+// costs nothing until the deadline.
+func (r *run) whileBusy(attempt func() error) error {
+	const immediate, longest = 4, 100 * time.Millisecond
+	pause := time.Millisecond
+	for try := 0; ; try++ {
+		err := attempt()
+		if !is(err, unix.EBUSY) {
+			return err
+		}
+		left := time.Until(r.deadline())
+		if left <= 0 {
+			return r.busy(err)
+		}
+		if try >= immediate {
+			r.k.sleep(min(pause, left))
+			pause = min(2*pause, longest)
+		}
+		if err := r.evacuate(); err != nil {
+			return err
+		}
+	}
+}
+
+// busy names what kept the cgroup busy.
+func (r *run) busy(err error) error {
+	procs, _ := r.k.readFile(r.base, "cgroup.procs")
+	pids, foreign := splitProcs(procs)
+	b := &BusyError{Foreign: foreign, Elapsed: time.Since(r.start).Round(time.Millisecond).String(), Err: err}
+	const most = 8
+	for _, pid := range pids[:min(len(pids), most)] {
+		comm, _ := r.k.readFile(unix.AT_FDCWD, "/proc/"+pid+"/comm")
+		b.Left = append(b.Left, pid+" "+strings.TrimSpace(comm))
+	}
+	return b
+}

@@ -1,0 +1,68 @@
+package cgroup
+
+import (
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// OOMKills is how many processes of the container, inner containers included, the
+// OOM killer has ended so far: oom_kill of memory.events, which counts for the
+// whole subtree (the kernel document, "Memory Interface Files"). ok is false where
+// that cannot be read.
+func OOMKills() (n uint64, ok bool) {
+	member, err := linux.readFile(unix.AT_FDCWD, "/proc/self/cgroup")
+	own := parseMembership(member).unified
+	if err != nil || own == "" {
+		return 0, false
+	}
+	// In the leaf of a delegation the container is one above.
+	dirs := []string{mountPoint + own}
+	if name := path.Base(own); name == "init" || name == "init.scope" || path.Dir(own) == "/" && own != "/" {
+		dirs = []string{mountPoint + path.Dir(own), mountPoint + own}
+	}
+	for _, dir := range dirs {
+		events, err := linux.readFile(unix.AT_FDCWD, dir+"/memory.events")
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(events) {
+			if count, found := strings.CutPrefix(line, "oom_kill "); found {
+				n, err := strconv.ParseUint(strings.TrimSpace(count), 10, 64)
+				return n, err == nil
+			}
+		}
+	}
+	return 0, false
+}
+
+// KillOthers ends every process of the inner containers: cgroup.kill (Linux 5.14)
+// of each child of the container's cgroup but the leaf, which this process is in.
+func KillOthers() error {
+	member, err := linux.readFile(unix.AT_FDCWD, "/proc/self/cgroup")
+	if err != nil {
+		return err
+	}
+	own := parseMembership(member).unified
+	if path.Dir(own) != "/" || own == "/" {
+		return &Error{"kill", mountPoint, own, unix.EOPNOTSUPP} // not the leaf of a namespace's root
+	}
+	entries, err := os.ReadDir(mountPoint)
+	if err != nil {
+		return err
+	}
+	var first error
+	for _, entry := range entries {
+		if !entry.IsDir() || entry.Name() == path.Base(own) {
+			continue
+		}
+		err := linux.writeFile(unix.AT_FDCWD, mountPoint+"/"+entry.Name()+"/cgroup.kill", "1")
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}

@@ -1,0 +1,194 @@
+package cgroup
+
+import (
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// mountPoint is where everything that runs containers expects cgroup v2.
+const mountPoint = "/sys/fs/cgroup"
+
+// Inodes of the initial namespaces, constant since Linux 3.8
+// (include/linux/proc_ns.h, PROC_PID_INIT_INO and PROC_CGROUP_INIT_INO).
+const (
+	InitialCgroupNamespace = 4026531835
+	initialPIDNamespace    = 4026531836
+)
+
+// Facts is the environment of a process as far as cgroups are concerned.
+type Facts struct {
+	PID             int      `json:"pid"`
+	Kernel          string   `json:"kernel"`
+	InitialUserNS   bool     `json:"initial_user_namespace"`
+	SysAdmin        bool     `json:"cap_sys_admin"`
+	CgroupNS        uint64   `json:"cgroup_namespace"`
+	PIDNS           uint64   `json:"pid_namespace"`
+	OnHost          bool     `json:"on_host"`       // initial PID namespace, and the mount namespace of its PID 1 or not to be told
+	Unified         string   `json:"cgroup"`        // path of the v2 line of /proc/PID/cgroup
+	V1              []string `json:"v1,omitempty"`  // v1 hierarchies with this process in them
+	Symlink         bool     `json:"symlink"`       // /sys/fs/cgroup is a symbolic link
+	Mount           *Mount   `json:"mount"`         // what is mounted there, nil: nothing
+	ParentShared    bool     `json:"parent_shared"` // the mount that holds it propagates
+	SubMounts       []string `json:"sub_mounts,omitempty"`
+	SupportsUnified bool     `json:"supports_cgroup2"` // the kernel has a v2 hierarchy for this process
+	Own             *Group   `json:"own"`              // the process's cgroup, nil where the mount does not show it
+	Above           *Group   `json:"above"`            // the cgroup above that, nil likewise
+	Errors          []string `json:"errors,omitempty"` // what could not be read
+}
+
+// Group is a cgroup directory.
+type Group struct {
+	Path        string   `json:"path"`
+	ID          uint64   `json:"id"`   // the inode: what eBPF and Tetragon call the cgroup id
+	Root        bool     `json:"root"` // the hierarchy's real root: it has no cgroup.type (the kernel document, "Core Interface Files")
+	Type        string   `json:"type"`
+	Controllers []string `json:"controllers"`
+	Enabled     []string `json:"subtree_control"`
+	Processes   int      `json:"processes"`
+	Foreign     int      `json:"foreign_processes"`
+	Writable    bool     `json:"writable"`
+	Owner       int      `json:"owner"`
+	Mode        uint32   `json:"mode"`
+	ProcsErr    string   `json:"procs_error,omitempty"`
+}
+
+// Observe gathers the facts about this process. It changes nothing and never
+// fails: what cannot be read is missing and named in Errors.
+func Observe() Facts { return ObserveProcess(0) }
+
+// ObserveProcess gathers the facts about another process that shares our mounts;
+// 0 is this one. The mounts and the cgroup path are that process's own view.
+func ObserveProcess(pid int) Facts {
+	proc := "/proc/self"
+	f := Facts{PID: pid}
+	if pid == 0 {
+		f.PID = os.Getpid()
+	} else {
+		proc = "/proc/" + strconv.Itoa(pid)
+	}
+	var uname unix.Utsname
+	if unix.Uname(&uname) == nil {
+		f.Kernel = unix.ByteSliceToString(uname.Release[:])
+	}
+	f.InitialUserNS = isInitialMap(f.file(proc + "/uid_map"))
+	f.SysAdmin = capable(f.file(proc+"/status"), unix.CAP_SYS_ADMIN)
+	f.CgroupNS = f.namespace(proc, "cgroup")
+	f.PIDNS = f.namespace(proc, "pid")
+	if f.PIDNS == initialPIDNamespace {
+		init := f.namespace("/proc/1", "mnt")
+		f.OnHost = init == 0 || init == f.namespace(proc, "mnt")
+	}
+	member := parseMembership(f.file(proc + "/cgroup"))
+	f.Unified, f.V1 = member.unified, member.v1
+	f.observeMounts(proc)
+	f.observeGroups()
+	return f
+}
+
+// file is the content of a file, empty and noted where it cannot be read.
+func (f *Facts) file(name string) string {
+	s, err := linux.readFile(unix.AT_FDCWD, name)
+	if err != nil {
+		f.Errors = append(f.Errors, err.Error())
+	}
+	return s
+}
+
+// namespace is the inode of a namespace, 0 where it cannot be read.
+func (f *Facts) namespace(proc, name string) uint64 {
+	var s unix.Stat_t
+	file := proc + "/ns/" + name
+	if err := unix.Stat(file, &s); err != nil {
+		f.Errors = append(f.Errors, (&Error{"stat", file, "", err}).Error())
+	}
+	return s.Ino
+}
+
+// capable looks for a capability in the CapEff line of /proc/PID/status (proc(5)).
+func capable(status string, capability int) bool {
+	_, rest, _ := strings.Cut(status, "\nCapEff:")
+	line, _, _ := strings.Cut(rest, "\n")
+	set, _ := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
+	return set>>capability&1 == 1
+}
+
+func (f *Facts) observeMounts(proc string) {
+	mounts := parseMountinfo(f.file(proc + "/mountinfo"))
+	var link unix.Stat_t
+	if unix.Lstat(mountPoint, &link) == nil {
+		f.Symlink = link.Mode&unix.S_IFMT == unix.S_IFLNK
+	}
+	parent := 0
+	if m, ok := topMount(mounts, mountPoint); ok {
+		f.Mount = &m
+		parent = m.Parent
+	} else if m, ok := topMount(mounts, "/sys"); ok {
+		parent = m.ID
+	}
+	for _, m := range mounts {
+		if m.ID == parent {
+			f.ParentShared = m.shared()
+		}
+		if strings.HasPrefix(m.Point, mountPoint+"/") {
+			f.SubMounts = append(f.SubMounts, m.Point)
+		}
+	}
+}
+
+// observeGroups finds the process's own cgroup below the mount. Both the mount's
+// root and the path are relative to the reader's cgroup namespace
+// (cgroup_namespaces(7)); a root of /.. shows more than that namespace, and then
+// the way down is not known.
+func (f *Facts) observeGroups() {
+	if f.Mount == nil || f.Mount.Type != "cgroup2" || strings.HasPrefix(f.Mount.Root, "/..") || strings.HasPrefix(f.Unified, "/..") {
+		return
+	}
+	path, below := below(f.Unified, f.Mount.Root)
+	if !below {
+		return
+	}
+	f.Own = f.group(mountPoint + path)
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		f.Above = f.group(mountPoint + path[:i])
+	}
+}
+
+// below is the rest of path below root, "" for root itself.
+func below(path, root string) (string, bool) {
+	path, root = strings.TrimSuffix(path, "/"), strings.TrimSuffix(root, "/")
+	rest, ok := strings.CutPrefix(path, root)
+	return rest, ok && (rest == "" || rest[0] == '/')
+}
+
+func (f *Facts) group(path string) *Group {
+	dir, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		f.Errors = append(f.Errors, (&Error{"open", path, "", err}).Error())
+		return nil
+	}
+	defer unix.Close(dir)
+	g := &Group{Path: path}
+	var stat unix.Stat_t
+	if unix.Fstat(dir, &stat) == nil {
+		g.ID, g.Owner, g.Mode = stat.Ino, int(stat.Uid), stat.Mode&0o7777
+	}
+	kind, err := linux.readFile(dir, "cgroup.type")
+	g.Root = is(err, unix.ENOENT)
+	g.Type = strings.TrimSpace(kind)
+	read := func(name string) []string {
+		s, _ := linux.readFile(dir, name)
+		return strings.Fields(s)
+	}
+	g.Controllers, g.Enabled = read("cgroup.controllers"), read("cgroup.subtree_control")
+	procs, err := linux.readFile(dir, "cgroup.procs")
+	if err != nil {
+		g.ProcsErr = err.Error()
+	}
+	pids, foreign := splitProcs(procs)
+	g.Processes, g.Foreign = len(pids), foreign
+	g.Writable = unix.Faccessat(dir, "cgroup.procs", unix.W_OK, unix.AT_EACCESS) == nil
+	return g
+}

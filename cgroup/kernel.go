@@ -1,0 +1,88 @@
+package cgroup
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// kernel is every call that changes something, and the ones that verify it. Tests
+// replace single fields to make a call fail.
+type kernel struct {
+	unshare   func(flags int) error
+	setns     func(fd, nstype int) error
+	fsopen    func(fsname string, flags int) (int, error)
+	fsconfig  func(fd int) error
+	fsmount   func(fd, flags, attrs int) (int, error)
+	moveMount func(fromfd int, from string, tofd int, to string, flags int) error
+	mount     func(source, target, fstype string, flags uintptr, data string) error
+	umount    func(target string, flags int) error
+	openat    func(dir int, name string, flags int, mode uint32) (int, error)
+	mkdirat   func(dir int, name string, mode uint32) error
+	unlinkat  func(dir int, name string, flags int) error
+	read      func(fd int, p []byte) (int, error)
+	write     func(fd int, p []byte) (int, error)
+	fstatfs   func(fd int, s *unix.Statfs_t) error
+	fstat     func(fd int, s *unix.Stat_t) error
+	close     func(fd int) error
+	sleep     func(time.Duration)
+}
+
+var linux = kernel{
+	unshare: unix.Unshare, setns: unix.Setns,
+	fsopen: unix.Fsopen, fsconfig: unix.FsconfigCreate, fsmount: unix.Fsmount, moveMount: unix.MoveMount,
+	mount: unix.Mount, umount: unix.Unmount,
+	openat: unix.Openat, mkdirat: unix.Mkdirat, unlinkat: unix.Unlinkat,
+	read: unix.Read, write: unix.Write, close: unix.Close,
+	fstatfs: unix.Fstatfs, fstat: unix.Fstat,
+	sleep: time.Sleep,
+}
+
+// readFile reads name below dir, to its end: the pages of cgroup.procs come one
+// by one.
+func (k *kernel) readFile(dir int, name string) (string, error) {
+	fd, err := k.openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return "", &Error{"open", name, "", err}
+	}
+	defer k.close(fd)
+	data := make([]byte, 0, 4096)
+	for {
+		if len(data) == cap(data) {
+			data = append(data, 0)[:len(data)]
+		}
+		n, err := k.read(fd, data[len(data):cap(data)])
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return "", &Error{"read", name, "", err}
+		case n == 0:
+			return string(data), nil
+		default:
+			data = data[:len(data)+n]
+		}
+	}
+}
+
+// writeFile writes data in one call: a cgroup file takes each write as a whole
+// (the kernel document, "Interface Files").
+func (k *kernel) writeFile(dir int, name, data string) error {
+	fd, err := k.openat(dir, name, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return &Error{"open", name, data, err}
+	}
+	defer k.close(fd)
+	return k.writeTo(fd, name, data)
+}
+
+func (k *kernel) writeTo(fd int, name, data string) error {
+	for {
+		_, err := k.write(fd, []byte(data))
+		if err == nil {
+			return nil
+		}
+		if err != unix.EINTR {
+			return &Error{"write", name, data, err}
+		}
+	}
+}

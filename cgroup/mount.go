@@ -1,0 +1,253 @@
+package cgroup
+
+import (
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Flags of a cgroup mount: the ones that runc gives it.
+const (
+	mountFlags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_RELATIME
+	mountAttrs = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC | unix.MOUNT_ATTR_RELATIME
+)
+
+// openStep takes the mount that is there.
+type openStep struct{}
+
+func (openStep) String() string { return "cd " + mountPoint }
+
+func (openStep) do(r *run) (err error) {
+	if r.base, err = r.openDir(unix.AT_FDCWD, mountPoint); err != nil {
+		return err
+	}
+	return r.verify("")
+}
+
+// writableStep makes the container's own mount writable. The other flags have to
+// be restated, or a bind remount drops them (mount(2)); those of the superblock,
+// which the host shares, are not touched.
+type writableStep struct{ options []string }
+
+func (s writableStep) String() string {
+	return "mount -o remount,bind,rw," + strings.Join(s.flagNames(), ",") + " " + mountPoint
+}
+
+// remountFlags are the flags of one mount that mountinfo shows.
+var remountFlags = []struct {
+	name string
+	flag uintptr
+}{
+	{"nosuid", unix.MS_NOSUID},
+	{"nodev", unix.MS_NODEV},
+	{"noexec", unix.MS_NOEXEC},
+	{"noatime", unix.MS_NOATIME},
+	{"nodiratime", unix.MS_NODIRATIME},
+	{"relatime", unix.MS_RELATIME},
+}
+
+func (s writableStep) flagNames() (names []string) {
+	for _, f := range remountFlags {
+		if slices.Contains(s.options, f.name) {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
+func (s writableStep) do(r *run) error {
+	flags := uintptr(unix.MS_REMOUNT | unix.MS_BIND)
+	for _, f := range remountFlags {
+		if slices.Contains(s.options, f.name) {
+			flags |= f.flag
+		}
+	}
+	if err := r.k.mount("", mountPoint, "", flags, ""); err != nil {
+		return &Error{"mount", mountPoint, "remount,bind,rw", err}
+	}
+	r.onFailure(func() {
+		_ = r.k.mount("", mountPoint, "", flags|unix.MS_RDONLY, "")
+	})
+	return nil
+}
+
+// buildStep makes a mount of the container's cgroup, and of nothing above it,
+// that nobody can see yet: with the file descriptor API of Linux 5.2 (fsopen(2)).
+// Everything that can fail is done in there. Where that API is refused, by an old
+// seccomp profile for instance, the own directory in the old mount serves until
+// placeStep, and where there is none either the mount is made in place.
+type buildStep struct{ own string }
+
+func (s buildStep) String() string { return "mount -t cgroup2 cgroup2 $(mktemp -d)" }
+
+func (s buildStep) do(r *run) (err error) {
+	r.mount, err = r.detachedMount()
+	switch {
+	case err == nil:
+		r.base = r.mount
+		return r.verify(s.own)
+	case !is(err, unix.ENOSYS, unix.EPERM):
+		return err
+	case s.own != "":
+		if r.base, err = r.openDir(unix.AT_FDCWD, s.own); err != nil {
+			return err
+		}
+		return r.verify("")
+	}
+	if err := r.placeOld(); err != nil {
+		return err
+	}
+	if r.base, err = r.openDir(unix.AT_FDCWD, mountPoint); err != nil {
+		return err
+	}
+	return r.verify("")
+}
+
+func (r *run) detachedMount() (int, error) {
+	fs, err := r.k.fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return -1, &Error{"fsopen", "cgroup2", "", err}
+	}
+	defer r.k.close(fs)
+	if err := r.k.fsconfig(fs); err != nil {
+		return -1, &Error{"fsconfig", "cgroup2", "", err}
+	}
+	mount, err := r.k.fsmount(fs, unix.FSMOUNT_CLOEXEC, mountAttrs)
+	if err != nil {
+		return -1, &Error{"fsmount", "cgroup2", "", err}
+	}
+	return mount, nil
+}
+
+// verify makes sure that base is a cgroup directory, not the hierarchy's real
+// root, and the one that own shows where the old mount shows it: the inode of a
+// cgroup is the same through every mount.
+func (r *run) verify(own string) error {
+	var fs unix.Statfs_t
+	if err := r.k.fstatfs(r.base, &fs); err != nil {
+		return &Error{"fstatfs", mountPoint, "", err}
+	}
+	if int64(fs.Type) != unix.CGROUP2_SUPER_MAGIC {
+		return &Error{"fstatfs", mountPoint, "", unix.EINVAL}
+	}
+	if _, err := r.k.readFile(r.base, "cgroup.type"); err != nil {
+		return err
+	}
+	var stat, expected unix.Stat_t
+	if err := r.k.fstat(r.base, &stat); err != nil {
+		return &Error{"fstat", mountPoint, "", err}
+	}
+	r.report.ID = stat.Ino
+	if own == "" {
+		return nil
+	}
+	dir, err := r.openDir(unix.AT_FDCWD, own)
+	if err != nil {
+		return err
+	}
+	defer r.k.close(dir)
+	if err := r.k.fstat(dir, &expected); err != nil {
+		return &Error{"fstat", own, "", err}
+	}
+	if expected.Ino != stat.Ino {
+		return &Error{"fstat", own, "another cgroup than the new mount's root", unix.ESTALE}
+	}
+	return nil
+}
+
+// placeStep puts the new mount where everybody looks for it. It is the last step
+// that can fail.
+type placeStep struct {
+	replace   bool // take the old mount away; not with mounts below it
+	isolate   bool // the old mount propagates
+	unmounted bool // there is no old mount
+}
+
+func (s placeStep) String() string {
+	line := "mount --move $DIR " + mountPoint
+	if s.replace {
+		line = "mount --beneath --move $DIR " + mountPoint + "; umount -l " + mountPoint
+	}
+	if s.isolate {
+		line = "mount --make-private " + mountPoint + "; " + line
+	}
+	return line
+}
+
+func (s placeStep) do(r *run) error {
+	if s.isolate {
+		// Before anything is mounted on it or taken from it: a mount on a shared
+		// mount shows in every peer, the host's among them (mount_namespaces(7)).
+		if err := r.k.mount("", mountPoint, "", unix.MS_PRIVATE, ""); err != nil {
+			return &Error{"mount", mountPoint, "make-private", err}
+		}
+	}
+	switch {
+	case r.mount < 0 && s.unmounted:
+		return nil // buildStep had to put it there already
+	case r.mount < 0:
+		if err := r.placeOld(); err != nil {
+			return err
+		}
+	case s.replace && r.placeBeneath():
+	default:
+		if err := r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+			return &Error{"move_mount", mountPoint, "", err}
+		}
+	}
+	return r.visible()
+}
+
+// moveMountBeneath is MOVE_MOUNT_BENEATH (include/uapi/linux/mount.h).
+const moveMountBeneath = 0x200
+
+// placeBeneath slides the new mount under the old one and takes that away, so that
+// there is no moment without a cgroup mount and nothing is left hidden below
+// (MOVE_MOUNT_BENEATH, Linux 6.5). It reports whether that worked; the new mount
+// is unattached otherwise, or moved to the top.
+func (r *run) placeBeneath() bool {
+	err := r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH|moveMountBeneath)
+	if err != nil {
+		return false
+	}
+	// Detached lazily, for somebody may have a descriptor in it. A mount that came
+	// from a more privileged mount namespace is locked (EINVAL): the caller then
+	// moves ours from below it to the top.
+	return r.k.umount(mountPoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) == nil
+}
+
+// placeOld mounts with mount(2) over what is there. The same file system on itself
+// is EBUSY, so a tmpfs goes in between, as RootlessKit and crun do.
+func (r *run) placeOld() error {
+	if err := r.k.mount("tmpfs", mountPoint, "tmpfs", mountFlags, "size=0,mode=755"); err != nil {
+		return &Error{"mount", mountPoint, "tmpfs", err}
+	}
+	detach := func() { _ = r.k.umount(mountPoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) }
+	if err := r.k.mount("cgroup2", mountPoint, "cgroup2", mountFlags, ""); err != nil {
+		detach()
+		return &Error{"mount", mountPoint, "cgroup2", err}
+	}
+	r.onFailure(func() {
+		detach()
+		detach()
+	})
+	return nil
+}
+
+// visible makes sure that /sys/fs/cgroup is now the container's cgroup.
+func (r *run) visible() error {
+	dir, err := r.openDir(unix.AT_FDCWD, mountPoint)
+	if err != nil {
+		return err
+	}
+	defer r.k.close(dir)
+	var stat unix.Stat_t
+	if err := r.k.fstat(dir, &stat); err != nil {
+		return &Error{"fstat", mountPoint, "", err}
+	}
+	if stat.Ino != r.report.ID {
+		return &Error{"fstat", mountPoint, "another mount is in front", unix.EBUSY}
+	}
+	return nil
+}

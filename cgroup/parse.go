@@ -1,0 +1,151 @@
+package cgroup
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// membership is what /proc/PID/cgroup says (cgroups(7)).
+type membership struct {
+	unified string   // path in the v2 hierarchy, "" without one
+	v1      []string // controllers, or name=NAME, of the v1 hierarchies
+}
+
+// parseMembership reads lines of ID:CONTROLLERS:PATH. The path is not escaped and
+// may contain colons: only the first two separate.
+func parseMembership(s string) membership {
+	var m membership
+	for line := range strings.Lines(s) {
+		line = strings.TrimSuffix(line, "\n")
+		id, rest, ok1 := strings.Cut(line, ":")
+		controllers, path, ok2 := strings.Cut(rest, ":")
+		switch {
+		case !ok1 || !ok2:
+		case id == "0" && controllers == "":
+			m.unified = path
+		default:
+			m.v1 = append(m.v1, controllers)
+		}
+	}
+	return m
+}
+
+// Mount is a line of /proc/PID/mountinfo (proc(5)).
+type Mount struct {
+	ID         int      `json:"id"`
+	Parent     int      `json:"parent"`
+	Root       string   `json:"root"`
+	Point      string   `json:"point"`
+	Options    []string `json:"options"`
+	Propagates []string `json:"propagation,omitempty"` // shared:N, master:N, unbindable
+	Type       string   `json:"type"`
+	Super      string   `json:"super_options"`
+}
+
+func (m Mount) readOnly() bool { return slices.Contains(m.Options, "ro") }
+
+func (m Mount) shared() bool { return hasPrefix(m.Propagates, "shared:") }
+
+func (m Mount) private() bool { return !m.shared() && !hasPrefix(m.Propagates, "master:") }
+
+// parseMountinfo reads the lines that are well-formed; the kernel writes no others.
+func parseMountinfo(s string) []Mount {
+	var mounts []Mount
+	for line := range strings.Lines(s) {
+		left, right, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
+		head, tail := strings.Fields(left), strings.Fields(right)
+		if !ok || len(head) < 6 || len(tail) < 1 {
+			continue
+		}
+		m := Mount{
+			Root: unescape(head[3]), Point: unescape(head[4]),
+			Options: strings.Split(head[5], ","), Propagates: head[6:], Type: tail[0],
+		}
+		m.ID, _ = strconv.Atoi(head[0])
+		m.Parent, _ = strconv.Atoi(head[1])
+		if len(tail) > 2 {
+			m.Super = tail[2]
+		}
+		mounts = append(mounts, m)
+	}
+	return mounts
+}
+
+// unescape undoes the octal escapes of blank, tab, newline and backslash.
+func unescape(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) {
+			if n, err := strconv.ParseUint(s[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+// topMount is the mount that shows at point: mounts stack, and the top one is
+// nobody's parent there.
+func topMount(mounts []Mount, point string) (Mount, bool) {
+	var top Mount
+	found := false
+	for _, m := range mounts {
+		if m.Point == point && (!found || m.Parent == top.ID) {
+			top, found = m, true
+		}
+	}
+	return top, found
+}
+
+// splitProcs splits cgroup.procs into the processes of this PID namespace and the
+// number of others, which show as 0 (cgroups(7)).
+func splitProcs(s string) (pids []string, foreign int) {
+	for _, pid := range strings.Fields(s) {
+		if pid == "0" {
+			foreign++
+		} else {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, foreign
+}
+
+// isInitialMap reports whether uid_map is the initial user namespace's: all ids,
+// unchanged (user_namespaces(7)).
+func isInitialMap(s string) bool {
+	f := strings.Fields(s)
+	return len(f) == 3 && f[0] == "0" && f[1] == "0" && f[2] == "4294967295"
+}
+
+func hasPrefix(list []string, prefix string) bool {
+	return slices.ContainsFunc(list, func(item string) bool { return strings.HasPrefix(item, prefix) })
+}
+
+// within keeps the items of list that are in other too.
+func within(list, other []string) []string {
+	var both []string
+	for _, item := range list {
+		if slices.Contains(other, item) {
+			both = append(both, item)
+		}
+	}
+	return both
+}
+
+// without drops them.
+func without(list, other []string) []string {
+	var rest []string
+	for _, item := range list {
+		if !slices.Contains(other, item) {
+			rest = append(rest, item)
+		}
+	}
+	return rest
+}
