@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -130,7 +130,7 @@ func parseOptions(args, env []string) (*settings, error) {
 	s.Env = env
 	s.Name = "cgshim"
 	if len(args) > 0 {
-		s.Name = filepath.Base(args[0])
+		s.Name = path.Base(args[0])
 		args = args[1:]
 	}
 	s.Tini = s.Name == "tini" || s.Name == "tini-static" || s.Name == "docker-init"

@@ -52,105 +52,134 @@ type Plan struct {
 	Options    Options
 }
 
-func (s State) skip(reason string) Plan { return Plan{State: s, Skip: true, Reason: reason} }
+func (p *Plan) skip(s State, reason string) { p.State, p.Skip, p.Reason = s, true, reason }
 
-func (s State) refuse(reason, hint string) Plan {
-	return Plan{State: s, Skip: true, Actionable: true, Reason: reason, Hint: hint}
+func (p *Plan) refuse(s State, reason, hint string) {
+	p.skip(s, reason)
+	p.Actionable, p.Hint = true, hint
 }
 
 // Decide turns facts into a plan. It touches nothing.
 func Decide(f Facts, o Options) Plan {
-	p := decide(f, o)
-	p.Options = o
-	if p.HostPath == "" {
-		p.HostPath = f.Unified
-	}
+	p := Plan{HostPath: f.Unified, Options: o}
+	p.decide(&f)
 	return p
 }
 
-func decide(f Facts, o Options) Plan {
+func (p *Plan) decide(f *Facts) {
 	mounted := f.Mount != nil && f.Mount.Type == "cgroup2"
-	switch {
-	case f.PID != 1 && !o.Anywhere:
-		return NotInit.skip("only the init of a container sets its cgroup up")
-	case f.OnHost:
-		return Host.skip("this is the host's own PID and mount namespace: its cgroups are never touched")
-	case f.Symlink:
-		return Unavailable.skip(mountPoint + " is a symbolic link")
-	case f.Mount != nil && !mounted:
-		return byV1(f)
-	case f.Mount == nil && (f.Unified == "" || len(f.V1) > 0):
-		return byV1(f)
-	case strings.HasPrefix(f.Unified, "/.."):
-		return Outside.refuse("this process was moved out of the root of its cgroup namespace, to "+f.Unified, "start the program with the container, or join the namespace of PID 1 (nsenter -C)")
-	case f.Own != nil && f.Own.Root:
-		return RealRoot.skip("the process is in the real root cgroup, which is never drained")
-	case f.delegated(o.Leaf):
-		return Plan{State: Delegated, HostPath: path.Dir(f.Unified), Steps: limits(o)}
-	case f.Own != nil && (f.Own.Type == "threaded" || f.Own.Type == "domain invalid"):
-		return Threaded.refuse("the container's cgroup is of type "+f.Own.Type+", which cannot have controllers for inner containers",
-			"its runtime has to create it as a domain: recreate the container")
+	if p.exclude(f, mounted); p.Skip {
+		return
 	}
-
+	if f.delegated(p.Options.Leaf) {
+		p.State, p.HostPath = Delegated, path.Dir(f.Unified)
+		p.limits()
+		return
+	}
 	// A mount of more than the own cgroup, or none: /sys/fs/cgroup has to be
 	// replaced. A path other than / : the own cgroup is not the namespace's root.
 	remount := !mounted || f.Mount.Root != f.Unified
 	unshare := f.Unified != "/"
-	state := Private
 	switch {
 	case !mounted:
-		state = NotMounted
+		p.State = NotMounted
 	case remount || unshare:
-		state = HostView
-	}
-	switch {
-	case (remount || unshare) && !f.SysAdmin:
-		return Unprivileged.refuse(string(state)+", and changing that needs CAP_SYS_ADMIN", privileged)
-	case remount && f.ParentShared:
-		return SharedMount.refuse("the mount that holds "+mountPoint+" is shared: a change could reach the host",
-			"mount it without propagation (rprivate or rslave), or start cgshim before anything makes / shared")
-	case f.Own == nil && !remount:
-		return Hidden.skip("the own cgroup " + f.Unified + " is not below " + mountPoint)
-	case !f.InitialUserNS && f.Own != nil && !f.Own.Writable && !f.Mount.readOnly():
-		return Undelegated.refuse("the container's cgroup belongs to another user namespace", userNamespace)
-	case !remount && f.Mount.readOnly() && !f.SysAdmin:
-		return ReadOnly.refuse(mountPoint+" is mounted read-only", writable)
-	case f.Own != nil && !f.Own.Writable && !f.Mount.readOnly():
-		return Undelegated.refuse("the container's cgroup may not be written by this user", writable)
-	}
-
-	p := Plan{State: state}
-	if unshare {
-		p.Steps = append(p.Steps, unshareStep{})
-	}
-	switch {
-	case remount:
-		own := ""
-		if f.Own != nil {
-			own = f.Own.Path
-		}
-		p.Steps = append(p.Steps, buildStep{own: own})
+		p.State = HostView
 	default:
-		if f.Mount.readOnly() {
-			p.Steps = append(p.Steps, writableStep{options: f.Mount.Options})
-		}
-		p.Steps = append(p.Steps, openStep{})
+		p.State = Private
 	}
-	if f.Own != nil && f.Own.Type == "domain threaded" {
-		if threaded := within(f.Own.Enabled, threadedControllers); len(threaded) > 0 {
-			p.Steps = append(p.Steps, unthreadStep{threaded})
+	if p.prevent(f, remount, unshare); p.Skip {
+		return
+	}
+	if unshare {
+		p.add(unshareStep{})
+	}
+	switch {
+	case remount && f.Own != nil:
+		p.add(buildStep{own: f.Own.Path})
+	case remount:
+		p.add(buildStep{})
+	case f.Mount.readOnly():
+		p.add(writableStep{options: f.Mount.Options})
+		fallthrough
+	default:
+		p.add(openStep{})
+	}
+	var controllers []string // for the plan to print: enabling reads them anew
+	if f.Own != nil {
+		controllers = f.Own.Controllers
+		if threaded := within(f.Own.Enabled, threadedControllers); f.Own.Type == "domain threaded" && len(threaded) > 0 {
+			p.add(unthreadStep{threaded})
 		}
 	}
-	p.Steps = append(p.Steps, evacuateStep{o.Leaf}, enableStep{known(f.Own)})
+	p.add(evacuateStep{p.Options.Leaf})
+	p.add(enableStep{controllers})
 	if remount {
-		p.Steps = append(p.Steps, placeStep{
+		p.add(placeStep{
 			replace:   mounted && len(f.SubMounts) == 0,
 			isolate:   mounted && !f.Mount.private(),
 			unmounted: !mounted,
 		})
 	}
-	p.Steps = append(p.Steps, limits(o)...)
-	return p
+	p.limits()
+}
+
+func (p *Plan) add(s Step) { p.Steps = append(p.Steps, s) }
+
+// exclude skips the environments that there is nothing to do in.
+func (p *Plan) exclude(f *Facts, mounted bool) {
+	switch {
+	case f.PID != 1 && !p.Options.Anywhere:
+		p.skip(NotInit, "only the init of a container sets its cgroup up")
+	case f.OnHost:
+		p.skip(Host, "this is the host's own PID and mount namespace: its cgroups are never touched")
+	case f.Symlink:
+		p.skip(Unavailable, mountPoint+" is a symbolic link")
+	case !mounted && (f.Mount != nil || f.Unified == "" || len(f.V1) > 0):
+		p.excludeV1(f)
+	case strings.HasPrefix(f.Unified, "/.."):
+		p.refuse(Outside, "this process was moved out of the root of its cgroup namespace, to "+f.Unified,
+			"start the program with the container, or join the namespace of PID 1 (nsenter -C)")
+	case f.Own != nil && f.Own.Root:
+		p.skip(RealRoot, "the process is in the real root cgroup, which is never drained")
+	case f.Own != nil && (f.Own.Type == "threaded" || f.Own.Type == "domain invalid"):
+		p.refuse(Threaded, "the container's cgroup is of type "+f.Own.Type+", which cannot have controllers for inner containers",
+			"its runtime has to create it as a domain: recreate the container")
+	}
+}
+
+// excludeV1 tells the environments without a v2 hierarchy on /sys/fs/cgroup apart.
+func (p *Plan) excludeV1(f *Facts) {
+	switch {
+	case f.Unified != "" && len(f.V1) > 0:
+		p.skip(Hybrid, "containers are in v1 hierarchies here, which nest by themselves")
+	case len(f.V1) > 0:
+		p.skip(Legacy, "v1 hierarchies nest by themselves")
+	case f.Unified == "":
+		p.skip(Unavailable, "the kernel or the sandbox has no cgroups")
+	default:
+		p.refuse(Unavailable, mountPoint+" is of type "+f.Mount.Type+", not cgroup2", "mount cgroup2 there, or nothing")
+	}
+}
+
+// prevent skips where something that would be needed is not allowed.
+func (p *Plan) prevent(f *Facts, remount, unshare bool) {
+	readOnly := f.Mount != nil && f.Mount.readOnly()
+	switch {
+	case (remount || unshare) && !f.SysAdmin:
+		p.refuse(Unprivileged, string(p.State)+", and changing that needs CAP_SYS_ADMIN", privileged)
+	case remount && f.ParentShared:
+		p.refuse(SharedMount, "the mount that holds "+mountPoint+" is shared: a change could reach the host",
+			"mount it without propagation (rprivate or rslave), or start cgshim before anything makes / shared")
+	case !remount && f.Own == nil:
+		p.skip(Hidden, "the own cgroup "+f.Unified+" is not below "+mountPoint)
+	case !remount && readOnly && !f.SysAdmin:
+		p.refuse(ReadOnly, mountPoint+" is mounted read-only", writable)
+	case f.Own != nil && !f.Own.Writable && !readOnly && !f.InitialUserNS:
+		p.refuse(Undelegated, "the container's cgroup belongs to another user namespace", userNamespace)
+	case f.Own != nil && !f.Own.Writable && !readOnly:
+		p.refuse(Undelegated, "the container's cgroup may not be written by this user", writable)
+	}
 }
 
 // threadedControllers are the ones that a threaded cgroup can have; enabling one
@@ -158,24 +187,11 @@ func decide(f Facts, o Options) Plan {
 // document, "Threads"). perf_event, the fourth, cannot be listed.
 var threadedControllers = []string{"cpu", "cpuset", "pids"}
 
-// byV1 tells the environments without a v2 hierarchy on /sys/fs/cgroup apart.
-func byV1(f Facts) Plan {
-	switch {
-	case len(f.V1) == 0 && f.Unified == "":
-		return Unavailable.skip("the kernel or the sandbox has no cgroups")
-	case f.Unified != "" && len(f.V1) > 0:
-		return Hybrid.skip("containers are in v1 hierarchies here, which nest by themselves")
-	case len(f.V1) > 0:
-		return Legacy.skip("v1 hierarchies nest by themselves")
-	}
-	return Unavailable.refuse(mountPoint+" is of type "+f.Mount.Type+", not cgroup2", "mount cgroup2 there, or nothing")
-}
-
 // delegated reports whether the own cgroup is the leaf of a delegation: ours, a
 // systemd's or sysbox's (init.scope). The mount's root is then the container's
 // cgroup; a container that is merely called init shows more above it. With
 // controllers enabled the kernel keeps the cgroup above free of processes.
-func (f Facts) delegated(leaf string) bool {
+func (f *Facts) delegated(leaf string) bool {
 	name := path.Base(f.Unified)
 	if name != leaf && name != "init" && name != "init.scope" || f.Above == nil || f.Above.Path != mountPoint || f.Above.Root {
 		return false
@@ -186,22 +202,12 @@ func (f Facts) delegated(leaf string) bool {
 	return len(f.Above.Enabled) > 0 && f.Above.Type == "domain"
 }
 
-// known lists the controllers for the plan to print; enabling reads them anew.
-func known(g *Group) []string {
-	if g == nil {
-		return nil
+// limits adds the optional last steps.
+func (p *Plan) limits() {
+	if p.Options.OOMGroup != "" {
+		p.add(oomGroupStep{p.Options.OOMGroup})
 	}
-	return g.Controllers
-}
-
-// limits are the optional last steps.
-func limits(o Options) []Step {
-	var steps []Step
-	if o.OOMGroup != "" {
-		steps = append(steps, oomGroupStep{o.OOMGroup})
+	if p.Options.MirrorCPUMax {
+		p.add(mirrorStep{p.Options.Leaf})
 	}
-	if o.MirrorCPUMax {
-		steps = append(steps, mirrorStep{o.Leaf})
-	}
-	return steps
 }

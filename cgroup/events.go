@@ -50,19 +50,21 @@ func KillOthers() error {
 	if path.Dir(own) != "/" || own == "/" {
 		return &Error{"kill", mountPoint, own, unix.EOPNOTSUPP} // not the leaf of a namespace's root
 	}
-	entries, err := os.ReadDir(mountPoint)
+	dir, err := os.Open(mountPoint)
 	if err != nil {
 		return err
 	}
-	var first error
-	for _, entry := range entries {
-		if !entry.IsDir() || entry.Name() == path.Base(own) {
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	for _, name := range names {
+		if name == path.Base(own) {
 			continue
 		}
-		err := linux.writeFile(unix.AT_FDCWD, mountPoint+"/"+entry.Name()+"/cgroup.kill", "1")
-		if first == nil {
-			first = err
+		// ENOTDIR: a file of the container's own cgroup.
+		kill := linux.writeFile(unix.AT_FDCWD, mountPoint+"/"+name+"/cgroup.kill", "1")
+		if err == nil && !is(kill, unix.ENOTDIR) {
+			err = kill
 		}
 	}
-	return first
+	return err
 }

@@ -28,9 +28,7 @@ func Check(config Config, asJSON bool, w io.Writer) int {
 	d, plan := diagnoseCgroup(config)
 	var err error
 	if asJSON {
-		encoder := json.NewEncoder(w)
-		encoder.SetIndent("", "  ")
-		err = encoder.Encode(d)
+		err = json.NewEncoder(w).Encode(d)
 	} else {
 		_, err = io.WriteString(w, d.text())
 	}

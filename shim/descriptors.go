@@ -1,11 +1,6 @@
 package shim
 
-import (
-	"os"
-	"strconv"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // closeInherited closes the descriptors above 2 that this process was started
 // with: the child has them too, and an init that keeps a pipe or a socket open
@@ -25,16 +20,10 @@ func closeInherited() {
 // openDescriptors lists /proc/self/fd, or without /proc every number that could
 // be one.
 func openDescriptors() []int {
-	var fds []int
-	entries, err := os.ReadDir("/proc/self/fd")
-	for _, entry := range entries {
-		if fd, err := strconv.Atoi(entry.Name()); err == nil {
-			fds = append(fds, fd)
-		}
-	}
-	if err == nil {
+	if fds := numbersIn("/proc/self/fd"); fds != nil {
 		return fds
 	}
+	var fds []int
 	limit := unix.Rlimit{Cur: 1024}
 	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
 	for fd := range int(min(limit.Cur, 1<<16)) {

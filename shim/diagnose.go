@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"io/fs"
 	"os"
 	"runtime"
 	"strconv"
@@ -56,7 +55,8 @@ func (p *program) misread(name string, env []string) string {
 // findFile is the first file that name stands for, or "".
 func findFile(name string, env []string) string {
 	for _, file := range searchPath(name, env) {
-		if _, err := os.Stat(file); err == nil || errors.Is(err, fs.ErrPermission) {
+		var s unix.Stat_t
+		if err := unix.Stat(file, &s); err == nil || err == unix.EACCES {
 			return file
 		}
 	}
@@ -64,14 +64,14 @@ func findFile(name string, env []string) string {
 }
 
 func denied(file string) string {
-	info, err := os.Stat(file)
-	if err != nil {
+	var info unix.Stat_t
+	if unix.Stat(file, &info) != nil {
 		return "a directory on the way to " + file + " may not be searched"
 	}
-	if info.IsDir() {
+	if info.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return file + " is a directory"
 	}
-	if info.Mode()&0o111 == 0 {
+	if info.Mode&0o111 == 0 {
 		return file + " is not executable: chmod +x"
 	}
 	var mount unix.Statfs_t
@@ -81,23 +81,10 @@ func denied(file string) string {
 	return "user " + strconv.Itoa(os.Geteuid()) + " may not execute " + file
 }
 
-// head is the beginning of file: enough for a #! line or an ELF header with its
-// program headers.
-func head(file string) []byte {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	buf := make([]byte, 4096)
-	n, _ := f.ReadAt(buf, 0)
-	return buf[:n]
-}
-
 // interpreterOf is the interpreter or dynamic loader that file names, if that
 // does not exist.
 func interpreterOf(file string) string {
-	data := head(file)
+	data, _ := readFile(file)
 	interpreter := ""
 	if line, found := bytes.CutPrefix(data, []byte("#!")); found {
 		line, _, _ = bytes.Cut(line, []byte("\n"))
@@ -114,7 +101,8 @@ func interpreterOf(file string) string {
 	if interpreter == "" {
 		return ""
 	}
-	if _, err := os.Stat(interpreter); err == nil {
+	var s unix.Stat_t
+	if unix.Stat(interpreter, &s) == nil {
 		return ""
 	}
 	return interpreter
@@ -182,7 +170,8 @@ var machines = map[int]string{
 
 // otherMachine says so if file is an ELF binary for another architecture.
 func otherMachine(file string) string {
-	e, ok := parseELF(head(file))
+	data, _ := readFile(file)
+	e, ok := parseELF(data)
 	if !ok {
 		return ""
 	}

@@ -1,9 +1,6 @@
 package shim
 
 import (
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,7 +62,7 @@ func (s *shim) mountTmp() {
 
 // isMountPoint looks for dir in the fifth field of /proc/self/mountinfo.
 func isMountPoint(dir string) bool {
-	data, _ := os.ReadFile("/proc/self/mountinfo")
+	data, _ := readFile("/proc/self/mountinfo")
 	for _, line := range strings.Split(string(data), "\n") {
 		if fields := strings.Fields(line); len(fields) > 4 && fields[4] == dir {
 			return true
@@ -83,7 +80,7 @@ func removeStalePidFiles(args []string, log Log) {
 			log.Log(Info, "pid file kept", "path", file, "pid", pid)
 			continue
 		}
-		if err := os.Remove(file); err != nil {
+		if err := unix.Unlink(file); err != nil {
 			log.Log(Warn, "stale pid file not removed", "path", file, "err", err)
 			continue
 		}
@@ -100,23 +97,30 @@ func pidFiles(args []string) []string {
 		roots = append(roots, root)
 	}
 	if root := argument(args, "--data-root", "-g"); root != "" {
-		roots = append(roots, filepath.Join(root, "containerd"))
+		roots = append(roots, root+"/containerd")
 	}
-	if file := argument(args, "--pidfile", "-p"); file != "" && isRegular(file) {
+	if file := argument(args, "--pidfile", "-p"); file != "" && fileType(file) == unix.S_IFREG {
 		files = append(files, file)
 	}
 	for _, root := range roots {
-		// /var/run is most often a link to /run, which WalkDir does not follow.
-		_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil || !entry.Type().IsRegular() {
-				return nil
-			}
-			name := strings.ToLower(entry.Name())
-			if strings.HasSuffix(name, ".pid") && isDaemon(name) && !slices.Contains(files, path) {
-				files = append(files, path)
-			}
-			return nil
-		})
+		files = findPidFiles(root, files)
+	}
+	return files
+}
+
+// findPidFiles adds the pid files below dir to files. It follows no links:
+// /var/run is most often one to /run.
+func findPidFiles(dir string, files []string) []string {
+	for _, name := range entriesOf(dir) {
+		file := dir + "/" + name
+		kind := fileType(file)
+		lower := strings.ToLower(name)
+		switch {
+		case kind == unix.S_IFDIR:
+			files = findPidFiles(file, files)
+		case kind == unix.S_IFREG && strings.HasSuffix(lower, ".pid") && isDaemon(lower) && !slices.Contains(files, file):
+			files = append(files, file)
+		}
 	}
 	return files
 }
@@ -128,7 +132,7 @@ func isDaemon(name string) bool {
 // holder is the process that a pid file names, and whether it is a daemon that
 // is alive. proc(5): comm is the program's name, cut to 15 bytes.
 func holder(file string) (pid int, live bool) {
-	data, err := os.ReadFile(file)
+	data, err := readFile(file)
 	if err != nil {
 		return 0, true // unreadable: not ours to judge
 	}
@@ -136,7 +140,7 @@ func holder(file string) (pid int, live bool) {
 	if err != nil || pid <= 0 {
 		return 0, false
 	}
-	comm, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
+	comm, err := readFile("/proc/" + strconv.Itoa(pid) + "/comm")
 	return pid, err == nil && isDaemon(string(comm))
 }
 
@@ -159,7 +163,11 @@ func argument(args []string, names ...string) string {
 	return ""
 }
 
-func isRegular(file string) bool {
-	info, err := os.Lstat(file)
-	return err == nil && info.Mode().IsRegular()
+// fileType is the S_IFMT part of a file's mode, 0 if there is no such file.
+func fileType(file string) uint32 {
+	var s unix.Stat_t
+	if unix.Lstat(file, &s) != nil {
+		return 0
+	}
+	return s.Mode & unix.S_IFMT
 }

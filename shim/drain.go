@@ -78,12 +78,9 @@ func (s *shim) signalRest(sig Signal) {
 // parent field of every process.
 func descendants(pid int) []int {
 	children := map[int][]int{}
-	entries, _ := os.ReadDir("/proc")
-	for _, entry := range entries {
-		if child, err := strconv.Atoi(entry.Name()); err == nil {
-			parent := parentOf(child)
-			children[parent] = append(children[parent], child)
-		}
+	for _, child := range numbersIn("/proc") {
+		parent := parentOf(child)
+		children[parent] = append(children[parent], child)
 	}
 	var all []int
 	for queue := children[pid]; len(queue) > 0; queue = queue[1:] {
@@ -96,7 +93,7 @@ func descendants(pid int) []int {
 // parentOf is the PPid of pid in /proc/PID/stat, the second field after the
 // command, which ends at the last parenthesis (proc(5)). 0: it is gone.
 func parentOf(pid int) int {
-	data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	data, _ := readFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
 	if len(fields) < 2 {
 		return 0
