@@ -121,18 +121,17 @@ func (f *Facts) observeMounts(proc string) {
 	if unix.Lstat(mountPoint, &link) == nil {
 		f.Symlink = link.Mode&unix.S_IFMT == unix.S_IFLNK
 	}
-	parent := 0
+	holder := 0 // the mount that ours is on
 	if m, ok := topMount(mounts, mountPoint); ok {
-		f.Mount = &m
-		parent = m.Parent
+		f.Mount, holder = &m, m.Parent
 	} else if m, ok := topMount(mounts, "/sys"); ok {
-		parent = m.ID
+		holder = m.ID
 	}
 	for _, m := range mounts {
-		if m.ID == parent {
+		if m.ID == holder {
 			f.ParentShared = m.shared()
 		}
-		if strings.HasPrefix(m.Point, mountPoint+"/") {
+		if f.Mount != nil && m.Parent == f.Mount.ID {
 			f.SubMounts = append(f.SubMounts, m.Point)
 		}
 	}
