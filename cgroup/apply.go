@@ -31,7 +31,7 @@ type Report struct {
 // run is the state of an Apply.
 type run struct {
 	k      *kernel
-	plan   Plan
+	plan   *Plan
 	report Report
 	start  time.Time
 	base   int // the container's cgroup directory
@@ -45,9 +45,9 @@ type run struct {
 // Apply carries the plan out on the calling thread, which must be the locked main
 // thread of the process. If a step fails, what was done is undone and the error,
 // which wraps an [*Error], says where.
-func (p Plan) Apply() (Report, error) { return p.apply(&linux) }
+func (p *Plan) Apply() (*Report, error) { return p.apply(&linux) }
 
-func (p Plan) apply(k *kernel) (Report, error) {
+func (p *Plan) apply(k *kernel) (*Report, error) {
 	r := &run{k: k, plan: p, start: time.Now(), base: -1, mount: -1, leaf: -1}
 	r.report = Report{State: p.State, HostPath: p.HostPath, Missing: map[string]error{}}
 	defer r.close()
@@ -56,11 +56,11 @@ func (p Plan) apply(k *kernel) (Report, error) {
 			for _, undo := range slices.Backward(r.undo) {
 				undo()
 			}
-			return r.report, err
+			return &r.report, err
 		}
 	}
 	r.report.Elapsed = time.Since(r.start)
-	return r.report, nil
+	return &r.report, nil
 }
 
 func (r *run) onFailure(undo func()) { r.undo = append(r.undo, undo) }

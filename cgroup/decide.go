@@ -60,9 +60,9 @@ func (p *Plan) refuse(s State, reason, hint string) {
 }
 
 // Decide turns facts into a plan. It touches nothing.
-func Decide(f Facts, o Options) Plan {
-	p := Plan{HostPath: f.Unified, Options: o}
-	p.decide(&f)
+func Decide(f *Facts, o Options) *Plan {
+	p := &Plan{HostPath: f.Unified, Options: o}
+	p.decide(f)
 	return p
 }
 

@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -50,12 +49,7 @@ func KillOthers() error {
 	if path.Dir(own) != "/" || own == "/" {
 		return &Error{"kill", mountPoint, own, unix.EOPNOTSUPP} // not the leaf of a namespace's root
 	}
-	dir, err := os.Open(mountPoint)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
+	names, err := entriesOf(mountPoint)
 	for _, name := range names {
 		if name == path.Base(own) {
 			continue
@@ -67,4 +61,23 @@ func KillOthers() error {
 		}
 	}
 	return err
+}
+
+func entriesOf(dir string) (names []string, err error) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &Error{"open", dir, "", err}
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, 8192)
+	for {
+		n, err := unix.ReadDirent(fd, buf)
+		if err != nil {
+			return names, &Error{"getdents64", dir, "", err}
+		}
+		if n == 0 {
+			return names, nil
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
+	}
 }

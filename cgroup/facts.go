@@ -57,13 +57,13 @@ type Group struct {
 
 // Observe gathers the facts about this process. It changes nothing and never
 // fails: what cannot be read is missing and named in Errors.
-func Observe() Facts { return ObserveProcess(0) }
+func Observe() *Facts { return ObserveProcess(0) }
 
 // ObserveProcess gathers the facts about another process that shares our mounts;
 // 0 is this one. The mounts and the cgroup path are that process's own view.
-func ObserveProcess(pid int) Facts {
+func ObserveProcess(pid int) *Facts {
 	proc := "/proc/self"
-	f := Facts{PID: pid}
+	f := &Facts{PID: pid}
 	if pid == 0 {
 		f.PID = os.Getpid()
 	} else {

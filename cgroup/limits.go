@@ -76,7 +76,7 @@ type Limits struct {
 }
 
 // Limits reads them. A namespace hides what is above its root.
-func (f Facts) Limits() Limits {
+func (f *Facts) Limits() Limits {
 	var l Limits
 	if f.Own == nil {
 		return l

@@ -18,7 +18,7 @@ type diagnosis struct {
 	Hint    string        `json:"hint,omitempty"`
 	Notes   []string      `json:"notes,omitempty"`
 	Steps   []string      `json:"steps"`
-	Facts   cgroup.Facts  `json:"facts"`
+	Facts   *cgroup.Facts `json:"facts"`
 	Limits  cgroup.Limits `json:"limits"`
 }
 
@@ -38,8 +38,8 @@ func Check(config Config, asJSON bool, w io.Writer) int {
 	return 0
 }
 
-func diagnoseCgroup(config Config) (diagnosis, cgroup.Plan) {
-	var d diagnosis
+func diagnoseCgroup(config Config) (*diagnosis, *cgroup.Plan) {
+	d := new(diagnosis)
 	d.Facts = cgroup.Observe()
 	if os.Getpid() != 1 {
 		// As an exec in a running container: what counts is the container's init.
@@ -74,7 +74,7 @@ func diagnoseCgroup(config Config) (diagnosis, cgroup.Plan) {
 	return d, plan
 }
 
-func (d diagnosis) text() string {
+func (d *diagnosis) text() string {
 	var b strings.Builder
 	line := func(key, value string) {
 		if value != "" {

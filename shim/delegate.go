@@ -48,7 +48,7 @@ func (s *shim) delegate() int {
 
 // skip says why nothing was done, at the default level only where the user can
 // change something.
-func (s *shim) skip(plan cgroup.Plan) int {
+func (s *shim) skip(plan *cgroup.Plan) int {
 	facts := []any{"state", plan.State.String(), "reason", plan.Reason}
 	if hint := plan.Hint; hint != "" {
 		facts = append(facts, "hint", hint)

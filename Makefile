@@ -1,0 +1,114 @@
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+export CGO_ENABLED := 0
+
+VERSION ?= 0.1.0
+COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+GOARCH ?= $(shell go env GOHOSTARCH)
+OUT ?= bin/cgshim
+BUDGET ?= 2500000
+BENCHTIME ?= 1s
+FUZZTIME ?= 10s
+BASE ?= docker:dind
+IMAGE ?= cgshim:dind
+DIST ?= dist
+
+# The ports with an entry point of our own, which records the signal state that
+# the child is to inherit before the runtime changes it (shim/entry.go).
+ENTRY_amd64 := github.com/cgshim/cgshim/shim.entry
+ENTRY_arm64 := github.com/cgshim/cgshim/shim.entry
+
+LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) \
+	$(if $(COMMIT),-X main.commit=$(COMMIT)) \
+	$(if $(ENTRY_$(GOARCH)),-E $(ENTRY_$(GOARCH)))
+# What keeps the binary small (docs/performance.md): no inlining, functions not
+# padded to cache lines, and the collector that is 45 kB smaller, for as long as Go
+# has it. An init collects next to nothing.
+ALIGN_amd64 := 1
+LDFLAGS += $(if $(ALIGN_$(GOARCH)),-funcalign=$(ALIGN_$(GOARCH)))
+SMALL := $(shell GOEXPERIMENT=nogreenteagc go env GOEXPERIMENT 2>/dev/null)
+BUILD := GOOS=linux GOEXPERIMENT=$(SMALL) go build -trimpath -buildvcs=false -gcflags=all=-l -ldflags '$(LDFLAGS)'
+
+TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
+NEED := test/deps/install.sh
+export CGSHIM_BIN ?= $(CURDIR)/bin/cgshim
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the static binary, bin/cgshim
+	GOARCH=$(GOARCH) $(BUILD) -o $(OUT) .
+
+test: ## tests that need neither root nor a special kernel
+	go test ./...
+
+race: ## the same under the race detector
+	@$(NEED) cc
+	CGO_ENABLED=1 go test -race ./...
+
+test-root: build ## as root, in namespaces: against the built binary and against tini
+	@$(NEED) tini busybox unshare
+	cd test && go test $$(go list ./... | grep -Ev '/(vm|e2e|bench|release)(/|$$)')
+
+test-vm: build ## the cgroup code on Debian kernels with every v2 controller, under QEMU
+	@$(NEED) qemu-system-x86_64 busybox
+	cd test && go build -o ../bin/vmrun ./vm
+	go test -exec $(CURDIR)/bin/vmrun ./cgroup
+
+test-e2e: build ## dockerd under cgshim and under its peers, in the VM
+	cd test && go test -timeout 30m ./e2e
+
+run: build ## start a real dockerd under cgshim in a sandbox, show it, stop it
+	@$(NEED) dockerd docker busybox nsenter
+	cd test && go run ./run $(RUNFLAGS)
+
+image: build ## an image with cgshim as its entry point: make image BASE=docker:dind
+	@$(NEED) docker
+	docker build --build-arg BASE=$(BASE) -t $(IMAGE) .
+
+bench: ## benchmarks; BENCHTIME=1x to see that they run
+	go test -run '^$$' -bench . -benchtime $(BENCHTIME) ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	@go list -f '{{.Dir}}' ./... | while read -r dir; do \
+		for target in $$(go test -list '^Fuzz' "$$dir" | grep '^Fuzz'); do \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+		done; \
+	done
+
+cover: ## statements that the unprivileged tests reach
+	go test -coverprofile=bin/cover.out -coverpkg=./... ./...
+	go tool cover -func=bin/cover.out | tail -1
+
+lint: ## everything that reads the sources
+	@$(NEED) shellcheck codespell mandoc
+	test/lint.sh
+
+vuln: ## known vulnerabilities in what the binary calls; needs the database
+	$(TOOL) govulncheck ./...
+
+size: ## the amd64 binary against the budget
+	@$(MAKE) -s build GOARCH=amd64 OUT=bin/cross/linux-amd64
+	@size=$$(stat -c %s bin/cross/linux-amd64); echo "linux/amd64: $$size of $(BUDGET) bytes"; \
+		[ "$$size" -le $(BUDGET) ]
+
+cross: ## every Linux port of Go
+	@for port in $$(go tool dist list | sed -n 's,^linux/,,p'); do \
+		$(MAKE) -s build GOARCH=$$port OUT=bin/cross/linux-$$port || exit 1; \
+	done
+	@cd bin/cross && stat -c '%s %n' linux-*
+
+repro: ## the binary built in two directories is the same
+	test/repro.sh
+
+release: ## binaries, checksums, SBOM and Debian packages in dist/, smoke-tested
+	@$(NEED) dpkg-deb lintian mandoc fakeroot qemu-aarch64-static busybox
+	cd test && go run ./release -version $(VERSION) -commit "$(COMMIT)" -out $(CURDIR)/$(DIST)
+
+check: ## what CI runs
+	@.ci/run
+
+clean: ## remove what was built
+	rm -rf bin $(DIST)
+
+.PHONY: help build test race test-root test-vm test-e2e run image bench fuzz cover lint vuln size cross repro release check clean
