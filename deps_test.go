@@ -1,0 +1,130 @@
+package main
+
+import (
+	"encoding/json"
+	"go/parser"
+	"go/token"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/cgshim/cgshim"
+
+// Who may import what, the standard library aside: main -> shim -> {cgroup,
+// reaper}. A file name narrows a permission to that file.
+var imports = []struct{ dir, file, path, reason string }{
+	{".", "", module + "/shim", "the order of life is told in one place; main only configures it"},
+	{".", "", "golang.org/x/sys/unix", "writes to stdout and stderr that a closed pipe must not turn into SIGPIPE"},
+	{".", "log.go", "go.uber.org/zap/zapcore", "logging is main's: the packages return facts"},
+	{".", "options.go", "github.com/spf13/pflag", "a command line is read once"},
+	{"shim", "", module + "/cgroup", ""},
+	{"shim", "", module + "/reaper", ""},
+	{"shim", "", "golang.org/x/sys/unix", ""},
+	{"cgroup", "", "golang.org/x/sys/unix", ""},
+	{"reaper", "", "golang.org/x/sys/unix", ""},
+	{"reaper", "", "github.com/hashicorp/go-reap", "it waits for any child and drops the status, so no one else may come near it"},
+}
+
+// What the binary must not contain, however deep. net itself comes with pflag
+// (its IP values) and cannot be banned.
+var banned = map[string]string{
+	"go.uber.org/zap": "its level handler links net/http: 4.0 MB instead of 2.1",
+	"net/http":        "an init has no business there, and it doubles the binary",
+	"os/exec":         "its Wait and the reaper's would race for the same child",
+	"runtime/cgo":     "the binary is static and runs in an empty image",
+	"text/template":   "it calls methods by name, which keeps the linker from dropping unused ones",
+	"log":             "there is one logger, and it does not write through os.Stderr",
+	"testing":         "it belongs into test files",
+}
+
+func TestImportsOfEachPackageAreAllowed(t *testing.T) {
+	for _, dir := range []string{".", "shim", "cgroup", "reaper"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: no Go files: %v", dir, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, spec := range parsed.Imports {
+				path, _ := strconv.Unquote(spec.Path.Value)
+				if path != "C" && !strings.Contains(path, ".") {
+					continue // standard library
+				}
+				if !allowed(dir, filepath.Base(file), path) {
+					t.Errorf("%s imports %s: not in the table of this test", file, path)
+				}
+			}
+		}
+	}
+}
+
+func allowed(dir, file, path string) bool {
+	for _, row := range imports {
+		if row.dir == dir && row.path == path && (row.file == "" || row.file == file) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestBinaryHasNoBannedPackage(t *testing.T) {
+	for _, arch := range []string{"amd64", "arm64", "386", "riscv64"} {
+		cmd := exec.Command("go", "list", "-deps", ".")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list: %v: %s", err, err.(*exec.ExitError).Stderr)
+		}
+		linked := strings.Fields(string(out))
+		if !slices.Contains(linked, module+"/shim") {
+			t.Fatalf("%s: go list printed no %s/shim: %s", arch, module, out)
+		}
+		for _, path := range linked {
+			if reason, found := banned[path]; found {
+				t.Errorf("%s: links %s: %s", arch, path, reason)
+			}
+		}
+	}
+}
+
+func TestModuleRequiresExactlyFour(t *testing.T) {
+	out, err := exec.Command("go", "mod", "edit", "-json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mod struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+		Replace []any
+	}
+	if err := json.Unmarshal(out, &mod); err != nil {
+		t.Fatal(err)
+	}
+	var direct []string
+	for _, r := range mod.Require {
+		if !r.Indirect {
+			direct = append(direct, r.Path)
+		}
+	}
+	slices.Sort(direct)
+	want := []string{"github.com/hashicorp/go-reap", "github.com/spf13/pflag", "go.uber.org/zap", "golang.org/x/sys"}
+	if !slices.Equal(direct, want) {
+		t.Errorf("direct requirements are %v, want %v", direct, want)
+	}
+	if len(mod.Replace) > 0 {
+		t.Errorf("replaced modules: %v", mod.Replace)
+	}
+}

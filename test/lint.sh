@@ -1,0 +1,48 @@
+#!/bin/sh
+# Reads the sources and changes nothing. Every tool is heard before it ends with 1.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+root=$PWD
+bad=0
+
+# say runs a command whose status tells; quiet runs one whose output tells.
+say() { "$@" || { echo "lint: $*" >&2 && bad=1; }; }
+quiet() {
+	output=$("$@" 2>&1) && [ -z "$output" ] && return
+	printf '%s\nlint: %s\n' "$output" "$*" >&2
+	bad=1
+}
+# shellcheck disable=SC2317 # called by name
+tool() { go tool -modfile="$root/tools/go.mod" "$@"; }
+
+files=$(git ls-files --cached --others --exclude-standard | while read -r file; do
+	[ ! -f "$file" ] || echo "$file"
+done)
+scripts=$(echo "$files" | while read -r file; do
+	head -n 1 "$file" | grep -aqE '^#! ?/.*[/ ](ba|da)?sh( |$)' && echo "$file"
+done)
+
+for mod in $(echo "$files" | grep -E '(^|/)go\.mod$'); do
+	cd "$root/$(dirname "$mod")" || exit 1
+	quiet go mod tidy -diff
+	go list ./... 2>/dev/null | grep -q . || continue
+	say go vet ./...
+	say tool staticcheck ./...
+done
+cd "$root" || exit 1
+
+# The other architectures have assembly and files of their own.
+for arch in arm64 386; do
+	say env GOARCH=$arch go vet . ./cgroup ./reaper ./shim
+done
+
+# shellcheck disable=SC2046,SC2086 # lists of words
+{
+	quiet tool gofumpt -l $(echo "$files" | grep '\.go$')
+	say shellcheck -x $scripts
+	quiet codespell --skip='*.sum' $files
+}
+for page in $(echo "$files" | grep -E '\.[1-8]$'); do
+	quiet mandoc -Tlint -Wwarning "$page"
+done
+exit $bad
