@@ -1,0 +1,3 @@
+module github.com/cgshim/cgshim/test
+
+go 1.26.0
