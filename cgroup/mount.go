@@ -157,7 +157,7 @@ func (r *run) verify(own string) error {
 }
 
 // placeStep puts the new mount where everybody looks for it. It is the last step
-// that can fail.
+// that can fail: once the old mount is gone there is no way back.
 type placeStep struct {
 	replace   bool // take the old mount away; not with mounts below it
 	isolate   bool // the old mount propagates
@@ -196,7 +196,8 @@ func (s placeStep) do(r *run) error {
 			return &Error{"move_mount", mountPoint, "", err}
 		}
 	}
-	return r.visible()
+	r.try(r.visible)
+	return nil
 }
 
 // moveMountBeneath is MOVE_MOUNT_BENEATH (include/uapi/linux/mount.h).

@@ -1,0 +1,124 @@
+package cgroup
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestParseMembership(t *testing.T) {
+	for _, c := range []struct {
+		name, in string
+		want     membership
+	}{
+		{"v2 alone", "0::/\n", membership{unified: "/"}},
+		{"v1 alone", "2:cpu,cpuacct:/x\n1:name=systemd:/\n", membership{v1: []string{"cpu,cpuacct", "name=systemd"}}},
+		{"hybrid", "1:name=systemd:/\n0::/init.scope\n", membership{unified: "/init.scope", v1: []string{"name=systemd"}}},
+		{"a path with colons, blanks and the kernel's own suffix", "0::/a b:c:d (deleted)\n", membership{unified: "/a b:c:d (deleted)"}},
+		{"outside the namespace", "0::/../x\n", membership{unified: "/../x"}},
+		{"nothing", "", membership{}},
+		{"no newline at the end", "0::/x", membership{unified: "/x"}},
+		{"what is no line", "garbage\n::\n", membership{v1: []string{""}}},
+	} {
+		if got := parseMembership(c.in); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+const mountinfoSample = `25 1 0:23 / / rw,relatime shared:1 - ext4 /dev/vda rw
+26 25 0:24 / /sys rw,nosuid shared:7 - sysfs sysfs rw
+30 26 0:26 /../../.. /sys/fs/cgroup ro,nosuid,nodev,noexec,relatime shared:9 master:4 - cgroup2 cgroup2 rw,nsdelegate
+31 30 0:26 / /sys/fs/cgroup rw - cgroup2 none rw
+32 26 0:27 / /mnt/a\040b\134c rw,noatime - tmpfs  rw
+`
+
+func TestParseMountinfo(t *testing.T) {
+	mounts := parseMountinfo(mountinfoSample)
+	if len(mounts) != 5 {
+		t.Fatalf("%d mounts", len(mounts))
+	}
+	under := mounts[2]
+	if under.Root != "/../../.." || !under.readOnly() || !under.shared() || under.private() || under.Super != "rw,nsdelegate" || under.Parent != 26 {
+		t.Errorf("%+v", under)
+	}
+	if mounts[4].Point != `/mnt/a b\c` || !mounts[4].private() {
+		t.Errorf("%+v", mounts[4])
+	}
+	if top, ok := topMount(mounts, mountPoint); !ok || top.ID != 31 {
+		t.Errorf("top %+v", top)
+	}
+	if _, ok := topMount(mounts, "/nowhere"); ok {
+		t.Error("a mount where there is none")
+	}
+}
+
+func TestSplitProcs(t *testing.T) {
+	pids, foreign := splitProcs("0\n1\n0\n42\n")
+	if strings.Join(pids, " ") != "1 42" || foreign != 2 {
+		t.Error(pids, foreign)
+	}
+}
+
+func TestIsInitialMap(t *testing.T) {
+	for in, want := range map[string]bool{
+		"         0          0 4294967295\n": true,
+		"0 100000 65536\n":                   false,
+		"0 0 1\n1 100000 65535\n":            false,
+		"":                                   false,
+	} {
+		if isInitialMap(in) != want {
+			t.Errorf("%q: %v", in, !want)
+		}
+	}
+}
+
+func TestLimit(t *testing.T) {
+	for in, want := range map[string]string{"max 100000\n": "max", "150000 100000\n": "1.5", "max\n": "max", "1048576\n": "1048576", "5 0": "5"} {
+		if got := format(true, limit(in)); got != want {
+			t.Errorf("%q: %s, want %s", in, got, want)
+		}
+	}
+}
+
+func FuzzParseMembership(f *testing.F) {
+	f.Add("0::/a:b\n1:name=systemd:/\n")
+	f.Add("0::")
+	f.Fuzz(func(t *testing.T, in string) {
+		if m := parseMembership(in); strings.Contains(m.unified, "\n") || !strings.Contains(in, m.unified) {
+			t.Errorf("%q: %+v", in, m)
+		}
+	})
+}
+
+func FuzzParseMountinfo(f *testing.F) {
+	f.Add(mountinfoSample)
+	f.Add(`1 2 0:3 \999 \040 rw - x`)
+	f.Fuzz(func(t *testing.T, in string) {
+		for _, m := range parseMountinfo(in) {
+			if m.Type == "" || len(m.Point) > len(in) {
+				t.Errorf("%q: %+v", in, m)
+			}
+		}
+	})
+}
+
+func FuzzSplitProcs(f *testing.F) {
+	f.Add("0\n1\n")
+	f.Fuzz(func(t *testing.T, in string) {
+		pids, foreign := splitProcs(in)
+		if len(pids)+foreign != len(strings.Fields(in)) {
+			t.Errorf("%q: %q %d", in, pids, foreign)
+		}
+	})
+}
+
+func FuzzIsInitialMap(f *testing.F) {
+	f.Add("0 0 4294967295")
+	f.Fuzz(func(t *testing.T, in string) { isInitialMap(in) })
+}
+
+func FuzzLimit(f *testing.F) {
+	f.Add("100000 100000")
+	f.Fuzz(func(t *testing.T, in string) { format(true, limit(in)) })
+}
