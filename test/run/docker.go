@@ -106,3 +106,10 @@ func (r *run) showLog() {
 func lastLine(text string) string { return text[strings.LastIndex(text, "\n")+1:] }
 
 func short(text, id string) string { return strings.ReplaceAll(text, id, id[:12]) }
+
+func because(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
+}
