@@ -115,6 +115,9 @@ func (r *run) story() (err error) {
 	if err := r.innerContainers(); err != nil {
 		return err
 	}
+	if err := r.image(); err != nil {
+		return err
+	}
 	r.showTree()
 	return r.stop()
 }
@@ -244,6 +247,20 @@ func (r *run) innerContainers() error {
 	}
 	zombies := zombiesOf(r.pid1.Process.Pid)
 	r.must(len(zombies) == 0, "PID 1 has no zombies: %v", zombies)
+	return nil
+}
+
+// image builds the Dockerfile on the busybox image and runs it: cgshim as PID 1
+// of a container without privileges, where it can delegate nothing.
+func (r *run) image() error {
+	if _, err := r.docker(nil, "build", "--build-arg=BASE=inner", "--tag=shimmed", ".."); err != nil {
+		return err
+	}
+	const line = "echo pid $$ of $(cat /proc/1/comm); sleep 0.1 & kill -TERM $$"
+	out, err := r.docker(nil, "run", "--rm", "--network=none", "--entrypoint=/cgshim", "shimmed", "--", "sh", "-c", line)
+	var status *exec.ExitError
+	r.must(errors.As(err, &status) && status.ExitCode() == 128+15 && strings.HasSuffix(out, "of cgshim"),
+		"the image of the Dockerfile runs: %q, killed by SIGTERM: %v", out, err)
 	return nil
 }
 
