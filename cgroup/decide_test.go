@@ -69,10 +69,14 @@ func TestDecide(t *testing.T) {
 		{"private namespace, as docker gives", container(), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 		{"host namespace, as Kubernetes gives privileged pods", container(hostView), HostView, remount + evacuateAndEnable + replace},
 		{"host namespace of a host that is itself a container", container(hostView, func(f *Facts) { f.CgroupNS = 4026532999 }), HostView, remount + evacuateAndEnable + replace},
-		{"unshared, not remounted", container(func(f *Facts) { f.Mount.Root, f.Own = "/../../..", nil }), HostView,
-			strings.TrimPrefix(remount, "unshare --cgroup\n") + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + replace},
-		{"mount of the own cgroup in the host's namespace, as for an exec by runc", container(hostView, func(f *Facts) { f.Mount.Root, f.Own.Path, f.Above = f.Unified, mountPoint, nil }), HostView,
-			"unshare --cgroup\ncd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{
+			"unshared, not remounted", container(func(f *Facts) { f.Mount.Root, f.Own = "/../../..", nil }), HostView,
+			strings.TrimPrefix(remount, "unshare --cgroup\n") + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + replace,
+		},
+		{
+			"mount of the own cgroup in the host's namespace, as for an exec by runc", container(hostView, func(f *Facts) { f.Mount.Root, f.Own.Path, f.Above = f.Unified, mountPoint, nil }), HostView,
+			"unshare --cgroup\ncd /sys/fs/cgroup\n" + evacuateAndEnable,
+		},
 		{"real root cgroup", container(func(f *Facts) { f.Own.Root = true }), RealRoot, ""},
 		{"on the host", container(func(f *Facts) { f.OnHost = true }), Host, ""},
 		{"already delegated", container(nested("init")), Delegated, ""},
@@ -88,8 +92,10 @@ func TestDecide(t *testing.T) {
 		{"no cgroups at all", container(func(f *Facts) { f.Mount, f.Own, f.Unified = nil, nil, "" }), Unavailable, ""},
 		{"a tmpfs in the way", container(func(f *Facts) { f.Mount = &Mount{Type: "tmpfs"}; f.Own = nil }), Unavailable, ""},
 		{"no controllers from above", container(func(f *Facts) { f.Own.Controllers = nil }), Private, "cd /sys/fs/cgroup\n" + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "")},
-		{"not mounted", container(func(f *Facts) { f.Mount, f.Own = nil, nil }), NotMounted,
-			strings.TrimPrefix(remount, "unshare --cgroup\n") + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + "\nmount --move $DIR /sys/fs/cgroup"},
+		{
+			"not mounted", container(func(f *Facts) { f.Mount, f.Own = nil, nil }), NotMounted,
+			strings.TrimPrefix(remount, "unshare --cgroup\n") + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + "\nmount --move $DIR /sys/fs/cgroup",
+		},
 		{"not mounted on a v1 host", container(func(f *Facts) { f.Mount, f.Own, f.V1 = nil, nil, []string{"cpu"} }), Hybrid, ""},
 		{"a symbolic link", container(func(f *Facts) { f.Symlink = true }), Unavailable, ""},
 		{"mounts below", container(hostView, func(f *Facts) { f.SubMounts = []string{mountPoint + "/x"} }), HostView, remount + evacuateAndEnable + "\nmount --move $DIR /sys/fs/cgroup"},
@@ -107,12 +113,16 @@ func TestDecide(t *testing.T) {
 
 		// Types.
 		{"threaded", container(func(f *Facts) { f.Own.Type = "threaded" }), Threaded, ""},
-		{"domain threaded by a half-done attempt", container(func(f *Facts) { f.Own.Type, f.Own.Enabled = "domain threaded", []string{"cpu", "pids"} }), Private,
-			"cd /sys/fs/cgroup\necho \"-cpu -pids\" >cgroup.subtree_control\n" + evacuateAndEnable},
+		{
+			"domain threaded by a half-done attempt", container(func(f *Facts) { f.Own.Type, f.Own.Enabled = "domain threaded", []string{"cpu", "pids"} }), Private,
+			"cd /sys/fs/cgroup\necho \"-cpu -pids\" >cgroup.subtree_control\n" + evacuateAndEnable,
+		},
 
 		// Propagation.
-		{"the mount is shared", container(hostView, func(f *Facts) { f.Mount.Propagates = []string{"shared:3"} }), HostView,
-			remount + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(replace, "\n")},
+		{
+			"the mount is shared", container(hostView, func(f *Facts) { f.Mount.Propagates = []string{"shared:3"} }), HostView,
+			remount + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(replace, "\n"),
+		},
 		{"the mount that holds it is shared", container(hostView, func(f *Facts) { f.ParentShared = true }), SharedMount, ""},
 		{"the mount that holds it is shared, but stays", container(func(f *Facts) { f.ParentShared = true }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 	} {

@@ -25,17 +25,32 @@ func (s evacuateStep) do(r *run) error {
 	if err != nil && err != unix.EEXIST {
 		return &Error{"mkdir", mountPoint + "/" + s.leaf, "", err}
 	}
-	made := err == nil
+	if err == nil {
+		r.onFailure(func() { _ = r.k.unlinkat(r.base, s.leaf, unix.AT_REMOVEDIR) })
+	}
 	dir, err := r.openDir(r.base, s.leaf)
 	if err != nil {
 		return err
 	}
 	defer r.k.close(dir)
-	r.leaf, err = r.k.openat(dir, "cgroup.procs", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	// A threaded leaf would take the processes, and then not even list them.
+	kind, err := r.k.readFile(dir, "cgroup.type")
+	if err != nil {
+		return err
+	}
+	if kind = strings.TrimSpace(kind); kind != "domain" {
+		return &Error{"read", s.leaf + "/cgroup.type", kind, unix.EOPNOTSUPP}
+	}
+	r.leaf, err = r.k.openat(dir, "cgroup.procs", unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return &Error{"open", s.leaf + "/cgroup.procs", "", err}
 	}
-	r.onFailure(func() { r.moveBack(s.leaf, made) })
+	r.onFailure(func() {
+		r.moveBack(s.leaf)
+		// A mount with a file open for writing cannot be made read-only again (EBUSY).
+		r.k.close(r.leaf)
+		r.leaf = -1
+	})
 	// Ourselves by number: 0 would do the same, but a 0 that is read from
 	// cgroup.procs is a process of another PID namespace, and writing that moves
 	// the writer.
@@ -80,17 +95,11 @@ func (r *run) move(pid string) error {
 func (r *run) leafName() string { return r.plan.Options.Leaf }
 
 // moveBack undoes the evacuation. The controllers are disabled by then.
-func (r *run) moveBack(leaf string, made bool) {
-	procs, err := r.k.readFile(r.base, leaf+"/cgroup.procs")
-	if err != nil {
-		return
-	}
+func (r *run) moveBack(leaf string) {
+	procs, _ := r.k.readFile(r.base, leaf+"/cgroup.procs")
 	pids, _ := splitProcs(procs)
 	for _, pid := range pids {
 		_ = r.k.writeFile(r.base, "cgroup.procs", pid)
-	}
-	if made {
-		_ = r.k.unlinkat(r.base, leaf, unix.AT_REMOVEDIR)
 	}
 }
 

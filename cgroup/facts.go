@@ -169,6 +169,10 @@ func (f *Facts) group(path string) *Group {
 		return nil
 	}
 	defer unix.Close(dir)
+	var fs unix.Statfs_t
+	if unix.Fstatfs(dir, &fs) != nil || int64(fs.Type) != unix.CGROUP2_SUPER_MAGIC {
+		return nil // something else is mounted there
+	}
 	g := &Group{Path: path}
 	var stat unix.Stat_t
 	if unix.Fstat(dir, &stat) == nil {

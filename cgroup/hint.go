@@ -29,7 +29,7 @@ var hints = []struct {
 	{"write", "cgroup.subtree_control", unix.EBUSY, "processes keep entering the container's own cgroup (kubectl exec, probes): stop them or raise --cgroup-timeout; " +
 		"a process that shows as 0 was put there from outside the PID namespace"},
 	{"write", "cgroup.subtree_control", unix.EOPNOTSUPP, "the cgroup is in threaded mode: some process enabled controllers one by one before; recreate the container"},
-	{"write", "cgroup.procs", unix.EOPNOTSUPP, "the leaf is in threaded mode: remove it, or choose another with --cgroup-leaf"},
+	{"read", "/cgroup.type", unix.EOPNOTSUPP, "the leaf is in threaded mode: remove it, or choose another with --cgroup-leaf"},
 	{"read", "cgroup.procs", unix.EOPNOTSUPP, "the container's cgroup is threaded: its runtime has to create it as a domain"},
 	// The kernel document, "CPU": with RT_GROUP_SCHED no real-time process may be below.
 	{"write", "cgroup.subtree_control", unix.EINVAL, "a controller refuses: for cpu, real-time processes on a kernel with RT_GROUP_SCHED do that"},

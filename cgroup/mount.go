@@ -206,15 +206,19 @@ const moveMountBeneath = 0x200
 // placeBeneath slides the new mount under the old one and takes that away, so that
 // there is no moment without a cgroup mount and nothing is left hidden below
 // (MOVE_MOUNT_BENEATH, Linux 6.5). It reports whether that worked; the new mount
-// is unattached otherwise, or moved to the top.
+// is still unattached otherwise.
 func (r *run) placeBeneath() bool {
+	// Under a mount that then cannot be taken away the new one would be stuck. So
+	// ask first: MNT_EXPIRE only marks a mount, or finds it in use, after all the
+	// checks that a real umount has to pass (fs/namespace.c, do_umount).
+	if err := r.k.umount(mountPoint, unix.MNT_EXPIRE|unix.UMOUNT_NOFOLLOW); !is(err, unix.EAGAIN, unix.EBUSY) {
+		return false
+	}
 	err := r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH|moveMountBeneath)
 	if err != nil {
 		return false
 	}
-	// Detached lazily, for somebody may have a descriptor in it. A mount that came
-	// from a more privileged mount namespace is locked (EINVAL): the caller then
-	// moves ours from below it to the top.
+	// Lazily, for somebody may have a descriptor in it.
 	return r.k.umount(mountPoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) == nil
 }
 

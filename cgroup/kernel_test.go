@@ -1,0 +1,455 @@
+package cgroup
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestPrivateNamespaceIsDelegated(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"private"}})
+	if out.State != Private || out.After.Namespace != out.Before.Namespace {
+		t.Errorf("%+v", out)
+	}
+	s.delegated(out)
+}
+
+func TestHostViewIsUnsharedAndRemounted(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"host"}})
+	if out.State != HostView || out.After.Namespace == InitialCgroupNamespace {
+		t.Errorf("%+v", out)
+	}
+	if want := "/" + s.name; out.Report.HostPath != want {
+		t.Errorf("host path %q, want %q", out.Report.HostPath, want)
+	}
+	s.delegated(out)
+}
+
+func TestUnsharedIsRemounted(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"host", "unshared"}})
+	if out.After.Namespace != out.Before.Namespace {
+		t.Error("unshared again")
+	}
+	s.delegated(out)
+}
+
+// MOVE_MOUNT_BENEATH came with Linux 6.5; without it the old mount stays below.
+func TestOldMountIsReplaced(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"host"}})
+	s.delegated(out)
+	count := 0
+	for _, m := range out.After.Mounts {
+		if strings.Fields(m)[2] == mountPoint && strings.Fields(m)[3] == "cgroup2" {
+			count++
+		}
+	}
+	want := 1
+	var uname unix.Utsname
+	if err := unix.Uname(&uname); err != nil {
+		t.Fatal(err)
+	}
+	if release := unix.ByteSliceToString(uname.Release[:]); strings.HasPrefix(release, "5.") || strings.HasPrefix(release, "6.1.") {
+		want = 2
+	}
+	if count != want {
+		t.Errorf("%d cgroup2 mounts, want %d: %q", count, want, out.After.Mounts)
+	}
+}
+
+func TestWithoutBeneathItIsMountedOver(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"host"}, Faults: []fault{{"move_mount", 1, unix.EINVAL}}})
+	s.delegated(out)
+}
+
+func TestALockedOldMountIsMountedOver(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"host"}, Faults: []fault{{"umount", 1, unix.EINVAL}}})
+	s.delegated(out)
+}
+
+func TestWithoutTheNewMountAPI(t *testing.T) {
+	for _, errno := range []syscall.Errno{unix.ENOSYS, unix.EPERM} {
+		for _, setup := range []string{"host", "unshared"} {
+			s := newSandbox(t)
+			c := child{Setup: []string{"host"}, Faults: []fault{{"fsopen", 0, errno}}}
+			if setup != "host" {
+				c.Setup = append(c.Setup, setup)
+			}
+			s.delegated(s.run(c))
+		}
+	}
+}
+
+func TestMountsBelowStayUntouched(t *testing.T) {
+	s := newSandbox(t)
+	s.delegated(s.run(child{Setup: []string{"host", "sub-mount"}}))
+}
+
+func TestSecondRunDoesNotNest(t *testing.T) {
+	for _, setup := range []string{"private", "host"} {
+		s := newSandbox(t)
+		out := s.run(child{Setup: []string{setup}, Twice: true})
+		if out.Again != Delegated {
+			t.Errorf("%s: second run is %q", setup, out.Again)
+		}
+		s.delegated(out)
+		if !slices.Equal(out.After.Children, []string{"init"}) {
+			t.Errorf("children %q", out.After.Children)
+		}
+	}
+}
+
+func TestReadOnlyMountIsMadeWritable(t *testing.T) {
+	s := newSandbox(t)
+	s.delegated(s.run(child{Setup: []string{"private", "read-only"}}))
+}
+
+func TestReadOnlyMountWithoutPrivilegeIsLeft(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"private", "read-only", "unprivileged"}})
+	if out.State != ReadOnly || !out.Skip {
+		t.Errorf("%+v", out)
+	}
+	s.untouched(out)
+}
+
+func TestWritableMountNeedsNoPrivilege(t *testing.T) {
+	s := newSandbox(t)
+	s.delegated(s.run(child{Setup: []string{"private", "unprivileged"}}))
+}
+
+func TestHostViewWithoutPrivilegeIsLeft(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"host", "unprivileged"}})
+	if out.State != Unprivileged || !out.Skip {
+		t.Errorf("%+v", out)
+	}
+	s.untouched(out)
+}
+
+func TestRealRootIsLeft(t *testing.T) {
+	s := newSandbox(t)
+	top := *s
+	top.dir = hierarchy() // born in the root, with the sandbox's cgroup as witness only
+	out := top.run(child{Setup: []string{"host"}})
+	if out.State != RealRoot || !out.Skip {
+		t.Errorf("%+v", out)
+	}
+	s.untouched(out)
+}
+
+func TestSharedMountDoesNotReachItsPeers(t *testing.T) {
+	s := newSandbox(t)
+	// The peer still shows the whole hierarchy: its root has no cgroup.type.
+	out := s.run(child{Setup: []string{"host", "shared"}, Command: []string{"/bin/ls", "/tmp/cgshim-peer"}})
+	s.delegated(out)
+	if !strings.Contains(out.Output, s.name) || strings.Contains(out.Output, "cgroup.type") {
+		t.Errorf("the peer shows %q", out.Output)
+	}
+}
+
+func TestSharedParentIsRefused(t *testing.T) {
+	onVM(t) // on a hybrid host the mount above is the v1 tmpfs
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"host", "shared parent"}})
+	if out.State != SharedMount || !out.Skip {
+		t.Errorf("%+v", out)
+	}
+	s.untouched(out)
+}
+
+func TestHybridIsLeft(t *testing.T) {
+	if hierarchy() == mountPoint {
+		t.Skip("not on a unified host: test-root runs it on a hybrid one")
+	}
+	s := newSandbox(t)
+	out := s.run(child{})
+	if out.State != Hybrid || !out.Skip {
+		t.Errorf("%+v", out)
+	}
+	s.untouched(out)
+}
+
+func TestNotMountedIsMounted(t *testing.T) {
+	onVM(t)
+	for _, errno := range []syscall.Errno{0, unix.ENOSYS} {
+		s := newSandbox(t)
+		c := child{Setup: []string{"host", "unmounted"}}
+		if errno != 0 {
+			c.Faults = []fault{{"fsopen", 0, errno}}
+		}
+		out := s.run(c)
+		if out.State != NotMounted {
+			t.Errorf("%+v", out)
+		}
+		s.delegated(out)
+	}
+}
+
+func TestHalfDoneAttemptIsUndone(t *testing.T) {
+	onVM(t)
+	for _, setup := range []string{"private", "host"} {
+		s := newSandbox(t)
+		s.delegated(s.run(child{Setup: []string{setup, "half-done"}}))
+	}
+}
+
+func TestLeafThatExistsIsUsed(t *testing.T) {
+	s := newSandbox(t)
+	s.delegated(s.run(child{Setup: []string{"private", "leaf of another"}}))
+}
+
+func TestThreadedLeafIsAnError(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"private", "threaded leaf"}})
+	if out.Err == "" || out.Hint == "" {
+		t.Errorf("err %q, hint %q", out.Err, out.Hint)
+	}
+	s.untouched(out)
+}
+
+func TestNoRoomForALeafIsAnError(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"private", "no new descendants"}})
+	if !strings.Contains(out.Err, "mkdir") || !strings.Contains(out.Hint, "cgroup.max.descendants") {
+		t.Errorf("err %q, hint %q", out.Err, out.Hint)
+	}
+	s.untouched(out)
+}
+
+func TestStrangePaths(t *testing.T) {
+	for _, suffix := range []string{" with blanks", ":with:colons", " (deleted)", `\040back`} {
+		s := newSandbox(t, suffix)
+		out := s.run(child{Setup: []string{"host"}})
+		if out.Report.HostPath != "/"+s.name {
+			t.Errorf("host path %q", out.Report.HostPath)
+		}
+		s.delegated(out)
+	}
+}
+
+func TestManyProcessesAreMoved(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"private", "sleepers"}})
+	s.delegated(out)
+	if out.Report.Moved < 201 || len(out.After.Leaf) < 201 || len(out.After.Processes) != 0 {
+		t.Errorf("moved %d, leaf %d, base %d", out.Report.Moved, len(out.After.Leaf), len(out.After.Processes))
+	}
+}
+
+// A process of another PID namespace shows as 0 and can be neither named nor
+// moved. The retry ends at its deadline, costs next to nothing until then, and
+// everything is as before.
+func TestForeignProcessEndsTheRetryAtItsDeadline(t *testing.T) {
+	s := newSandbox(t)
+	s.occupy()
+	const timeout = 2 * time.Second
+	start := time.Now()
+	out := s.run(child{Setup: []string{"host"}, Options: Options{Timeout: timeout}})
+	if elapsed := time.Since(start); elapsed < timeout {
+		t.Errorf("gave up after %v", elapsed)
+	}
+	if !strings.Contains(out.Err, "processes of other PID namespaces: 1") || !strings.Contains(out.Err, subtreeControl) || out.Hint == "" {
+		t.Errorf("err %q, hint %q", out.Err, out.Hint)
+	}
+	if out.CPU > timeout/4 {
+		t.Errorf("%v of CPU time in %v", out.CPU, timeout)
+	}
+	s.untouched(out)
+}
+
+func TestForeignProcessThatLeavesIsWaitedFor(t *testing.T) {
+	s := newSandbox(t)
+	visitor := s.occupy()
+	go func() {
+		// Until the child has evacuated: PID 1 is in the leaf then.
+		for {
+			if data, _ := os.ReadFile(s.dir + "/init/cgroup.procs"); len(data) > 0 {
+				time.Sleep(500 * time.Millisecond) // and has seen EBUSY some times
+				_ = visitor.Process.Kill()
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	out := s.run(child{Setup: []string{"private"}})
+	s.delegated(out)
+	if out.Report.Foreign != 1 {
+		t.Errorf("foreign %d", out.Report.Foreign)
+	}
+}
+
+// Processes that are cloned into the cgroup all the time, as by exec probes.
+func TestExecRace(t *testing.T) {
+	for _, setup := range []string{"private", "host"} {
+		s := newSandbox(t)
+		dir, err := os.Open(s.dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dir.Close()
+		stop, stopped, execs := make(chan struct{}), make(chan struct{}), 0
+		go func() {
+			defer close(stopped)
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				cmd := exec.Command("/bin/true")
+				cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+				if cmd.Run() == nil { // EBUSY from the moment controllers are enabled
+					execs++
+				}
+			}
+		}()
+		s.delegated(s.run(child{Setup: []string{setup}}))
+		close(stop)
+		<-stopped
+		if execs == 0 {
+			t.Error("no exec got in: the race was not run")
+		}
+	}
+}
+
+func TestEmptyButBusyIsRetried(t *testing.T) {
+	s := newSandbox(t)
+	// What Linux 7.0 answers while exiting processes are hidden: EBUSY although
+	// cgroup.procs is empty. Writes 2 to 9: the first moves PID 1.
+	var faults []fault
+	for n := 2; n < 10; n++ {
+		faults = append(faults, fault{"write", n, unix.EBUSY})
+	}
+	out := s.run(child{Setup: []string{"private"}, Faults: faults})
+	s.delegated(out)
+	if out.Report.Rounds < 9 {
+		t.Errorf("%d rounds", out.Report.Rounds)
+	}
+}
+
+func TestOneControllerFails(t *testing.T) {
+	onVM(t)
+	s := newSandbox(t)
+	// Write 1 moves PID 1, 2 enables all, 3 the first one alone.
+	out := s.run(child{Setup: []string{"private"}, Faults: []fault{{"write", 2, unix.EINVAL}, {"write", 3, unix.EINVAL}}})
+	if out.Err != "" || len(out.Missing) != 1 || strings.Contains(out.After.Enabled, out.Missing[0]+" ") || len(strings.Fields(out.After.Enabled)) < 5 {
+		t.Errorf("err %q, missing %q, enabled %q", out.Err, out.Missing, out.After.Enabled)
+	}
+}
+
+func TestUserNamespaceWithoutDelegationIsLeft(t *testing.T) {
+	s := newSandbox(t)
+	s.user = true
+	out := s.run(child{Setup: []string{"userns"}})
+	if out.State != Undelegated || !out.Skip {
+		t.Errorf("%+v", out)
+	}
+	s.untouched(out)
+}
+
+func TestUserNamespaceWithDelegation(t *testing.T) {
+	s := newSandbox(t)
+	s.user = true
+	for _, file := range []string{"", "/cgroup.procs", "/cgroup.threads", "/" + subtreeControl} {
+		if err := os.Chown(s.dir+file, 100000, 100000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.delegated(s.run(child{Setup: []string{"userns"}}))
+}
+
+func TestOOMGroupAndCPUMirror(t *testing.T) {
+	onVM(t)
+	for _, setup := range []string{"private", "host"} {
+		s := newSandbox(t)
+		if err := os.WriteFile(s.dir+"/cpu.max", []byte("150000 100000"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(s.dir+"/memory.oom.group", []byte("1"), 0); err != nil {
+			t.Fatal(err)
+		}
+		out := s.run(child{
+			Setup: []string{setup}, Options: Options{OOMGroup: "0", MirrorCPUMax: true},
+			Command: []string{"/bin/cat", mountPoint + "/cpu.max", mountPoint + "/init/cpu.max", mountPoint + "/memory.oom.group"},
+		})
+		s.delegated(out)
+		if out.Output != "150000 100000\n150000 100000\n0\n" {
+			t.Errorf("%s: %q", setup, out.Output)
+		}
+	}
+}
+
+// Every call of a delegation fails once, with every errno that it is known for.
+// After each the container is delegated all the same, or as it was before.
+func TestEveryFault(t *testing.T) {
+	errnos := map[string][]syscall.Errno{
+		"unshare":    {unix.EPERM, unix.EINVAL, unix.ENOMEM, unix.ENOSPC},
+		"fsopen":     {unix.EPERM, unix.ENOSYS, unix.ENODEV, unix.EMFILE},
+		"fsconfig":   {unix.EPERM, unix.EBUSY, unix.EINVAL},
+		"fsmount":    {unix.EPERM, unix.EINVAL, unix.ENOMEM},
+		"move_mount": {unix.EINVAL, unix.EPERM, unix.ENOSYS, unix.ELOOP, unix.ENOSPC},
+		"mount":      {unix.EPERM, unix.EACCES, unix.EBUSY, unix.EINVAL, unix.ENOMEM},
+		"umount":     {unix.EINVAL, unix.EPERM},
+		"open":       {unix.EACCES, unix.ENOENT, unix.EMFILE, unix.EROFS},
+		"mkdir":      {unix.EROFS, unix.EACCES, unix.EAGAIN, unix.ENOMEM, unix.ENOSPC},
+		"read":       {unix.EOPNOTSUPP, unix.ENODEV, unix.EINTR},
+		"write":      {unix.EBUSY, unix.ENOENT, unix.EINVAL, unix.EOPNOTSUPP, unix.ESRCH, unix.EACCES, unix.EINTR, unix.EAGAIN},
+		"fstatfs":    {unix.EIO},
+		"fstat":      {unix.EIO},
+	}
+	paths := map[string]child{
+		"private":       {Setup: []string{"private"}},
+		"read-only":     {Setup: []string{"private", "read-only"}},
+		"host":          {Setup: []string{"host"}},
+		"shared":        {Setup: []string{"host", "shared"}},
+		"old mount api": {Setup: []string{"host"}, Faults: []fault{{"fsopen", 0, unix.ENOSYS}}},
+	}
+	for name, c := range paths {
+		t.Run(name, func(t *testing.T) {
+			calls := newSandbox(t).run(c).Calls
+			for op, count := range calls {
+				if len(errnos[op]) == 0 {
+					t.Errorf("no errnos are listed for %s", op)
+				}
+				if op == "umount" {
+					count = min(count, 1) // the first asks whether the second is allowed
+				}
+				for nth := 1; nth <= count; nth++ {
+					for _, errno := range errnos[op] {
+						failing := c
+						failing.Faults = append(slices.Clone(c.Faults), fault{op, nth, errno})
+						failing.Options.Timeout = 2 * time.Second
+						s := newSandbox(t)
+						out := s.run(failing)
+						if out.Err == "" {
+							if len(out.Missing) == 0 {
+								s.delegated(out)
+							}
+						} else {
+							s.untouched(out)
+							if !strings.Contains(out.Err, errno.Error()) {
+								t.Errorf("%q does not say %q", out.Err, errno.Error())
+							}
+						}
+						if t.Failed() {
+							t.Fatalf("%s: call %d of %s answering %v", name, nth, op, errno)
+						}
+						s.remove()
+					}
+				}
+			}
+		})
+	}
+}

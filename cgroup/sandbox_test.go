@@ -1,0 +1,564 @@
+package cgroup
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the tests here change cannot be changed back, so each runs the plan in a
+// child: this binary again, as PID 1 of a new PID and mount namespace, born in a
+// cgroup of its own. The child prints an outcome, the test looks at that.
+//
+// They need root and a cgroup2 hierarchy: a VM's own, or on a hybrid host the one
+// at /sys/fs/cgroup/unified, where hugetlb is a real domain controller.
+
+const childEnv = "CGSHIM_TEST_CHILD"
+
+func init() {
+	if os.Getenv(childEnv) != "" {
+		runtime.LockOSThread() // namespaces are the main thread's
+	}
+}
+
+// hierarchy is where the tests make their cgroups.
+func hierarchy() string {
+	for _, dir := range []string{mountPoint, mountPoint + "/unified"} {
+		var fs unix.Statfs_t
+		if unix.Statfs(dir, &fs) == nil && int64(fs.Type) == unix.CGROUP2_SUPER_MAGIC {
+			return dir
+		}
+	}
+	return ""
+}
+
+// child is what the re-executed binary is told to do.
+type child struct {
+	Setup   []string // functions of setups, in order
+	Options Options
+	Faults  []fault
+	Twice   bool
+	Command []string // run after a delegation
+}
+
+// fault makes the nth call of op fail; 0 is every one.
+type fault struct {
+	Op    string
+	Nth   int
+	Errno syscall.Errno
+}
+
+// outcome is what the child saw.
+type outcome struct {
+	State   State
+	Skip    bool
+	Reason  string
+	Err     string
+	Hint    string
+	Report  Report
+	Missing []string
+	Before  view
+	After   view
+	Calls   map[string]int
+	CPU     time.Duration
+	Output  string
+	Again   State // with Twice
+}
+
+// view is all that a delegation may change.
+type view struct {
+	Membership string
+	Namespace  uint64
+	Mounts     []string // at and below /sys/fs/cgroup: root and flags
+	Type       string
+	Processes  []string
+	Enabled    string
+	Children   []string
+	Leaf       []string
+}
+
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(childEnv); spec != "" {
+		runChild(spec)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func runChild(spec string) {
+	var c child
+	if err := json.Unmarshal([]byte(spec), &c); err != nil {
+		panic(err)
+	}
+	must("private mounts", unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""))
+	must("mount proc", unix.Mount("proc", "/proc", "proc", 0, ""))
+	for _, name := range c.Setup {
+		setup, ok := setups[name]
+		if !ok {
+			panic("no setup " + name)
+		}
+		setup()
+	}
+	out := outcome{Calls: map[string]int{}}
+	out.Before = look()
+	k := faulty(c.Faults, out.Calls)
+	p := Decide(Observe(), c.Options)
+	out.State, out.Skip, out.Reason = p.State, p.Skip, p.Reason
+	if !p.Skip {
+		report, err := p.apply(k)
+		out.Report = *report
+		for name := range report.Missing {
+			out.Missing = append(out.Missing, name)
+		}
+		out.Report.Missing, out.Report.Warnings = nil, nil
+		if err != nil {
+			out.Err, out.Hint = err.Error(), Hint(err)
+		}
+	}
+	out.After = look()
+	if c.Twice {
+		p := Decide(Observe(), c.Options)
+		out.Again = p.State
+		if _, err := p.apply(&linux); err != nil {
+			out.Err = err.Error()
+		}
+		out.After = look()
+	}
+	if len(c.Command) > 0 {
+		b, err := exec.Command(c.Command[0], c.Command[1:]...).CombinedOutput()
+		out.Output = string(b)
+		if err != nil {
+			out.Output += err.Error()
+		}
+	}
+	var usage unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &usage)
+	out.CPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	data, err := json.Marshal(out)
+	must("marshal", err)
+	fmt.Println(string(data))
+	os.Exit(0)
+}
+
+func must(what string, err error) {
+	if err != nil {
+		panic(what + ": " + err.Error())
+	}
+}
+
+// witness is the container's cgroup directory, through a mount that no plan touches.
+const witness = "/tmp/cgshim-witness"
+
+func look() (v view) {
+	data, _ := os.ReadFile("/proc/self/cgroup")
+	v.Membership = parseMembership(string(data)).unified
+	var s unix.Stat_t
+	must("stat ns", unix.Stat("/proc/self/ns/cgroup", &s))
+	v.Namespace = s.Ino
+	data, _ = os.ReadFile("/proc/self/mountinfo")
+	for _, m := range parseMountinfo(string(data)) {
+		if m.Point == mountPoint || strings.HasPrefix(m.Point, mountPoint+"/") {
+			v.Mounts = append(v.Mounts, fmt.Sprint(m.ID, " ", m.Root, " ", m.Point, " ", m.Type, " ", slices.Contains(m.Options, "ro")))
+		}
+	}
+	read := func(name string) string {
+		b, _ := os.ReadFile(witness + "/" + name)
+		return strings.TrimSpace(string(b))
+	}
+	v.Type, v.Enabled = read("cgroup.type"), read(subtreeControl)
+	v.Processes, v.Leaf = strings.Fields(read("cgroup.procs")), strings.Fields(read("init/cgroup.procs"))
+	entries, _ := os.ReadDir(witness)
+	for _, e := range entries {
+		if e.IsDir() {
+			v.Children = append(v.Children, e.Name())
+		}
+	}
+	return v
+}
+
+// setups make the environment of a case.
+var setups = map[string]func(){
+	// A bind keeps the hierarchy's mount options: a new cgroup2 mount from the
+	// initial cgroup namespace would reset them for the machine.
+	"host": func() {
+		keepWitness()
+		if h := hierarchy(); h != mountPoint {
+			must("bind", unix.Mount(h, mountPoint, "", unix.MS_BIND, ""))
+		}
+	},
+	"private": func() {
+		h := keepWitness()
+		if h != mountPoint {
+			must("bind", unix.Mount(h, mountPoint, "", unix.MS_BIND, ""))
+		}
+		must("unshare", unix.Unshare(unix.CLONE_NEWCGROUP))
+		must("umount", unix.Unmount(mountPoint, unix.MNT_DETACH))
+		must("mount", unix.Mount("cgroup2", mountPoint, "cgroup2", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RELATIME, ""))
+	},
+	"unshared": func() { must("unshare", unix.Unshare(unix.CLONE_NEWCGROUP)) },
+	"read-only": func() {
+		must("remount", unix.Mount("", mountPoint, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RELATIME, ""))
+	},
+	"unprivileged": func() {
+		// Both the effective and the permitted set, of this thread.
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var data [2]unix.CapUserData
+		must("capget", unix.Capget(&header, &data[0]))
+		data[0].Effective &^= 1 << unix.CAP_SYS_ADMIN
+		data[0].Permitted &^= 1 << unix.CAP_SYS_ADMIN
+		must("capset", unix.Capset(&header, &data[0]))
+	},
+	"unmounted": func() { must("umount", unix.Unmount(mountPoint, unix.MNT_DETACH)) },
+	"sub-mount": func() {
+		must("mount", unix.Mount("tmpfs", mountPoint+"/"+os.Getenv("CGSHIM_TEST_GROUP"), "tmpfs", 0, ""))
+	},
+	"shared": func() {
+		must("share", unix.Mount("", mountPoint, "", unix.MS_SHARED, ""))
+		must("mkdir", os.MkdirAll("/tmp/cgshim-peer", 0o755))
+		must("bind", unix.Mount(mountPoint, "/tmp/cgshim-peer", "", unix.MS_BIND, ""))
+	},
+	"shared parent": func() { must("share", unix.Mount("", "/sys", "", unix.MS_SHARED|unix.MS_REC, "")) },
+	"half-done": func() {
+		must("enable", os.WriteFile(witness+"/"+subtreeControl, []byte("+pids"), 0))
+		if v := look(); v.Type != "domain threaded" {
+			panic("type " + v.Type)
+		}
+	},
+	"leaf of another": func() { must("mkdir", os.Mkdir(witness+"/init", 0o755)) },
+	"threaded leaf": func() {
+		must("mkdir", os.Mkdir(witness+"/init", 0o755))
+		must("type", os.WriteFile(witness+"/init/cgroup.type", []byte("threaded"), 0))
+	},
+	"sleepers": func() {
+		for range 200 {
+			cmd := exec.Command("/proc/self/exe")
+			cmd.Env = []string{sleeperEnv + "=1"}
+			must("spawn", cmd.Start())
+		}
+	},
+	"no new descendants": func() { must("limit", os.WriteFile(witness+"/cgroup.max.descendants", []byte("0"), 0)) },
+	// What a runtime gives a container with a user namespace: a mount of the
+	// hierarchy made from inside, in a cgroup namespace of its own.
+	"userns": func() {
+		keepWitness()
+		must("unshare", unix.Unshare(unix.CLONE_NEWCGROUP))
+		must("mount", unix.Mount("tmpfs", mountPoint, "tmpfs", 0, ""))
+		must("mount", unix.Mount("cgroup2", mountPoint, "cgroup2", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RELATIME, ""))
+	},
+}
+
+const sleeperEnv = "CGSHIM_TEST_SLEEPER"
+
+func init() {
+	if os.Getenv(sleeperEnv) != "" {
+		for {
+			unix.Pause()
+		}
+	}
+}
+
+// keepWitness binds the container's cgroup to a place of its own.
+func keepWitness() string {
+	h := hierarchy()
+	must("mkdir", os.MkdirAll(witness, 0o777))
+	must("bind", unix.Mount(h+"/"+os.Getenv("CGSHIM_TEST_GROUP"), witness, "", unix.MS_BIND, ""))
+	return h
+}
+
+// faulty is the kernel with faults, counting the calls.
+func faulty(faults []fault, calls map[string]int) *kernel {
+	k := linux
+	hit := func(op string) error {
+		calls[op]++
+		for _, f := range faults {
+			if f.Op == op && (f.Nth == 0 || f.Nth == calls[op]) {
+				return f.Errno
+			}
+		}
+		return nil
+	}
+	k.unshare = func(flags int) error { return first(hit("unshare"), func() error { return linux.unshare(flags) }) }
+	k.fsconfig = func(fd int) error { return first(hit("fsconfig"), func() error { return linux.fsconfig(fd) }) }
+	k.fsopen = func(name string, flags int) (int, error) {
+		if err := hit("fsopen"); err != nil {
+			return -1, err
+		}
+		return linux.fsopen(name, flags)
+	}
+	k.fsmount = func(fd, flags, attrs int) (int, error) {
+		if err := hit("fsmount"); err != nil {
+			return -1, err
+		}
+		return linux.fsmount(fd, flags, attrs)
+	}
+	k.moveMount = func(from int, a string, to int, b string, flags int) error {
+		return first(hit("move_mount"), func() error { return linux.moveMount(from, a, to, b, flags) })
+	}
+	k.mount = func(source, target, fstype string, flags uintptr, data string) error {
+		return first(hit("mount"), func() error { return linux.mount(source, target, fstype, flags, data) })
+	}
+	k.umount = func(target string, flags int) error {
+		return first(hit("umount"), func() error { return linux.umount(target, flags) })
+	}
+	k.openat = func(dir int, name string, flags int, mode uint32) (int, error) {
+		if err := hit("open"); err != nil {
+			return -1, err
+		}
+		return linux.openat(dir, name, flags, mode)
+	}
+	k.mkdirat = func(dir int, name string, mode uint32) error {
+		return first(hit("mkdir"), func() error { return linux.mkdirat(dir, name, mode) })
+	}
+	k.read = func(fd int, p []byte) (int, error) {
+		if err := hit("read"); err != nil {
+			return -1, err
+		}
+		return linux.read(fd, p)
+	}
+	k.write = func(fd int, p []byte) (int, error) {
+		if err := hit("write"); err != nil {
+			return -1, err
+		}
+		return linux.write(fd, p)
+	}
+	k.fstatfs = func(fd int, s *unix.Statfs_t) error {
+		return first(hit("fstatfs"), func() error { return linux.fstatfs(fd, s) })
+	}
+	k.fstat = func(fd int, s *unix.Stat_t) error {
+		return first(hit("fstat"), func() error { return linux.fstat(fd, s) })
+	}
+	return &k
+}
+
+func first(err error, call func() error) error {
+	if err != nil {
+		return err
+	}
+	return call()
+}
+
+// sandbox is a cgroup for one child.
+type sandbox struct {
+	t         *testing.T
+	dir, name string
+	user      bool // in a user namespace whose root is 100000 outside
+}
+
+var sandboxes int
+
+func newSandbox(t *testing.T, suffix ...string) *sandbox {
+	t.Helper()
+	if os.Geteuid() != 0 || hierarchy() == "" {
+		if os.Getenv("CGSHIM_MUST_RUN") != "" {
+			t.Fatal("needs root and a cgroup2 hierarchy, and CGSHIM_MUST_RUN is set")
+		}
+		t.Skip("needs root and a cgroup2 hierarchy")
+	}
+	enableAtTop(t)
+	sandboxes++
+	s := &sandbox{t: t, name: fmt.Sprintf("cgshim-test-%d-%d%s", os.Getpid(), sandboxes, strings.Join(suffix, ""))}
+	s.dir = filepath.Join(hierarchy(), s.name)
+	if err := os.Mkdir(s.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.remove)
+	return s
+}
+
+// enableAtTop gives the test cgroups controllers, as systemd does on a host.
+func enableAtTop(t *testing.T) {
+	t.Helper()
+	top := hierarchy()
+	controllers, err := os.ReadFile(top + "/cgroup.controllers")
+	if err == nil {
+		err = os.WriteFile(top+"/"+subtreeControl, []byte(list("+", strings.Fields(string(controllers)))), 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(controllers) <= 1 {
+		t.Fatal("the hierarchy has no controllers")
+	}
+}
+
+// remove kills what is left in the cgroup and removes it with everything below.
+func (s *sandbox) remove() {
+	_ = os.WriteFile(s.dir+"/cgroup.kill", []byte("1"), 0)
+	waitFor(s.t, "the test's cgroup to be removed", func() bool {
+		var dirs []string
+		_ = filepath.WalkDir(s.dir, func(path string, e os.DirEntry, err error) error {
+			if err == nil && e.IsDir() {
+				dirs = append(dirs, path)
+			}
+			return nil
+		})
+		for _, dir := range slices.Backward(dirs) {
+			_ = unix.Rmdir(dir)
+		}
+		_, err := os.Stat(s.dir)
+		return os.IsNotExist(err)
+	})
+}
+
+func waitFor(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Errorf("waited in vain for %s", what)
+			return
+		}
+	}
+}
+
+// command is c as a process that is born in the sandbox's cgroup.
+func (s *sandbox) command(c child) (*exec.Cmd, *os.File) {
+	s.t.Helper()
+	spec, err := json.Marshal(c)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	dir, err := os.Open(s.dir)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.run=^$")
+	cmd.Env = append(os.Environ(), childEnv+"="+string(spec), "CGSHIM_TEST_GROUP="+s.name)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS, UseCgroupFD: true, CgroupFD: int(dir.Fd()),
+	}
+	if s.user {
+		ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 100000, Size: 65536}}
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWUSER
+		cmd.SysProcAttr.UidMappings, cmd.SysProcAttr.GidMappings = ids, ids
+		cmd.SysProcAttr.Credential = &syscall.Credential{}
+	}
+	return cmd, dir
+}
+
+func (s *sandbox) run(c child) outcome {
+	s.t.Helper()
+	if c.Options.Leaf == "" {
+		c.Options.Leaf = "init"
+	}
+	if c.Options.Timeout == 0 {
+		c.Options.Timeout = 10 * time.Second
+	}
+	cmd, dir := s.command(c)
+	defer dir.Close()
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		s.t.Fatalf("%v\n%s", err, stderr.String())
+	}
+	var out outcome
+	if err := json.Unmarshal(stdout.Bytes(), &out); err != nil {
+		s.t.Fatalf("%v in %q\n%s", err, stdout.String(), stderr.String())
+	}
+	return out
+}
+
+// delegated is what a delegation has to end in.
+func (s *sandbox) delegated(out outcome) {
+	s.t.Helper()
+	if out.Skip || out.Err != "" {
+		s.t.Fatalf("not delegated: %s %s %s", out.State, out.Reason, out.Err)
+	}
+	controllers, err := os.ReadFile(hierarchy() + "/" + subtreeControl)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	want := strings.Fields(string(controllers))
+	after := out.After
+	slices.Sort(want)
+	got := strings.Fields(after.Enabled)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		s.t.Errorf("enabled %q, want %q", got, want)
+	}
+	if after.Type != "domain" || !slices.Contains(after.Leaf, "1") || slices.Contains(after.Processes, "1") {
+		s.t.Errorf("type %q, leaf %q, base %q", after.Type, after.Leaf, after.Processes)
+	}
+	if after.Membership != "/init" {
+		s.t.Errorf("own cgroup is %q", after.Membership)
+	}
+	var stat unix.Stat_t
+	if err := unix.Stat(s.dir, &stat); err != nil || out.Report.ID != 0 && stat.Ino != out.Report.ID {
+		s.t.Errorf("cgroup id %d, reported %d, %v", stat.Ino, out.Report.ID, err)
+	}
+	top := ""
+	for _, m := range after.Mounts {
+		if f := strings.Fields(m); f[2] == mountPoint {
+			top = m
+		}
+	}
+	if f := strings.Fields(top); len(f) < 5 || f[1] != "/" || f[3] != "cgroup2" || f[4] != "false" {
+		s.t.Errorf("mounts %q", after.Mounts)
+	}
+}
+
+// untouched is what a failure has to leave.
+func (s *sandbox) untouched(out outcome) {
+	s.t.Helper()
+	before, after := reflect.ValueOf(out.Before), reflect.ValueOf(out.After)
+	for i := range before.NumField() {
+		if b, a := before.Field(i).Interface(), after.Field(i).Interface(); !reflect.DeepEqual(b, a) {
+			s.t.Errorf("changed by a failure (%s): %s was %v, is %v", out.Err, before.Type().Field(i).Name, b, a)
+		}
+	}
+}
+
+// occupy puts a process of another PID namespace into the cgroup: it is cloned
+// into it, as runc's exec is.
+func (s *sandbox) occupy() *exec.Cmd {
+	s.t.Helper()
+	dir, err := os.Open(s.dir)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer dir.Close()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{sleeperEnv + "=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd()), Pdeathsig: unix.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
+func available(t *testing.T, controller string) bool {
+	t.Helper()
+	data, err := os.ReadFile(hierarchy() + "/cgroup.controllers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.Contains(strings.Fields(string(data)), controller)
+}
+
+// onVM selects the tests that need more than hugetlb, or a machine without v1.
+// The VM rung runs them all; there a missing controller is a failure.
+func onVM(t *testing.T) {
+	t.Helper()
+	if hierarchy() == mountPoint {
+		if !available(t, "pids") {
+			t.Fatal("a unified hierarchy without the pids controller")
+		}
+		return
+	}
+	t.Skip("not on a hybrid host: test-vm runs it")
+}
