@@ -221,7 +221,10 @@ func TestThreadedLeafIsAnError(t *testing.T) {
 
 func TestNoRoomForALeafIsAnError(t *testing.T) {
 	s := newSandbox(t)
-	out := s.run(child{Setup: []string{"private", "no new descendants"}})
+	if err := os.WriteFile(s.dir+"/cgroup.max.descendants", []byte("0"), 0); err != nil {
+		t.Fatal(err)
+	}
+	out := s.run(child{Setup: []string{"private"}})
 	if !strings.Contains(out.Err, "mkdir") || !strings.Contains(out.Hint, "cgroup.max.descendants") {
 		t.Errorf("err %q, hint %q", out.Err, out.Hint)
 	}

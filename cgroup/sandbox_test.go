@@ -248,7 +248,6 @@ var setups = map[string]func(){
 			must("spawn", cmd.Start())
 		}
 	},
-	"no new descendants": func() { must("limit", os.WriteFile(witness+"/cgroup.max.descendants", []byte("0"), 0)) },
 	// What a runtime gives a container with a user namespace: a mount of the
 	// hierarchy made from inside, in a cgroup namespace of its own.
 	"userns": func() {
