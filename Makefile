@@ -27,7 +27,9 @@ LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) \
 ALIGN_amd64 := 1
 LDFLAGS += $(if $(ALIGN_$(GOARCH)),-funcalign=$(ALIGN_$(GOARCH)))
 SMALL := $(shell GOEXPERIMENT=nogreenteagc go env GOEXPERIMENT 2>/dev/null)
-BUILD := GOOS=linux GOEXPERIMENT=$(SMALL) go build -trimpath -buildvcs=false -gcflags=all=-l -ldflags '$(LDFLAGS)'
+# cgshim_release is shim/idle_release.go, which needs -checklinkname=0.
+LDFLAGS += -checklinkname=0
+BUILD := GOOS=linux GOEXPERIMENT=$(SMALL) go build -trimpath -buildvcs=false -tags cgshim_release -gcflags=all=-l -ldflags '$(LDFLAGS)'
 
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 NEED := test/deps/install.sh
@@ -99,7 +101,7 @@ cross: ## every Linux port of Go
 	@cd bin/cross && stat -c '%s %n' linux-*
 
 repro: ## the binary built in two directories is the same
-	test/repro.sh
+	cd test && go run ./release -binaries -only amd64 -version $(VERSION) -commit "$(COMMIT)" -out $(CURDIR)/bin/repro
 
 release: ## binaries, checksums, SBOM and Debian packages in dist/, smoke-tested
 	@$(NEED) dpkg-deb lintian mandoc fakeroot qemu-aarch64-static busybox

@@ -166,6 +166,7 @@ func (s *shim) cannotExecute(err error) int {
 func (s *shim) settle() {
 	_ = unix.Chdir("/")
 	closeInherited()
+	releaseText()
 }
 
 // supervise forwards and reaps until the child has ended.
@@ -250,8 +251,7 @@ func (s *shim) report() int {
 func (s *shim) pause() int {
 	s.signals.without(unix.SIGCHLD)
 	reaper.Pause()
-	_ = unix.Chdir("/")
-	closeInherited()
+	s.settle()
 	for {
 		e, _ := s.signals.next(time.Time{})
 		if e.signal == unix.SIGTERM || e.signal == unix.SIGINT {
