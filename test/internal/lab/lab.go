@@ -1,0 +1,207 @@
+// Package lab starts inits in PID namespaces of their own and looks at them.
+package lab
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Peers' binaries, from Debian's packages.
+const (
+	Tini      = "/usr/bin/tini"
+	DumbInit  = "/usr/bin/dumb-init"
+	Catatonit = "/usr/bin/catatonit"
+)
+
+// Root skips a test that needs root, or fails it where everything has to run.
+func Root(t testing.TB) {
+	t.Helper()
+	Need(t, os.Geteuid() == 0, "root")
+}
+
+// Need skips or fails a test where a condition does not hold.
+func Need(t testing.TB, holds bool, what string) {
+	t.Helper()
+	if holds {
+		return
+	}
+	if os.Getenv("CGSHIM_MUST_RUN") != "" {
+		t.Fatalf("needs %s, and CGSHIM_MUST_RUN is set", what)
+	}
+	t.Skipf("needs %s", what)
+}
+
+// Cgshim is the binary under test: CGSHIM_BIN, or bin/cgshim of the repository.
+func Cgshim(t testing.TB) string {
+	t.Helper()
+	bin := os.Getenv("CGSHIM_BIN")
+	if bin == "" {
+		_, here, _, _ := runtime.Caller(0)
+		bin = filepath.Join(filepath.Dir(here), "../../../bin/cgshim")
+	}
+	if _, err := os.Stat(bin); err != nil {
+		t.Fatalf("%v: run make build", err)
+	}
+	return bin
+}
+
+var probe = sync.OnceValues(func() (string, error) {
+	_, here, _, _ := runtime.Caller(0)
+	source := filepath.Join(filepath.Dir(here), "testdata", "probe.c")
+	out := filepath.Join(os.TempDir(), "cgshim-probe-"+strconv.Itoa(os.Getpid()))
+	if msg, err := exec.Command("cc", "-static", "-O1", "-Wall", "-o", out, source).CombinedOutput(); err != nil {
+		return "", errors.New(string(msg) + err.Error())
+	}
+	return out, os.Chmod(out, 0o755)
+})
+
+// Probe is the child under test, built from testdata/probe.c.
+func Probe(t testing.TB) string {
+	t.Helper()
+	bin, err := probe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
+}
+
+// Cleanup removes what Probe built; for TestMain.
+func Cleanup() {
+	if bin, err := probe(); err == nil {
+		_ = os.Remove(bin)
+	}
+}
+
+// Run is one init with its program.
+type Run struct {
+	Path  string   // the binary
+	Name  string   // argv[0], "" for Path
+	Args  []string // the rest
+	Env   []string // nil: the test's
+	Dir   string
+	PID1  bool // in a PID namespace of its own
+	Stdin io.Reader
+	Extra []*os.File
+	Attr  syscall.SysProcAttr
+
+	Cmd            *exec.Cmd
+	Stdout, Stderr *Buffer
+}
+
+// Buffer is what a process has written so far.
+type Buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *Buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *Buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// Start starts it. The test kills what is left of it at its end.
+func (r *Run) Start(t testing.TB) {
+	t.Helper()
+	r.Cmd = exec.Command(r.Path, r.Args...)
+	if r.Name != "" {
+		r.Cmd.Args[0] = r.Name
+	}
+	r.Stdout, r.Stderr = new(Buffer), new(Buffer)
+	r.Cmd.Stdout, r.Cmd.Stderr, r.Cmd.Stdin = r.Stdout, r.Stderr, r.Stdin
+	r.Cmd.Env, r.Cmd.Dir, r.Cmd.ExtraFiles = r.Env, r.Dir, r.Extra
+	r.Cmd.WaitDelay = 10 * time.Second
+	attr := r.Attr
+	if r.PID1 {
+		attr.Cloneflags |= syscall.CLONE_NEWPID
+	}
+	attr.Pdeathsig = syscall.SIGKILL
+	r.Cmd.SysProcAttr = &attr
+	if err := r.Cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = r.Cmd.Process.Kill()
+		_, _ = r.Cmd.Process.Wait()
+	})
+}
+
+// Wait returns the exit status, 128+n where a signal ended the init itself.
+func (r *Run) Wait(t testing.TB) int {
+	t.Helper()
+	err := r.Cmd.Wait()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		if status := exit.Sys().(syscall.WaitStatus); status.Signaled() {
+			return 128 + int(status.Signal())
+		}
+		return exit.ExitCode()
+	}
+	t.Fatal(err)
+	return -1
+}
+
+// Do starts it and waits.
+func (r *Run) Do(t testing.TB) int {
+	t.Helper()
+	r.Start(t)
+	return r.Wait(t)
+}
+
+// PID is the init's, seen from here.
+func (r *Run) PID() int { return r.Cmd.Process.Pid }
+
+// Child is the PID of the init's child, seen from here.
+func (r *Run) Child(t testing.TB) int {
+	t.Helper()
+	child := 0
+	Until(t, "the init's child", func() bool {
+		data, _ := os.ReadFile("/proc/" + strconv.Itoa(r.PID()) + "/task/" + strconv.Itoa(r.PID()) + "/children")
+		if fields := strings.Fields(string(data)); len(fields) > 0 {
+			child, _ = strconv.Atoi(fields[0])
+		}
+		return child != 0
+	})
+	return child
+}
+
+// Until waits for a condition.
+func Until(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// Status is a field of /proc/PID/status, "" once the process is gone.
+func Status(pid int, key string) string {
+	data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	for line := range strings.Lines(string(data)) {
+		if value, ok := strings.CutPrefix(line, key+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,303 @@
+// Package tini runs one table of cases against Debian's tini and against cgshim,
+// under tini's name and under its own, as PID 1 and not. The table is the source of
+// docs/tini-compat.md: go test ./tini -update writes it.
+package tini
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/cgshim/cgshim/test/internal/lab"
+)
+
+var update = flag.Bool("update", false, "write docs/tini-compat.md")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	status := m.Run()
+	lab.Cleanup()
+	os.Exit(status)
+}
+
+// A row is a command line and what becomes of it.
+type row struct {
+	section, name string
+	args, env     []string
+	status        int    // tini's exit status
+	stdout        string // what stdout has to contain
+	stderr        string // what stderr has to contain, of cgshim
+	own           int    // cgshim's exit status, where it differs
+	differs       string // and why
+	notPID1       bool   // run it not as PID 1 (and as PID 1 otherwise)
+	setup         func(t *testing.T, dir string)
+}
+
+const none = -1 // own: the same as tini's
+
+func file(name, content string, mode os.FileMode) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func both(setups ...func(*testing.T, string)) func(*testing.T, string) {
+	return func(t *testing.T, dir string) {
+		t.Helper()
+		for _, setup := range setups {
+			setup(t, dir)
+		}
+	}
+}
+
+func sh(script string) []string { return []string{"--", "sh", "-c", script} }
+
+func rows() []row {
+	rows := []row{
+		{section: "Exit status", name: "a child that ends by TERM", args: sh("kill -TERM $$"), status: 143},
+		{name: "by KILL", args: sh("kill -KILL $$"), status: 137},
+		{name: "by SEGV", args: sh("kill -SEGV $$"), status: 139},
+		{name: "by a real-time signal", args: sh("kill -64 $$"), status: 192},
+		{name: "a status that -e names", args: append([]string{"-e", "143"}, sh("exit 143")...), status: 0},
+		{name: "a signal that -e names", args: append([]string{"-e", "143"}, sh("kill -TERM $$")...), status: 0},
+		{name: "-e twice", args: append([]string{"-e", "1", "-e", "7"}, sh("exit 7")...), status: 0},
+		{name: "another than -e names", args: append([]string{"-e", "143"}, sh("exit 7")...), status: 7},
+		{name: "-e with a missing program", args: []string{"-e", "127", "--", "no-such-program"}, status: 0},
+		{name: "-e with a list and a range", args: append([]string{"-e", "1,100-110"}, sh("exit 105")...), status: 1, own: 0, differs: "-e takes lists and ranges"},
+
+		{section: "Starting the program", name: "not found", args: []string{"--", "no-such-program"}, status: 127, stderr: "no-such-program"},
+		{name: "no such file", args: []string{"--", "/no/such/file"}, status: 127, stderr: "no such file"},
+		{name: "an empty name", args: []string{"--", ""}, status: 127, stderr: "empty"},
+		{name: "a program called --", args: []string{"--", "--", "true"}, status: 127},
+		{name: "a directory", args: []string{"--", "/etc"}, status: 126, stderr: "is a directory"},
+		{name: "a file that is not executable", args: []string{"--", "./plain"}, status: 126, stderr: "not executable", setup: file("plain", "x", 0o644)},
+		{name: "a script whose interpreter is missing", args: []string{"--", "./script"}, status: 127, stderr: "interpreter /no/interpreter", setup: file("script", "#!/no/interpreter\n", 0o755)},
+		{name: "a script with a carriage return", args: []string{"--", "./script"}, status: 127, stderr: `/bin/sh\\r`, setup: file("script", "#!/bin/sh\r\n", 0o755)},
+		{name: "a script without an interpreter is the shell's", args: []string{"--", "./script", "a"}, status: 9, stdout: "./script a", setup: file("script", "echo $0 $1; exit 9\n", 0o755)},
+		{name: "an empty file is the shell's too", args: []string{"--", "./empty"}, status: 0, setup: file("empty", "", 0o755)},
+		{name: "a file in place of a directory", args: []string{"--", "./plain/x"}, status: 1, setup: file("plain", "x", 0o755)},
+		{name: "a name that is too long", args: []string{"--", strings.Repeat("x", 300)}, status: 1},
+		{name: "a loop of links", args: []string{"--", "./loop"}, status: 1, setup: func(t *testing.T, dir string) {
+			if err := os.Symlink("loop", filepath.Join(dir, "loop")); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{name: "argv[0] is what was typed", args: sh("echo $0"), status: 0, stdout: "sh"},
+		{
+			name: "PATH: the first that can be executed", args: []string{"--", "pp"}, env: []string{"PATH=d1:d2"}, status: 22,
+			setup: both(file("d1/pp", "#!/bin/sh\nexit 11", 0o644), file("d2/pp", "#!/bin/sh\nexit 22", 0o755)),
+		},
+		{name: "PATH: found, but nowhere executable", args: []string{"--", "pp"}, env: []string{"PATH=/nowhere:d1:/none"}, status: 126, setup: file("d1/pp", "x", 0o644)},
+		{name: "PATH: an empty element is the working directory", args: []string{"--", "pp"}, env: []string{"PATH=/nowhere:"}, status: 33, setup: file("pp", "#!/bin/sh\nexit 33", 0o755)},
+		{name: "PATH: empty", args: []string{"--", "pp"}, env: []string{"PATH="}, status: 33, setup: file("pp", "#!/bin/sh\nexit 33", 0o755)},
+		{name: "PATH: unset", args: sh("exit 3"), env: []string{"NOTHING=1"}, status: 3},
+		{
+			name: "PATH: a file in place of a directory", args: []string{"--", "pp"}, env: []string{"PATH=plain:d2"}, status: 22,
+			setup: both(file("plain", "x", 0o755), file("d2/pp", "#!/bin/sh\nexit 22", 0o755)),
+		},
+
+		{section: "Command line", name: "no program", args: nil, status: 1, stderr: "no program"},
+		{name: "nothing after --", args: []string{"--"}, status: 1, stderr: "Usage:"},
+		{name: "options and no program", args: []string{"-v"}, status: 1, stderr: "Usage:"},
+		{name: "an unknown option", args: []string{"-z", "--", "true"}, status: 1, stderr: "-z"},
+		{name: "a missing value", args: []string{"-p"}, status: 1, stderr: "-p"},
+		{name: "grouped options", args: append([]string{"-vvsg"}, sh("exit 4")...), status: 4},
+		{name: "attached values", args: append([]string{"-pSIGTERM", "-e4"}, sh("exit 4")...), status: 0},
+		{name: "only the first -- is ours", args: []string{"--", "echo", "--", "b"}, status: 0, stdout: "-- b"},
+		{name: "no -- at all", args: []string{"echo", "x"}, status: 0, stdout: "x"},
+		{name: "-h", args: []string{"-h"}, status: 0, stdout: "Usage"},
+		{name: "-l", args: []string{"-l"}, status: 0, stdout: "Permission is hereby granted"},
+		{name: "--version", args: []string{"--version"}, status: 0, stdout: "version "},
+		{name: "options end at the program", args: []string{"sh", "-c", "exit 7"}, status: 1, own: 7, differs: "options stop at the first non-option; glibc's getopt takes them from anywhere"},
+		{name: "a later -- is the program's", args: []string{"echo", "a", "--", "b"}, status: 0, stdout: "a"},
+		{name: "--help", args: []string{"--help"}, status: 1, own: 0, differs: "long options are known"},
+		{name: "-p with a name that is none", args: []string{"-p", "SIGFOO", "true"}, status: 1, stderr: "SIGFOO"},
+		{name: "-p TERM", args: append([]string{"-p", "TERM"}, sh("exit 4")...), status: 1, own: 4, differs: "names with or without SIG, numbers and RTMIN+n"},
+		{name: "-e 256", args: []string{"-e", "256", "true"}, status: 1, stderr: "256"},
+		{name: "-e -1", args: []string{"-e", "-1", "true"}, status: 1, stderr: "-1"},
+		{name: "-e abc", args: []string{"-e", "abc", "true"}, status: 1, stderr: "abc"},
+		{name: "-e 07", args: append([]string{"-e", "07"}, sh("exit 7")...), status: 0},
+		{name: "-e +7", args: append([]string{"-e", "+7"}, sh("exit 7")...), status: 0},
+
+		{section: "Environment", name: "TINI_SUBREAPER, even empty", args: sh("exit 6"), env: []string{"PATH=/bin", "TINI_SUBREAPER="}, status: 6},
+		{name: "TINI_KILL_PROCESS_GROUP", args: sh("exit 6"), env: []string{"PATH=/bin", "TINI_KILL_PROCESS_GROUP=1"}, status: 6},
+		{name: "TINI_VERBOSITY=0 is silent", args: sh("exit 6"), env: []string{"PATH=/bin", "TINI_VERBOSITY=0"}, status: 6},
+		{name: "TINI_VERBOSITY that is no number", args: sh("exit 6"), env: []string{"PATH=/bin", "TINI_VERBOSITY=abc"}, status: 6},
+		{name: "variables reach the child", args: sh("echo $TINI_SUBREAPER$X"), env: []string{"PATH=/bin", "TINI_SUBREAPER=s", "X=y"}, status: 0, stdout: "sy"},
+
+		{section: "Not PID 1", name: "the child's status", args: sh("exit 8"), status: 8, notPID1: true},
+		{name: "-s", args: append([]string{"-s"}, sh("exit 8")...), status: 8, notPID1: true},
+		{name: "as a child of a subreaper", args: sh("exit 8"), status: 8, notPID1: true},
+	}
+	section := ""
+	for i := range rows {
+		r := &rows[i]
+		if r.section == "" {
+			r.section = section
+		}
+		section = r.section
+		if r.differs == "" {
+			r.own = none
+		}
+	}
+	return rows
+}
+
+func TestAgainstTini(t *testing.T) {
+	lab.Root(t)
+	lab.Need(t, exists(lab.Tini), lab.Tini)
+	cgshim := lab.Cgshim(t)
+	for _, r := range rows() {
+		t.Run(r.name, func(t *testing.T) {
+			want := r.status
+			status, stdout, _ := run(t, r, lab.Tini, "")
+			if status != want {
+				t.Errorf("tini: %d, the table says %d", status, want)
+			}
+			if r.differs == "" && !strings.Contains(stdout, r.stdout) {
+				t.Errorf("tini: stdout %q", stdout)
+			}
+			if r.own != none {
+				want = r.own
+			}
+			for _, name := range []string{"tini", "cgshim"} {
+				status, stdout, stderr := run(t, r, cgshim, name)
+				if status != want || !strings.Contains(stdout, r.stdout) || !strings.Contains(stderr, r.stderr) {
+					t.Errorf("as %s: status %d, want %d\nstdout %q, want %q\nstderr %q, want %q", name, status, want, stdout, r.stdout, stderr, r.stderr)
+				}
+			}
+		})
+	}
+}
+
+func run(t *testing.T, r row, path, name string) (status int, stdout, stderr string) {
+	t.Helper()
+	dir := t.TempDir()
+	if r.setup != nil {
+		r.setup(t, dir)
+	}
+	c := lab.Run{Path: path, Name: name, Args: r.args, Env: r.env, Dir: dir, PID1: !r.notPID1}
+	status = c.Do(t)
+	return status, c.Stdout.String(), c.Stderr.String()
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// Every exit code arrives, and every one can be remapped.
+func TestAllExitCodes(t *testing.T) {
+	lab.Root(t)
+	cgshim := lab.Cgshim(t)
+	for code := range 256 {
+		script := sh(fmt.Sprintf("exit %d", code))
+		for _, c := range []struct {
+			args []string
+			want int
+		}{{script, code}, {append([]string{"-e", fmt.Sprint(code)}, script...), 0}} {
+			r := lab.Run{Path: cgshim, Name: "tini", Args: c.args, PID1: true}
+			if status := r.Do(t); status != c.want {
+				t.Errorf("%q: %d, want %d", c.args, status, c.want)
+			}
+		}
+	}
+}
+
+// The warning that tini's users look for, under tini's names alone.
+func TestNotPID1Warning(t *testing.T) {
+	lab.Root(t)
+	cgshim := lab.Cgshim(t)
+	for _, c := range []struct {
+		path, name string
+		args       []string
+		warns      bool
+	}{
+		{lab.Tini, "", []string{"true"}, true},
+		{lab.Tini, "", []string{"-s", "true"}, false},
+		{cgshim, "tini", []string{"true"}, true},
+		{cgshim, "tini-static", []string{"true"}, true},
+		{cgshim, "/sbin/docker-init", []string{"--", "true"}, true},
+		{cgshim, "tini", []string{"-s", "true"}, false},
+		{cgshim, "cgshim", []string{"true"}, false},
+	} {
+		r := lab.Run{Path: c.path, Name: c.name, Args: c.args}
+		status := r.Do(t)
+		if warned := strings.Contains(r.Stderr.String(), "zombie reaping won't work"); status != 0 || warned != c.warns {
+			t.Errorf("%s %s %q: %d, %q", c.path, c.name, c.args, status, r.Stderr.String())
+		}
+	}
+}
+
+func TestWarnOnReap(t *testing.T) {
+	lab.Root(t)
+	for path, name := range map[string]string{lab.Tini: "", lab.Cgshim(t): "tini"} {
+		r := lab.Run{Path: path, Name: name, Args: append([]string{"-w"}, sh("(sleep 0.01 &) ; sleep 0.2")...), PID1: true}
+		status := r.Do(t)
+		if out := r.Stderr.String(); status != 0 || strings.Count(out, "Reaped zombie process with pid=") != 1 {
+			t.Errorf("%s: %d, %q", path, status, out)
+		}
+	}
+}
+
+// docs/tini-compat.md is this table.
+func TestCompatibilityPage(t *testing.T) {
+	_, here, _, _ := runtime.Caller(0)
+	page := filepath.Join(filepath.Dir(here), "../../docs/tini-compat.md")
+	var b strings.Builder
+	b.WriteString("# cgshim and tini, case by case\n\n" +
+		"Generated from `test/tini`, where each case is run against Debian's tini 0.19.0 and\n" +
+		"against cgshim: `go test ./tini -update` writes this page.\n\n" +
+		"What differs by design and shows in no exit status: logs go to stderr only; a\n" +
+		"signal that cannot be forwarded (EPERM) and a closed stdin do not end the container;\n" +
+		"the init's working directory is `/` and its inherited descriptors are closed once\n" +
+		"the child runs; an idle init does not wake up; under its own name cgshim becomes a\n" +
+		"child subreaper by itself where it is not PID 1, without a warning.\n")
+	section := ""
+	for _, r := range rows() {
+		if r.section != section {
+			section = r.section
+			b.WriteString("\n## " + section + "\n\n| case | arguments | tini | cgshim | why it differs |\n|---|---|---|---|---|\n")
+		}
+		own := r.status
+		if r.own != none {
+			own = r.own
+		}
+		args := strings.Join(append(r.env, quote(r.args)...), " ")
+		if len(args) > 60 {
+			args = args[:57] + "..."
+		}
+		fmt.Fprintf(&b, "| %s | `%s` | %d | %d | %s |\n", r.name, strings.ReplaceAll(args, "|", "\\|"), r.status, own, r.differs)
+	}
+	if *update {
+		if err := os.WriteFile(page, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if have, err := os.ReadFile(page); err != nil || string(have) != b.String() {
+		t.Errorf("%s is not what the table says (%v): go test ./tini -update", page, err)
+	}
+}
+
+func quote(args []string) []string {
+	var quoted []string
+	for _, arg := range args {
+		if arg == "" || strings.ContainsAny(arg, " $;()&|") {
+			arg = "'" + arg + "'"
+		}
+		quoted = append(quoted, arg)
+	}
+	return quoted
+}
