@@ -49,7 +49,7 @@ race: ## the same under the race detector
 	CGO_ENABLED=1 go test -race ./...
 
 test-root: build ## as root, in namespaces: against the built binary and against tini
-	@$(NEED) tini busybox unshare
+	@$(NEED) tini busybox unshare cc
 	cd test && go test $$(go list ./... | grep -Ev '/(vm|e2e|bench|release)(/|$$)')
 
 test-vm: build ## the cgroup code on Debian kernels with every v2 controller, under QEMU
@@ -103,12 +103,22 @@ cross: ## every Linux port of Go
 repro: ## the binary built in two directories is the same
 	cd test && go run ./release -binaries -only amd64 -version $(VERSION) -commit "$(COMMIT)" -out $(CURDIR)/bin/repro
 
-release: ## binaries, checksums, SBOM and Debian packages in dist/, smoke-tested
-	@$(NEED) dpkg-deb lintian mandoc fakeroot qemu-aarch64-static busybox
+release: ## binaries, packages, SBOM and checksums in dist/, tried out
+	@$(NEED) dpkg-deb lintian qemu-arm-static qemu-system-aarch64 busybox
 	cd test && go run ./release -version $(VERSION) -commit "$(COMMIT)" -out $(CURDIR)/$(DIST)
+	cd test && CGSHIM_DIST=$(CURDIR)/$(DIST) go test -count=1 ./release
 
-check: ## what CI runs
-	@.ci/run
+# In the order in which they find most in least time.
+CHECKS := lint size test race test-root run test-vm $(if $(wildcard test/e2e),test-e2e) bench repro
+check: RUNFLAGS = -all
+check: BENCHTIME = 1x
+check: ## what CI runs; what cannot run here fails
+	@for verb in $(CHECKS); do \
+		echo "=== make $$verb"; \
+		began=$$(date +%s); \
+		CGSHIM_MUST_RUN=1 $(MAKE) $$verb RUNFLAGS=$(RUNFLAGS) BENCHTIME=$(BENCHTIME) || { echo "check: make $$verb failed"; exit 1; }; \
+		echo "=== make $$verb took $$(($$(date +%s) - began)) s"; \
+	done
 
 clean: ## remove what was built
 	rm -rf bin $(DIST)

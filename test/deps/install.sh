@@ -16,6 +16,7 @@ package() {
 		if apt-cache show docker-cli >/dev/null 2>&1; then echo docker-cli; else echo docker.io; fi ;;
 	busybox) echo busybox-static ;;
 	qemu-system-x86_64) echo qemu-system-x86 ;;
+	qemu-system-aarch64) echo qemu-system-arm ;;
 	qemu-*-static) echo qemu-user-static ;;
 	mkfs.ext4) echo e2fsprogs ;;
 	depmod) echo kmod ;;

@@ -1,0 +1,224 @@
+// Command release makes what a release consists of: a binary for each port, a
+// Debian package around each, an SBOM and the checksums. Everything is built
+// twice, in two directories and the second time without the build cache, and has
+// to come out the same.
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A target is a port as Go, the release and Debian call it.
+type target struct{ goarch, goarm, name, debian string }
+
+var targets = []target{
+	{"amd64", "", "amd64", "amd64"},
+	{"arm64", "", "arm64", "arm64"},
+	{"arm", "7", "armv7", "armhf"},
+	{"386", "", "386", "i386"},
+	{"ppc64le", "", "ppc64le", "ppc64el"},
+	{"s390x", "", "s390x", "s390x"},
+	{"riscv64", "", "riscv64", "riscv64"},
+	{"loong64", "", "loong64", "loong64"},
+}
+
+func main() {
+	r := &release{}
+	flag.StringVar(&r.root, "root", "..", "the repository's `directory`")
+	flag.StringVar(&r.out, "out", "../dist", "`directory` to fill; what is in it goes")
+	flag.StringVar(&r.version, "version", "0.0.0", "the version")
+	flag.StringVar(&r.commit, "commit", "", "the commit")
+	only := flag.String("only", "", "comma-separated `names` of targets; default all")
+	binaries := flag.Bool("binaries", false, "stop after the binaries have been compared")
+	flag.Parse()
+	for _, t := range targets {
+		if *only == "" || slices.Contains(strings.Split(*only, ","), t.name) {
+			r.targets = append(r.targets, t)
+		}
+	}
+	if err := r.run(*binaries); err != nil {
+		fmt.Fprintln(os.Stderr, "release:", err)
+		os.Exit(1)
+	}
+}
+
+type release struct {
+	root, out       string
+	version, commit string
+	targets         []target
+}
+
+func (r *release) run(binariesOnly bool) (err error) {
+	if len(r.targets) == 0 {
+		return errors.New("no such target")
+	}
+	if r.out, err = filepath.Abs(r.out); err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp("", "cgshim-release-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
+	first, second := filepath.Join(temp, "one"), filepath.Join(temp, "another", "and-deeper")
+	for _, dir := range []string{first, second} {
+		if err := copyTree(r.root, dir); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(os.RemoveAll(r.out), os.MkdirAll(r.out, 0o755)); err != nil {
+		return err
+	}
+	for _, t := range r.targets {
+		name := "cgshim-linux-" + t.name
+		built := filepath.Join(r.out, name)
+		if err := r.build(first, t, built, ""); err != nil {
+			return err
+		}
+		again := filepath.Join(temp, name)
+		if err := r.build(second, t, again, filepath.Join(temp, "cache")); err != nil {
+			return err
+		}
+		if err := same(built, again); err != nil {
+			return err
+		}
+	}
+	if binariesOnly {
+		return nil
+	}
+	for _, t := range r.targets {
+		built := filepath.Join(r.out, "cgshim-linux-"+t.name)
+		var packages [2]string
+		for i, dir := range []string{first, second} {
+			if packages[i], err = r.debian(dir, t, built); err != nil {
+				return err
+			}
+		}
+		if err := same(packages[0], packages[1]); err != nil {
+			return err
+		}
+		if err := os.Rename(packages[0], filepath.Join(r.out, filepath.Base(packages[0]))); err != nil {
+			return err
+		}
+	}
+	if err := r.sbom(); err != nil {
+		return err
+	}
+	return r.checksums()
+}
+
+// build calls the Makefile, so that a release is what `make build` makes.
+func (r *release) build(dir string, t target, out, cache string) error {
+	cmd := exec.Command("make", "-s", "build", "GOARCH="+t.goarch, "OUT="+out, "VERSION="+r.version, "COMMIT="+r.commit)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOARM="+t.goarm)
+	if t.goarm == "" {
+		cmd.Env = os.Environ()
+	}
+	if cache != "" {
+		cmd.Env = append(cmd.Env, "GOCACHE="+cache)
+	}
+	return run(cmd)
+}
+
+// sbom lists the modules that are in the binaries. They are the same in all.
+func (r *release) sbom() error {
+	cmd := exec.Command("go", "tool", "-modfile="+filepath.Join("tools", "go.mod"), "cyclonedx-gomod", "bin", "-json",
+		"-noserial", "-notimestamp", "-version", "v"+r.version, "-output", filepath.Join(r.out, "cgshim.cdx.json"),
+		filepath.Join(r.out, "cgshim-linux-"+r.targets[0].name))
+	cmd.Dir = r.root
+	return run(cmd)
+}
+
+func (r *release) checksums() error {
+	entries, err := os.ReadDir(r.out)
+	if err != nil {
+		return err
+	}
+	var sums strings.Builder
+	for _, entry := range entries {
+		sum, err := hash(filepath.Join(r.out, entry.Name()))
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&sums, "%s  %s\n", sum, entry.Name())
+	}
+	fmt.Print(sums.String())
+	return os.WriteFile(filepath.Join(r.out, "SHA256SUMS"), []byte(sums.String()), 0o644)
+}
+
+// copyTree copies the files that git knows or would add.
+func copyTree(from, to string) error {
+	list := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	list.Dir = from
+	names, err := list.Output()
+	if err != nil {
+		return fmt.Errorf("git ls-files: %w", err)
+	}
+	for _, name := range strings.Split(strings.TrimSuffix(string(names), "\x00"), "\x00") {
+		info, err := os.Lstat(filepath.Join(from, name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue // deleted, and not yet from the index
+		}
+		if err != nil {
+			return err
+		}
+		if !info.Mode().IsRegular() {
+			return fmt.Errorf("copy %s: not a regular file", name)
+		}
+		data, err := os.ReadFile(filepath.Join(from, name))
+		if err != nil {
+			return err
+		}
+		if err := write(filepath.Join(to, name), data, info.Mode().Perm()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func write(file string, data []byte, mode os.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(file, data, mode); err != nil {
+		return err
+	}
+	return os.Chmod(file, mode) // whatever the umask is
+}
+
+func same(a, b string) error {
+	one, err1 := hash(a)
+	other, err2 := hash(b)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	if one != other {
+		return fmt.Errorf("%s: not reproducible: %s, then %s", filepath.Base(a), one, other)
+	}
+	fmt.Printf("%s  %s, twice\n", one, filepath.Base(a))
+	return nil
+}
+
+func hash(file string) (string, error) {
+	data, err := os.ReadFile(file)
+	return fmt.Sprintf("%x", sha256.Sum256(data)), err
+}
+
+func run(cmd *exec.Cmd) error {
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out.Bytes())
+	}
+	return nil
+}

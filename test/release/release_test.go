@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// dist is what `make release` has just filled.
+var dist = os.Getenv("CGSHIM_DIST")
+
+func TestMain(m *testing.M) {
+	if dist == "" {
+		fmt.Fprintln(os.Stderr, "CGSHIM_DIST is not set: run make release")
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// emulators run the foreign binaries; their children are the machine's own
+// programs. 386 runs natively: Go's runtime crashes under qemu-i386. arm64 is in
+// boot_test.go: QEMU's user mode handles a signal on whichever of its threads gets
+// it and so leaves the main one, which waits in rt_sigtimedwait(2), asleep.
+var emulators = map[string][]string{
+	"amd64":   nil,
+	"386":     nil,
+	"armv7":   {"qemu-arm-static"},
+	"riscv64": {"qemu-riscv64-static"},
+	"ppc64le": {"qemu-ppc64le-static"},
+	"s390x":   {"qemu-s390x-static"},
+	"loong64": {"qemu-loongarch64-static"},
+}
+
+// command is the binary as PID 1 of a PID namespace.
+func command(t *testing.T, name string, args ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	line := append(append([]string{}, emulators[name]...), filepath.Join(dist, "cgshim-linux-"+name))
+	line = append(line, args...)
+	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
+	return cmd
+}
+
+func TestBinaryOfEachPortRuns(t *testing.T) {
+	notExecutable := filepath.Join(t.TempDir(), "plain")
+	if err := os.WriteFile(notExecutable, []byte("text"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name := range emulators {
+		t.Run(name, func(t *testing.T) {
+			for _, c := range []struct {
+				what   string
+				args   []string
+				status int
+				stdout string // is contained
+				stderr string // is contained
+			}{
+				{"version", []string{"--version"}, 0, "cgshim version ", ""},
+				{"help", []string{"--help"}, 0, "--cgroup", ""},
+				{"unknown option", []string{"--nonsense"}, 1, "", "nonsense"},
+				{"success", []string{"--", "sh", "-c", "echo out; echo err >&2"}, 0, "out\n", "err\n"},
+				{"the child's status", []string{"--", "sh", "-c", "exit 7"}, 7, "", ""},
+				{"a killed child", []string{"--", "sh", "-c", "kill -KILL $$"}, 128 + 9, "", "SIGKILL"},
+				{"no such program", []string{"--", "no-such-program"}, 127, "", "no-such-program"},
+				{"not executable", []string{"--", notExecutable}, 126, "", "plain"},
+				{"an orphan is reaped", []string{"-w", "--", "sh", "-c", "orphan=$( (sleep 0.1 >/dev/null & echo $!) ); while kill -0 $orphan 2>/dev/null; do sleep 0.02; done"}, 0, "", "reaped"},
+			} {
+				var stdout, stderr bytes.Buffer
+				cmd := command(t, name, c.args...)
+				cmd.Stdout, cmd.Stderr = &stdout, &stderr
+				status := exitStatus(cmd.Run())
+				if status != c.status || !strings.Contains(stdout.String(), c.stdout) || !strings.Contains(stderr.String(), c.stderr) {
+					t.Errorf("%s: exit status %d, want %d; stdout %q, want %q; stderr %q, want %q",
+						c.what, status, c.status, stdout.String(), c.stdout, stderr.String(), c.stderr)
+				}
+			}
+		})
+	}
+}
+
+func TestBinaryOfEachPortForwardsSignals(t *testing.T) {
+	for name := range emulators {
+		t.Run(name, func(t *testing.T) {
+			cmd := command(t, name, "--", "sh", "-c", "trap 'echo got HUP' HUP; trap 'echo got TERM; exit 42' TERM; echo ready; while :; do sleep 0.05; done")
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var said bytes.Buffer
+			for _, step := range []struct {
+				wait string
+				send syscall.Signal
+			}{{"ready\n", syscall.SIGHUP}, {"got HUP\n", syscall.SIGTERM}, {"got TERM\n", 0}} {
+				for buf := make([]byte, 64); !strings.HasSuffix(said.String(), step.wait); {
+					n, err := out.Read(buf)
+					said.Write(buf[:n])
+					if err != nil {
+						t.Fatalf("child said %q, then %v; want %q", said.String(), err, step.wait)
+					}
+				}
+				if step.send != 0 {
+					if err := cmd.Process.Signal(step.send); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if status := exitStatus(cmd.Wait()); status != 42 {
+				t.Errorf("exit status %d, want 42", status)
+			}
+		})
+	}
+}
+
+func TestChecksumsHold(t *testing.T) {
+	cmd := exec.Command("sha256sum", "--check", "--strict", "SHA256SUMS")
+	cmd.Dir = dist
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, target := range targets {
+		for _, name := range []string{"cgshim-linux-" + target.name, "cgshim_*_" + target.debian + ".deb"} {
+			if found, _ := filepath.Glob(filepath.Join(dist, name)); len(found) != 1 {
+				t.Errorf("%s: %d in %s", name, len(found), dist)
+			}
+		}
+	}
+}
+
+func TestPackagesHaveNoComplaint(t *testing.T) {
+	packages, _ := filepath.Glob(filepath.Join(dist, "*.deb"))
+	if len(packages) != len(targets) {
+		t.Fatalf("%d packages for %d targets", len(packages), len(targets))
+	}
+	for _, file := range packages {
+		args := []string{"--allow-root", "--no-cfg", "--fail-on", "error,warning", "--display-level", ">=warning"}
+		if strings.HasSuffix(file, "_loong64.deb") { // a port that Debian 12's lintian does not know
+			args = append(args, "--suppress-tags", "unknown-architecture,binary-from-other-architecture")
+		}
+		if out, err := exec.Command("lintian", append(args, file)...).CombinedOutput(); err != nil {
+			t.Errorf("lintian: %v\n%s", err, out)
+		}
+	}
+}
+
+func TestPackageHoldsTheBinary(t *testing.T) {
+	packages, _ := filepath.Glob(filepath.Join(dist, "*_amd64.deb"))
+	if len(packages) != 1 {
+		t.Fatal(packages)
+	}
+	dir := t.TempDir()
+	if out, err := exec.Command("dpkg-deb", "--extract", packages[0], dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if err := same(filepath.Join(dir, "usr/bin/cgshim"), filepath.Join(dist, "cgshim-linux-amd64")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBillOfMaterialsNamesEveryModule(t *testing.T) {
+	bom, err := os.ReadFile(filepath.Join(dist, "cgshim.cdx.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, module := range []string{"golang.org/x/sys", "github.com/hashicorp/go-reap", "go.uber.org/zap", "github.com/spf13/pflag"} {
+		if !bytes.Contains(bom, []byte("pkg:golang/"+module+"@v")) {
+			t.Errorf("no component %s", module)
+		}
+	}
+}
+
+func exitStatus(err error) int {
+	var status *exec.ExitError
+	if errors.As(err, &status) {
+		return status.ExitCode()
+	}
+	if err != nil {
+		return -1
+	}
+	return 0
+}
