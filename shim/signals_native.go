@@ -49,42 +49,49 @@ const (
 type Signals struct {
 	inherited inheritance
 	waitFor   uint64
+	runtime   [numSignals]sigaction // what Go's runtime had installed
 }
 
 // Claim takes over every signal that can be taken. It is the first thing main
 // does, on the main thread, which must be locked: before it, Go's runtime would
 // end the process on a SIGTERM. It cannot fail: the numbers are valid.
 func Claim() *Signals {
-	inherited := inherit()
+	s := &Signals{inherited: inherit()}
 	self = int32(unix.Getpid())
-	var faults uint64
+	action := sigaction{
+		handler:  redirectAddress(),
+		flags:    saSiginfo | saOnstack | saRestart | saRestorer,
+		restorer: sigreturnAddress(),
+		mask:     ^uint64(0),
+	}
+	unblocked := bit(32) | bit(33)
 	for sig := Signal(1); sig < numSignals; sig++ {
-		if sig == unix.SIGKILL || sig == unix.SIGSTOP || sig == 32 || sig == 33 {
+		switch sig {
+		case unix.SIGKILL, unix.SIGSTOP, 32, 33:
 			continue
 		}
-		action := sigaction{
-			handler:  redirectAddress(),
-			flags:    saSiginfo | saOnstack | saRestart | saRestorer,
-			restorer: sigreturnAddress(),
-			mask:     ^uint64(0),
-		}
-		var old sigaction
-		if isFault(sig) || sig == unix.SIGURG {
-			rtSigaction(sig, nil, &old)
-			runtimeHandler[sig] = old.handler
-		}
+		rtSigaction(sig, nil, &s.runtime[sig])
 		if isFault(sig) {
-			faults |= bit(sig)
+			unblocked |= bit(sig)
+		}
+		if isFault(sig) || sig == unix.SIGURG {
+			runtimeHandler[sig] = s.runtime[sig].handler
 		}
 		rtSigaction(sig, &action, nil)
 	}
-	// A blocked fault would end the process without the runtime's message.
-	setMask(^faults)
-	return &Signals{inherited: inherited, waitFor: ^(faults | bit(32) | bit(33))}
+	// A fault that is blocked would end the process without the runtime's message.
+	// And 32 and 33, which have the default action here, must not be blocked: only
+	// so does the kernel drop them for PID 1 (kernel/signal.c, sig_task_ignored).
+	setMask(^unblocked)
+	s.waitFor = ^unblocked
+	return s
 }
 
-// without leaves sig to whoever else has claimed it.
-func (s *Signals) without(sig Signal) { s.waitFor &^= bit(sig) }
+// without gives sig back to the runtime, for os/signal.
+func (s *Signals) without(sig Signal) {
+	s.waitFor &^= bit(sig)
+	rtSigaction(sig, &s.runtime[sig], nil)
+}
 
 // next waits for a signal until deadline; a zero deadline is never. ok is false
 // when the deadline has passed.

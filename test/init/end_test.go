@@ -1,0 +1,138 @@
+package init
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cgshim/cgshim/test/internal/lab"
+)
+
+func TestStopTimeout(t *testing.T) {
+	r := pid1(t, "--stop-timeout=200ms", "--", "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done")
+	r.Start(t)
+	lab.Until(t, "the child", func() bool { return r.Stdout.String() == "ready\n" })
+	kill(t, r.PID(), 15)
+	if status := r.Wait(t); status != 137 || !strings.Contains(r.Stderr.String(), "did not stop in time") {
+		t.Errorf("%d, %q", status, r.Stderr.String())
+	}
+}
+
+func TestDrainLetsTheRestEnd(t *testing.T) {
+	mark := t.TempDir() + "/mark"
+	r := pid1(t, "--drain-timeout=30s", "--", lab.Probe(t), "linger", mark)
+	start := time.Now()
+	status := r.Do(t)
+	if data, _ := os.ReadFile(mark); status != 5 || string(data) != "term\n" {
+		t.Errorf("%d, %q, %q", status, data, r.Stderr.String())
+	}
+	if time.Since(start) > 20*time.Second {
+		t.Error("it waited for nobody")
+	}
+	// Without the option the kernel ends it without a TERM.
+	mark += "2"
+	r = pid1(t, "--", lab.Probe(t), "linger", mark)
+	if status := r.Do(t); status != 5 {
+		t.Errorf("%d", status)
+	}
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("somebody sent TERM")
+	}
+}
+
+// stubborn is a script that leaves a process which ignores TERM, and exits with 6.
+func stubborn(t *testing.T) string {
+	ready := t.TempDir() + "/ready"
+	return "(trap '' TERM; echo >" + ready + "; while :; do sleep 0.05; done) & while [ ! -e " + ready + " ]; do sleep 0.01; done; exit 6"
+}
+
+func TestDrainEndsWhatDoesNot(t *testing.T) {
+	r := pid1(t, "--drain-timeout=200ms", "--", "sh", "-c", stubborn(t))
+	if status := r.Do(t); status != 6 || !strings.Contains(r.Stderr.String(), "drain timeout") {
+		t.Errorf("%d, %q", status, r.Stderr.String())
+	}
+}
+
+func TestASecondStopSignalHurriesTheDrain(t *testing.T) {
+	r := pid1(t, "-v", "--drain-timeout=10m", "--", "sh", "-c", stubborn(t))
+	r.Start(t)
+	lab.Until(t, "the drain", func() bool { return strings.Contains(r.Stderr.String(), "draining") })
+	kill(t, r.PID(), 15)
+	if status := r.Wait(t); status != 6 {
+		t.Errorf("%d, %q", status, r.Stderr.String())
+	}
+}
+
+func TestDrainWithoutPID1(t *testing.T) {
+	lab.Root(t)
+	mark := t.TempDir() + "/mark"
+	r := lab.Run{Path: lab.Cgshim(t), Args: []string{"--drain-timeout=30s", "--", lab.Probe(t), "linger", mark}}
+	status := r.Do(t)
+	if data, _ := os.ReadFile(mark); status != 5 || string(data) != "term\n" {
+		t.Errorf("%d, %q, %q", status, data, r.Stderr.String())
+	}
+}
+
+// One line says why, at the default level, when the end is abnormal; none when it is
+// not, or when the signal is the one that was forwarded.
+func TestTheReasonIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		script string
+		status int
+		says   string
+	}{
+		{"kill -SEGV $$", 139, "SIGSEGV"},
+		{"kill -KILL $$", 137, "SIGKILL"},
+		{"exit 3", 3, ""},
+		{"kill -TERM 1; sleep 10", 143, ""},
+	} {
+		r := pid1(t, "--", "sh", "-c", c.script)
+		status := r.Do(t)
+		out := r.Stderr.String()
+		if status != c.status || c.says == "" && out != "" || !strings.Contains(out, c.says) || c.says != "" && strings.Count(out, "\n") != 1 {
+			t.Errorf("%q: %d, %q", c.script, status, out)
+		}
+	}
+}
+
+func TestExecModeBecomesTheProgram(t *testing.T) {
+	lab.Root(t)
+	r := lab.Run{Path: lab.Cgshim(t), Args: []string{"-x", "--", "sh", "-c", `echo $$ $(tr '\0' ' ' </proc/$$/cmdline | cut -d' ' -f1)`}}
+	r.Start(t)
+	pid := r.PID()
+	if status := r.Wait(t); status != 0 {
+		t.Errorf("%d, %q", status, r.Stderr.String())
+	}
+	var got int
+	var name string
+	if n, err := fmt.Sscan(r.Stdout.String(), &got, &name); n != 2 || got != pid || name != "sh" {
+		t.Errorf("%q is not PID %d of sh: %v", r.Stdout.String(), pid, err)
+	}
+	missing := lab.Run{Path: lab.Cgshim(t), Args: []string{"-x", "--", "no-such-program"}}
+	if status := missing.Do(t); status != 127 {
+		t.Errorf("%d", status)
+	}
+}
+
+func TestParentDeathSignal(t *testing.T) {
+	lab.Root(t)
+	dir := t.TempDir()
+	// The parent is a shell that ends; the signal reaches the child as any other.
+	script := lab.Cgshim(t) + " -p USR1 -- sh -c 'trap \"echo >" + dir + "/got; exit\" USR1; echo >" + dir + "/ready; while :; do sleep 0.02; done' & " +
+		"while [ ! -e " + dir + "/ready ]; do sleep 0.01; done"
+	r := lab.Run{Path: "/bin/sh", Args: []string{"-c", script}}
+	if status := r.Do(t); status != 0 {
+		t.Fatal(r.Stderr.String())
+	}
+	lab.Until(t, "the child to get the signal", func() bool { _, err := os.Stat(dir + "/got"); return err == nil })
+}
+
+func TestLogAsJSON(t *testing.T) {
+	r := pid1(t, "--json", "--", "sh", "-c", "kill -SEGV $$")
+	r.Do(t)
+	if out := r.Stderr.String(); !strings.HasPrefix(out, `{"level":"warn",`) || !strings.Contains(out, `"signal":"SIGSEGV"`) {
+		t.Errorf("%q", out)
+	}
+}

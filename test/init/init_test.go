@@ -1,0 +1,23 @@
+// Package init has what an init owes its child and its orphans, measured from
+// outside: inheritance, signals, reaping, terminals, the end.
+package init
+
+import (
+	"os"
+	"testing"
+
+	"github.com/cgshim/cgshim/test/internal/lab"
+)
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	lab.Cleanup()
+	os.Exit(status)
+}
+
+// pid1 is cgshim as PID 1, without cgroup work.
+func pid1(t *testing.T, args ...string) *lab.Run {
+	t.Helper()
+	lab.Root(t)
+	return &lab.Run{Path: lab.Cgshim(t), Args: append([]string{"--cgroup=off"}, args...), PID1: true}
+}

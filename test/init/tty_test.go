@@ -1,0 +1,183 @@
+package init
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+
+	"github.com/cgshim/cgshim/test/internal/lab"
+)
+
+// terminal is a program with a terminal of its own, and a person at it.
+type terminal struct {
+	t      *testing.T
+	pty    *os.File
+	cmd    *exec.Cmd
+	screen lab.Buffer
+	seen   int
+}
+
+func atTerminal(t *testing.T, flags uintptr, args ...string) *terminal {
+	t.Helper()
+	lab.Root(t)
+	x := &terminal{t: t, cmd: exec.Command(args[0], args[1:]...)}
+	x.cmd.Env = []string{"PATH=/usr/bin:/bin", "PS1=prompt> ", "TERM=dumb", "HOME=/nonexistent"}
+	var err error
+	x.pty, err = pty.StartWithAttrs(x.cmd, &pty.Winsize{Rows: 24, Cols: 200}, &syscall.SysProcAttr{
+		Setsid: true, Setctty: true, Cloneflags: flags, Pdeathsig: syscall.SIGKILL,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := x.pty.Read(buf)
+			_, _ = x.screen.Write(buf[:n])
+			if err != nil {
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = x.cmd.Process.Kill()
+		_, _ = x.cmd.Process.Wait()
+		_ = x.pty.Close()
+	})
+	return x
+}
+
+func (x *terminal) types(s string) {
+	x.t.Helper()
+	if _, err := x.pty.WriteString(s); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// reads waits for s to appear after what has been read so far.
+func (x *terminal) reads(s string) {
+	x.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
+		if at := strings.Index(x.screen.String()[x.seen:], s); at >= 0 {
+			x.seen += at + len(s)
+			return
+		}
+		if time.Now().After(deadline) {
+			x.t.Fatalf("waited in vain for %q after %d bytes of\n%s", s, x.seen, x.screen.String())
+		}
+	}
+}
+
+// An interactive shell as the child of PID 1, as with docker run -it.
+func TestShellUnderPID1HasJobControl(t *testing.T) {
+	x := atTerminal(t, syscall.CLONE_NEWPID, lab.Cgshim(t), "--cgroup=off", "--", "bash", "--norc", "-i")
+	x.reads("prompt> ")
+	if strings.Contains(x.screen.String(), "no job control") {
+		t.Error(x.screen.String())
+	}
+	x.types("sleep 1000\n")
+	x.reads("sleep 1000")
+	lab.Until(t, "the sleep", func() bool {
+		x.types("\x1a") // ^Z
+		return strings.Contains(x.screen.String(), "Stopped")
+	})
+	x.reads("Stopped")
+	x.reads("prompt> ")
+	x.types("fg\n")
+	x.reads("fg")
+	x.reads("sleep 1000")
+	x.types("\x03") // ^C
+	x.reads("prompt> ")
+	x.types("echo status=$?.\n")
+	x.reads("status=130.")
+	x.types("exit 5\n")
+	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != 5 {
+		t.Errorf("%v\n%s", err, x.screen.String())
+	}
+}
+
+func TestWindowSizeReachesTheChild(t *testing.T) {
+	x := atTerminal(t, syscall.CLONE_NEWPID, lab.Cgshim(t), "--cgroup=off", "--", "sh", "-c",
+		"trap 'stty size; exit 4' WINCH; echo ready; while :; do sleep 0.02; done")
+	x.reads("ready")
+	if err := pty.Setsize(x.pty, &pty.Winsize{Rows: 33, Cols: 120}); err != nil {
+		t.Fatal(err)
+	}
+	x.reads("33 120")
+	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != 4 {
+		t.Errorf("%v\n%s", err, x.screen.String())
+	}
+}
+
+// As a job of an interactive shell: ^Z stops it and the shell knows, fg resumes it,
+// ^C ends it.
+func TestJobOfAShell(t *testing.T) {
+	x := atTerminal(t, 0, "bash", "--norc", "-i")
+	x.reads("prompt> ")
+	x.types(lab.Cgshim(t) + " -- sh -c 'echo started; exec sleep 1000'\n")
+	x.reads("\nstarted")
+	x.types("\x1a")
+	x.reads("Stopped")
+	x.reads("prompt> ")
+	x.types("echo al''ive\n")
+	x.reads("\nalive")
+	x.reads("prompt> ")
+	x.types("fg\n")
+	x.reads("fg")
+	x.reads("sleep 1000")
+	x.types("\x1a")
+	x.reads("Stopped")
+	x.reads("prompt> ")
+	x.types("fg\n")
+	x.reads("fg")
+	x.reads("sleep 1000")
+	x.types("\x03")
+	x.reads("prompt> ")
+	x.types("echo status=$?.\n")
+	x.reads("status=130.")
+	x.types("exit 6\n")
+	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != 6 {
+		t.Errorf("%v\n%s", err, x.screen.String())
+	}
+}
+
+// Started in the background it leaves the terminal to the shell; brought to the
+// foreground its child can read.
+func TestBackgroundStartDoesNotStealTheTerminal(t *testing.T) {
+	x := atTerminal(t, 0, "bash", "--norc", "-i")
+	x.reads("prompt> ")
+	x.types(lab.Cgshim(t) + " -- sh -c 'echo st''arted; read x; echo got=$x.' &\n")
+	x.reads("started")
+	x.types("echo al''ive\n")
+	x.reads("\nalive")
+	x.reads("prompt> ")
+	x.types("fg\n")
+	x.reads("fg")
+	x.reads("got=$x") // the shell repeats the command when it has handed over the terminal
+	x.types("word\n")
+	x.reads("got=word.")
+	x.types("exit 7\n")
+	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != 7 {
+		t.Errorf("%v\n%s", err, x.screen.String())
+	}
+}
+
+// A script that goes on after an init has the terminal back.
+func TestScriptReadsAfterTheInit(t *testing.T) {
+	x := atTerminal(t, 0, "bash", "--norc", "-i")
+	x.reads("prompt> ")
+	x.types("sh -c '" + lab.Cgshim(t) + " -- sh -c \"read x; echo first=\\$x.\"; read y; echo second=$y.'\n")
+	x.types("a\n")
+	x.reads("first=a.")
+	x.types("b\n")
+	x.reads("second=b.")
+	x.types("exit 8\n")
+	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != 8 {
+		t.Errorf("%v\n%s", err, x.screen.String())
+	}
+}
