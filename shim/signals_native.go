@@ -64,26 +64,25 @@ func Claim() *Signals {
 		restorer: sigreturnAddress(),
 		mask:     ^uint64(0),
 	}
-	unblocked := bit(32) | bit(33)
+	// The mask comes first: redirect on the main thread would queue the signal for
+	// the main thread, for ever. A fault that is blocked would end the process
+	// without the runtime's message. And 32 and 33, which have the default action
+	// here, must not be blocked: only so does the kernel drop them for PID 1
+	// (kernel/signal.c, sig_task_ignored).
+	blocked := ^(bit(32) | bit(33) | faults)
+	setMask(blocked)
 	for sig := Signal(1); sig < numSignals; sig++ {
 		switch sig {
 		case unix.SIGKILL, unix.SIGSTOP, 32, 33:
 			continue
 		}
 		rtSigaction(sig, nil, &s.runtime[sig])
-		if isFault(sig) {
-			unblocked |= bit(sig)
-		}
 		if isFault(sig) || sig == unix.SIGURG {
 			runtimeHandler[sig] = s.runtime[sig].handler
 		}
 		rtSigaction(sig, &action, nil)
 	}
-	// A fault that is blocked would end the process without the runtime's message.
-	// And 32 and 33, which have the default action here, must not be blocked: only
-	// so does the kernel drop them for PID 1 (kernel/signal.c, sig_task_ignored).
-	setMask(^unblocked)
-	s.waitFor = ^unblocked
+	s.waitFor = blocked
 	return s
 }
 
@@ -125,6 +124,8 @@ func (s *Signals) next(deadline time.Time) (e event, ok bool) {
 }
 
 func bit(sig Signal) uint64 { return 1 << (sig - 1) }
+
+var faults = bit(unix.SIGILL) | bit(unix.SIGTRAP) | bit(unix.SIGABRT) | bit(unix.SIGBUS) | bit(unix.SIGFPE) | bit(unix.SIGSEGV) | bit(unix.SIGSYS)
 
 //go:nosplit
 func rtSigaction(sig Signal, action, old *sigaction) {
