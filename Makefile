@@ -9,6 +9,7 @@ OUT ?= bin/cgshim
 BUDGET ?= 2500000
 BENCHTIME ?= 1s
 FUZZTIME ?= 10s
+KERNELS ?= 6.1 6.12
 BASE ?= docker:dind
 IMAGE ?= cgshim:dind
 DIST ?= dist
@@ -44,18 +45,22 @@ build: ## the static binary, bin/cgshim
 test: ## tests that need neither root nor a special kernel
 	go test ./...
 
-race: ## the same under the race detector
+# cgroup has no goroutine, and its tests re-execute themselves as PID 1.
+race: ## the packages with goroutines under the race detector
 	@$(NEED) cc
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -race . ./shim ./reaper
 
+# What these test is not in the test's package: no cached results.
 test-root: build ## as root, in namespaces: against the built binary and against tini
 	@$(NEED) tini busybox unshare cc
-	cd test && go test $$(go list ./... | grep -Ev '/(vm|e2e|bench|release)(/|$$)')
+	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|bench|release)(/|$$)')
 
 test-vm: build ## the cgroup code on Debian kernels with every v2 controller, under QEMU
 	@$(NEED) qemu-system-x86_64 busybox
-	cd test && go build -o ../bin/vmrun ./vm
-	go test -exec $(CURDIR)/bin/vmrun ./cgroup
+	cd test && go build -o ../bin/vmrun ./vm && go test -count=1 ./vm
+	for kernel in $(KERNELS); do \
+		CGSHIM_VM_KERNEL=$$kernel go test -count=1 -exec $(CURDIR)/bin/vmrun ./cgroup || exit 1; \
+	done
 
 test-e2e: build ## dockerd under cgshim and under its peers, in the VM
 	cd test && go test -timeout 30m ./e2e
