@@ -11,18 +11,6 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// zombies counts the dead children of pid that nobody has waited for.
-func zombies(pid int) int {
-	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	n := 0
-	for _, child := range strings.Fields(string(data)) {
-		if p, _ := strconv.Atoi(child); strings.HasPrefix(lab.Status(p, "State"), "Z") {
-			n++
-		}
-	}
-	return n
-}
-
 func children(pid int) int {
 	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	return len(strings.Fields(string(data)))
