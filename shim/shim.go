@@ -41,7 +41,8 @@ type shim struct {
 func Run(config Config, signals *Signals, log Log) int {
 	s := &shim{Config: config, log: log, signals: signals, pid1: os.Getpid() == 1}
 	if err := s.adopt(); err != nil {
-		return s.fail("not an init", err)
+		s.log.Log(Error, "cannot be an init", "err", err)
+		return ExitFailure
 	}
 	if s.Pause {
 		return s.pause()
@@ -90,16 +91,6 @@ func (s *shim) adopt() error {
 			" use -s or set TINI_SUBREAPER to register as a child subreaper, or run as PID 1")
 	}
 	return nil
-}
-
-// fail reports an error of our own before the child exists.
-func (s *shim) fail(msg string, err error) int {
-	facts := []any{"err", err}
-	if hint := cgroup.Hint(err); hint != "" {
-		facts = append(facts, "hint", hint)
-	}
-	s.log.Log(Error, msg, facts...)
-	return ExitFailure
 }
 
 // start spawns the child. The status is that of a child that could not be: 127,
