@@ -29,5 +29,7 @@ type sigaction struct {
 // The assembly steps through inheritedActions by this size.
 var _ [32]byte = [unsafe.Sizeof(sigaction{})]byte{}
 
-// entry is never called from Go.
+// entry is named to the linker, not called from Go.
+//
+//lint:ignore U1000 it is the ELF entry point
 func entry()

@@ -39,6 +39,9 @@ func (p *program) fork() (int, syscall.Errno) {
 //go:noescape
 func vfork(flags, stack uintptr, p *program) (pid uintptr)
 
+// vforked is where vfork calls Go in the child.
+//
 //go:nosplit
 //go:norace
+//lint:ignore U1000 called from assembly
 func vforked(p *program) { p.child() }
