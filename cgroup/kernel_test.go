@@ -91,6 +91,21 @@ func TestWithoutTheNewMountAPI(t *testing.T) {
 	}
 }
 
+func TestUnderASeccompFilter(t *testing.T) {
+	for _, filter := range []string{"seccomp ENOSYS", "seccomp EPERM"} {
+		for _, setup := range [][]string{{"private"}, {"host"}, {"host", "unshared"}, {"host", "shared"}} {
+			s := newSandbox(t)
+			s.delegated(s.run(child{Setup: append(setup, filter)}))
+		}
+	}
+}
+
+func TestADescriptorInTheOldMountDoesNotPinIt(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"host", "pinned"}})
+	s.delegated(out)
+}
+
 func TestMountsBelowStayUntouched(t *testing.T) {
 	s := newSandbox(t)
 	s.delegated(s.run(child{Setup: []string{"host", "sub-mount"}}))
@@ -390,6 +405,34 @@ func TestOOMGroupAndCPUMirror(t *testing.T) {
 		s.delegated(out)
 		if out.Output != "150000 100000\n150000 100000\n0\n" {
 			t.Errorf("%s: %q", setup, out.Output)
+		}
+	}
+}
+
+func TestKillOthersSparesTheLeaf(t *testing.T) {
+	s := newSandbox(t)
+	if _, err := os.Stat(s.dir + "/cgroup.kill"); err != nil {
+		onVM(t) // Linux 5.14
+	}
+	out := s.run(child{Setup: []string{"private"}, Others: true})
+	s.delegated(out)
+	if out.Killed != "signal: killed" {
+		t.Errorf("it ended with %q", out.Killed)
+	}
+}
+
+func TestOOMKillsAreCounted(t *testing.T) {
+	onVM(t)
+	for _, setup := range []string{"private", "host"} {
+		s := newSandbox(t)
+		if err := os.WriteFile(s.dir+"/memory.max", []byte("64M"), 0); err != nil {
+			t.Fatal(err)
+		}
+		// tail keeps the last line, and /dev/zero has but one.
+		out := s.run(child{Setup: []string{setup}, Command: []string{"/bin/busybox", "tail", "/dev/zero"}})
+		s.delegated(out)
+		if !strings.Contains(out.Output, "signal: killed") || out.OOM != 1 {
+			t.Errorf("%q, %d", out.Output, out.OOM)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,6 +52,7 @@ type child struct {
 	Faults  []fault
 	Twice   bool
 	Command []string // run after a delegation
+	Others  bool     // then start a process in a cgroup beside the leaf, and KillOthers
 }
 
 // fault makes the nth call of op fail; 0 is every one.
@@ -74,7 +76,9 @@ type outcome struct {
 	Calls   map[string]int
 	CPU     time.Duration
 	Output  string
-	Again   State // with Twice
+	Again   State  // with Twice
+	Killed  string // with Others: how that process ended
+	OOM     uint64
 }
 
 // view is all that a delegation may change.
@@ -143,6 +147,10 @@ func runChild(spec string) {
 			out.Output += err.Error()
 		}
 	}
+	if c.Others {
+		out.Killed = killOthers()
+	}
+	out.OOM, _ = OOMKills()
 	var usage unix.Rusage
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &usage)
 	out.CPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
@@ -150,6 +158,21 @@ func runChild(spec string) {
 	must("marshal", err)
 	fmt.Println(string(data))
 	os.Exit(0)
+}
+
+// killOthers starts a process as dockerd would, and says how KillOthers ended it.
+func killOthers() string {
+	const beside = mountPoint + "/beside"
+	must("mkdir", os.Mkdir(beside, 0o755))
+	dir, err := os.Open(beside)
+	must("open", err)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{sleeperEnv + "=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	must("start", cmd.Start())
+	must("KillOthers", KillOthers())
+	_ = cmd.Wait()
+	return cmd.ProcessState.String()
 }
 
 func must(what string, err error) {
@@ -220,6 +243,13 @@ var setups = map[string]func(){
 		data[0].Permitted &^= 1 << unix.CAP_SYS_ADMIN
 		must("capset", unix.Capset(&header, &data[0]))
 	},
+	"seccomp ENOSYS": func() { refuseNewMountAPI(unix.ENOSYS) },
+	"seccomp EPERM":  func() { refuseNewMountAPI(unix.EPERM) },
+	// Go's runtime keeps cpu.max open where it sizes GOMAXPROCS from it.
+	"pinned": func() {
+		_, err := unix.Open(mountPoint+"/cgroup.controllers", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		must("open", err)
+	},
 	"unmounted": func() { must("umount", unix.Unmount(mountPoint, unix.MNT_DETACH)) },
 	"sub-mount": func() {
 		must("mount", unix.Mount("tmpfs", mountPoint+"/"+os.Getenv("CGSHIM_TEST_GROUP"), "tmpfs", 0, ""))
@@ -266,6 +296,23 @@ func init() {
 			unix.Pause()
 		}
 	}
+}
+
+// refuseNewMountAPI makes a seccomp filter answer errno to the mount calls of Linux
+// 5.2, as the profile of an old runtime does (seccomp(2)).
+func refuseNewMountAPI(errno syscall.Errno) {
+	const loadNumber = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS // seccomp_data.nr is at 0
+	calls := []uint32{unix.SYS_FSOPEN, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_MOVE_MOUNT}
+	filter := []unix.SockFilter{{Code: loadNumber}}
+	for i, nr := range calls {
+		filter = append(filter, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(len(calls) - i), K: nr})
+	}
+	filter = append(filter,
+		unix.SockFilter{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ALLOW},
+		unix.SockFilter{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ERRNO | uint32(errno)})
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	must("no_new_privs", unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+	must("seccomp", unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0))
 }
 
 // keepWitness binds the container's cgroup to a place of its own.
@@ -489,7 +536,7 @@ func (s *sandbox) delegated(out outcome) {
 	if after.Type != "domain" || !slices.Contains(after.Leaf, "1") || slices.Contains(after.Processes, "1") {
 		s.t.Errorf("type %q, leaf %q, base %q", after.Type, after.Leaf, after.Processes)
 	}
-	if after.Membership != "/init" {
+	if after.Membership != "/init" { // the leaf below the root of the namespace
 		s.t.Errorf("own cgroup is %q", after.Membership)
 	}
 	var stat unix.Stat_t

@@ -1,0 +1,51 @@
+package init
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/cgshim/cgshim/test/internal/lab"
+)
+
+// dind runs a script under cgshim with a /run of its own, prepared by another.
+func dind(t *testing.T, prepare, options, script string) *lab.Run {
+	t.Helper()
+	lab.Root(t)
+	r := &lab.Run{Path: "/bin/sh", PID1: true, Attr: syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}}
+	r.Args = []string{"-c", "mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs tmpfs /run && " + prepare +
+		" && exec " + lab.Cgshim(t) + " --cgroup=off " + options + ` -- sh -c "$0"`, script}
+	return r
+}
+
+func TestDindChores(t *testing.T) {
+	r := dind(t, "mkdir /run/docker && echo 4194305 >/run/docker.pid && echo 4194305 >/run/docker/containerd.pid && echo 1 >/run/other.pid",
+		"--dind", `echo container=$container; find /run -name "*.pid"; grep " / / " /proc/self/mountinfo; stat -f -c security=%T /sys/kernel/security`)
+	status := r.Do(t)
+	out := r.Stdout.String()
+	if status != 0 || !strings.Contains(out, "container=docker\n/run/other.pid\n") || !strings.Contains(out, " shared:") || !strings.Contains(out, "security=securityfs") {
+		t.Errorf("%d, %q, %q", status, out, r.Stderr.String())
+	}
+}
+
+func TestDindKeepsWhatIsSet(t *testing.T) {
+	r := dind(t, "export container=podman", "--dind", "echo container=$container")
+	if r.Do(t); r.Stdout.String() != "container=podman\n" {
+		t.Errorf("%q, %q", r.Stdout.String(), r.Stderr.String())
+	}
+	r = dind(t, "unset container; echo 4194305 >/run/docker.pid", "", "echo container=$container; ls /run; grep -c shared: /proc/self/mountinfo")
+	if r.Do(t); r.Stdout.String() != "container=\ndocker.pid\n0\n" {
+		t.Errorf("without --dind: %q, %q", r.Stdout.String(), r.Stderr.String())
+	}
+}
+
+func TestTmpTmpfs(t *testing.T) {
+	r := dind(t, "true", "--tmp-tmpfs", "stat -f -c %T /tmp; ls /tmp | wc -l")
+	if r.Do(t); r.Stdout.String() != "tmpfs\n0\n" {
+		t.Errorf("%q, %q", r.Stdout.String(), r.Stderr.String())
+	}
+	r = dind(t, "mount -t tmpfs -o size=64k mine /tmp", "--tmp-tmpfs", "grep -c ' /tmp ' /proc/self/mountinfo")
+	if r.Do(t); r.Stdout.String() != "1\n" {
+		t.Errorf("mounted over: %q, %q", r.Stdout.String(), r.Stderr.String())
+	}
+}
