@@ -80,10 +80,15 @@ func (s *shim) adopt() error {
 		}
 	}
 	if s.Subreaper || (!s.pid1 && !s.Tini && !s.Exec) {
-		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-			return os.NewSyscallError("prctl PR_SET_CHILD_SUBREAPER", err)
+		err := os.NewSyscallError("prctl PR_SET_CHILD_SUBREAPER", unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+		switch {
+		case err == nil:
+			s.log.Log(Trace, "registered as child subreaper")
+		case s.Subreaper: // somebody counts on it
+			return err
+		default:
+			s.log.Log(Warn, "orphans will not be reaped", "err", err)
 		}
-		s.log.Log(Trace, "registered as child subreaper")
 		return nil
 	}
 	if s.Tini && !s.pid1 && !isSubreaper() {
