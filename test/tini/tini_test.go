@@ -4,12 +4,14 @@
 package tini
 
 import (
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cgshim/cgshim/test/internal/lab"
@@ -63,6 +65,24 @@ func both(setups ...func(*testing.T, string)) func(*testing.T, string) {
 
 func sh(script string) []string { return []string{"--", "sh", "-c", script} }
 
+// ELF headers of 64 bytes (elf(5)): a big-endian s390x one, and an amd64 one with a
+// program header that names a loader.
+var (
+	foreignELF = elf("\x02\x02\x01", "\x00\x02\x00\x16\x00\x00\x00\x01") + strings.Repeat("\x00", 40)
+	orphanELF  = elf("\x02\x01\x01", "\x02\x00\x3e\x00\x01\x00\x00\x00") +
+		word(0x400000) + word(64) + word(0) + "\x00\x00\x00\x00\x40\x00\x38\x00\x01\x00\x40\x00\x00\x00\x00\x00" +
+		"\x03\x00\x00\x00\x04\x00\x00\x00" + word(120) + word(0) + word(0) + word(11) + word(11) + word(1) + "/no/loader\x00"
+)
+
+func elf(ident, kind string) string {
+	return "\x7fELF" + ident + strings.Repeat("\x00", 16-4-len(ident)) + kind
+}
+
+func word(n uint64) string { return string(binary.LittleEndian.AppendUint64(nil, n)) }
+
+// foreignStatus is what dash gives a file that it cannot make sense of.
+const foreignStatus = 127
+
 func rows() []row {
 	rows := []row{
 		{section: "Exit status", name: "a child that ends by TERM", args: sh("kill -TERM $$"), status: 143},
@@ -92,6 +112,27 @@ func rows() []row {
 			if err := os.Symlink("loop", filepath.Join(dir, "loop")); err != nil {
 				t.Fatal(err)
 			}
+		}},
+		{name: "a binary for another machine is the shell's, as any format that is unknown", args: []string{"--", "./elf"}, status: foreignStatus, stderr: "built for s390x", setup: file("elf", foreignELF, 0o755)},
+		{name: "a binary whose loader is missing", args: []string{"--", "./elf"}, status: 127, stderr: "interpreter /no/loader", setup: file("elf", orphanELF, 0o755)},
+		{name: "a file that is open for writing", args: []string{"--", "./busy"}, status: 1, stderr: "open for writing", setup: func(t *testing.T, dir string) {
+			file("busy", "#!/bin/sh\n", 0o755)(t, dir)
+			f, err := os.OpenFile(filepath.Join(dir, "busy"), os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { f.Close() })
+		}},
+		{name: "a file system mounted noexec", args: []string{"--", "./mnt/x"}, status: 126, stderr: "noexec", setup: func(t *testing.T, dir string) {
+			mnt := filepath.Join(dir, "mnt")
+			if err := os.Mkdir(mnt, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Mount("tmpfs", mnt, "tmpfs", syscall.MS_NOEXEC, ""); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = syscall.Unmount(mnt, syscall.MNT_DETACH) })
+			file("mnt/x", "#!/bin/sh\n", 0o755)(t, dir)
 		}},
 		{name: "argv[0] is what was typed", args: sh("echo $0"), status: 0, stdout: "sh"},
 		{
@@ -275,7 +316,7 @@ func TestCompatibilityPage(t *testing.T) {
 			own = r.own
 		}
 		args := strings.Join(append(r.env, quote(r.args)...), " ")
-		if len(args) > 60 {
+		if len(args) > 60 { // long ones say it all in their name
 			args = args[:57] + "..."
 		}
 		fmt.Fprintf(&b, "| %s | `%s` | %d | %d | %s |\n", r.name, strings.ReplaceAll(args, "|", "\\|"), r.status, own, r.differs)

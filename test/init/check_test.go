@@ -1,0 +1,78 @@
+package init
+
+import (
+	"encoding/json"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cgshim/cgshim/test/internal/lab"
+)
+
+// --check says what is and what would be, for a person and for a machine, and
+// changes nothing.
+func TestCheck(t *testing.T) {
+	lab.Root(t)
+	before, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := pid1(t, "--check")
+	r.Args = []string{"--check"}
+	status := r.Do(t)
+	text := r.Stdout.String()
+	j := pid1(t, "--check")
+	j.Args = []string{"--check", "--json"}
+	if jStatus := j.Do(t); jStatus != status {
+		t.Errorf("text %d, JSON %d", status, jStatus)
+	}
+	var d struct {
+		Verdict, State, Reason string
+		Steps                  []string
+		Facts                  struct {
+			PID int
+			Own *struct{ Path string }
+		}
+	}
+	if err := json.Unmarshal([]byte(j.Stdout.String()), &d); err != nil {
+		t.Fatalf("%v: %q", err, j.Stdout.String())
+	}
+	for _, part := range []string{d.Verdict, d.State, d.Reason, "kernel", "/sys/fs/cgroup"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is not in\n%s", part, text)
+		}
+	}
+	if d.Verdict == "" || d.Facts.PID != 1 || status != 0 && status != 1 || (status == 0) != (d.Reason == "") {
+		t.Errorf("%d, %+v", status, d)
+	}
+	after, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || string(after) != string(before) {
+		t.Errorf("mounts have changed: %v", err)
+	}
+}
+
+// As an exec in a running container, and without any privilege.
+func TestCheckBesideAnInit(t *testing.T) {
+	r := pid1(t, "--", "sleep", "1000")
+	r.Start(t)
+	r.Child(t)
+	for _, as := range [][]string{nil, {"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}} {
+		args := append([]string{"-p", "-t", strconv.Itoa(r.PID())}, as...)
+		check := lab.Run{Path: "/usr/bin/nsenter", Args: append(args, lab.Cgshim(t), "--check")}
+		if status := check.Do(t); status > 1 || !strings.Contains(check.Stdout.String(), "not PID 1") {
+			t.Errorf("%q: %d, %q, %q", as, status, check.Stdout.String(), check.Stderr.String())
+		}
+	}
+}
+
+// What cannot be written is an error: a script must not take it for an answer.
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	lab.Root(t)
+	for _, option := range []string{"--check", "--help", "--version"} {
+		r := lab.Run{Path: "/bin/sh", Args: []string{"-c", lab.Cgshim(t) + " " + option + " >/dev/full"}}
+		if status := r.Do(t); status != 1 {
+			t.Errorf("%s: %d, %q", option, status, r.Stderr.String())
+		}
+	}
+}
