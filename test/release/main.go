@@ -61,9 +61,6 @@ func (r *release) run(binariesOnly bool) (err error) {
 	if len(r.targets) == 0 {
 		return errors.New("no such target")
 	}
-	if r.out, err = filepath.Abs(r.out); err != nil {
-		return err
-	}
 	temp, err := os.MkdirTemp("", "cgshim-release-")
 	if err != nil {
 		return err
@@ -75,7 +72,10 @@ func (r *release) run(binariesOnly bool) (err error) {
 			return err
 		}
 	}
-	if err := errors.Join(os.RemoveAll(r.out), os.MkdirAll(r.out, 0o755)); err != nil {
+	// What is in out before stays until everything has been made.
+	out := r.out
+	r.out = filepath.Join(temp, "dist")
+	if err := os.Mkdir(r.out, 0o755); err != nil {
 		return err
 	}
 	for _, t := range r.targets {
@@ -93,7 +93,7 @@ func (r *release) run(binariesOnly bool) (err error) {
 		}
 	}
 	if binariesOnly {
-		return nil
+		return publish(r.out, out)
 	}
 	for _, t := range r.targets {
 		built := filepath.Join(r.out, "cgshim-linux-"+t.name)
@@ -113,7 +113,17 @@ func (r *release) run(binariesOnly bool) (err error) {
 	if err := r.sbom(); err != nil {
 		return err
 	}
-	return r.checksums()
+	if err := r.checksums(); err != nil {
+		return err
+	}
+	return publish(r.out, out)
+}
+
+func publish(from, to string) error {
+	if err := os.RemoveAll(to); err != nil {
+		return err
+	}
+	return os.CopyFS(to, os.DirFS(from))
 }
 
 // build calls the Makefile, so that a release is what `make build` makes.
