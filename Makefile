@@ -114,7 +114,7 @@ release: ## binaries, packages, SBOM and checksums in dist/, tried out
 	cd test && CGSHIM_DIST=$(CURDIR)/$(DIST) go test -count=1 ./release
 
 # In the order in which they find most in least time.
-CHECKS := lint size test race test-root run test-vm $(if $(wildcard test/e2e),test-e2e) bench repro
+CHECKS := lint size test race test-root run test-vm $(if $(wildcard test/e2e),test-e2e) bench repro cross
 check: RUNFLAGS = -all
 check: BENCHTIME = 1x
 check: ## what CI runs; what cannot run here fails
