@@ -162,24 +162,39 @@ func (s *shim) cannotExecute(err error) int {
 func (s *shim) settle() {
 	_ = unix.Chdir("/")
 	closeInherited()
-	releaseText()
 }
 
 // supervise forwards and reaps until the child has ended.
 func (s *shim) supervise() {
+	idleAt := time.Now().Add(settled)
 	for s.exit == nil {
-		e, ok := s.signals.next(s.killAt)
+		e, ok := s.signals.next(earlier(s.killAt, idleAt))
 		switch {
-		case !ok:
+		case ok && e.signal == unix.SIGCHLD:
+			s.reap()
+		case ok:
+			s.forward(e)
+		case !idleAt.IsZero() && time.Now().After(idleAt):
+			releaseText()
+			idleAt = time.Time{}
+		default:
 			s.log.Log(Warn, "child did not stop in time, killing it", "pid", s.child, "timeout", s.StopTimeout)
 			s.killAt = time.Time{}
 			s.send(unix.SIGKILL)
-		case e.signal == unix.SIGCHLD:
-			s.reap()
-		default:
-			s.forward(e)
 		}
 	}
+}
+
+// settled is how long the child has to run before memory is given back: one that
+// ends sooner should not wait for that.
+const settled = time.Second
+
+// earlier is the earlier of two times; a zero one is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // reap collects what has ended.
@@ -248,6 +263,7 @@ func (s *shim) pause() int {
 	s.signals.without(unix.SIGCHLD)
 	reaper.Pause()
 	s.settle()
+	releaseText()
 	for {
 		e, _ := s.signals.next(time.Time{})
 		if e.signal == unix.SIGTERM || e.signal == unix.SIGINT {

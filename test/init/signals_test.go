@@ -254,7 +254,11 @@ func TestStartUpWindow(t *testing.T) {
 				kill(t, r.PID(), 15)
 			}
 			kill(t, r.PID(), 64)
-			if status := r.Wait(t); status != 0 {
+			switch status := r.Wait(t); status {
+			case 0:
+			case 2: // of the first TERM: the thread that took it ends the process some time later
+				ended++
+			default:
 				t.Fatalf("%s: %d after it was ready", path, status)
 			}
 		}
