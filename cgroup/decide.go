@@ -155,6 +155,8 @@ func (p *Plan) excludeV1(f *Facts) {
 		p.skip(Hybrid, "containers are in v1 hierarchies here, which nest by themselves")
 	case len(f.V1) > 0:
 		p.skip(Legacy, "v1 hierarchies nest by themselves")
+	case f.Unified == "" && len(f.Errors) > 0:
+		p.refuse(Unavailable, "the process's cgroup cannot be read: "+f.Errors[0], "mount proc on /proc; a kernel or sandbox without cgroups has none to show")
 	case f.Unified == "":
 		p.skip(Unavailable, "the kernel or the sandbox has no cgroups")
 	default:

@@ -90,6 +90,9 @@ func TestDecide(t *testing.T) {
 		{"hybrid", container(v1Mount), Hybrid, ""},
 		{"gVisor's v1", container(v1Mount, func(f *Facts) { f.Unified = "" }), Legacy, ""},
 		{"no cgroups at all", container(func(f *Facts) { f.Mount, f.Own, f.Unified = nil, nil, "" }), Unavailable, ""},
+		{"no /proc", container(func(f *Facts) {
+			f.Mount, f.Own, f.Unified, f.Errors = nil, nil, "", []string{"open /proc/self/uid_map: no such file or directory"}
+		}), Unavailable, ""},
 		{"a tmpfs in the way", container(func(f *Facts) { f.Mount = &Mount{Type: "tmpfs"}; f.Own = nil }), Unavailable, ""},
 		{"no controllers from above", container(func(f *Facts) { f.Own.Controllers = nil }), Private, "cd /sys/fs/cgroup\n" + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "")},
 		{

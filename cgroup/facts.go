@@ -26,10 +26,12 @@ type Facts struct {
 	SysAdmin        bool     `json:"cap_sys_admin"`
 	CgroupNS        uint64   `json:"cgroup_namespace"`
 	PIDNS           uint64   `json:"pid_namespace"`
+	MountNS         uint64   `json:"mount_namespace"`
 	OnHost          bool     `json:"on_host"`       // initial PID namespace, and the mount namespace of its PID 1 or not to be told
 	Unified         string   `json:"cgroup"`        // path of the v2 line of /proc/PID/cgroup
 	V1              []string `json:"v1,omitempty"`  // v1 hierarchies with this process in them
-	Symlink         bool     `json:"symlink"`       // /sys/fs/cgroup is a symbolic link
+	Missing         bool     `json:"missing"`       // /sys/fs/cgroup does not exist
+	Symlink         bool     `json:"symlink"`       // it is a symbolic link
 	Mount           *Mount   `json:"mount"`         // what is mounted there, nil: nothing
 	ParentShared    bool     `json:"parent_shared"` // the mount that holds it propagates
 	SubMounts       []string `json:"sub_mounts,omitempty"`
@@ -77,9 +79,10 @@ func ObserveProcess(pid int) *Facts {
 	f.SysAdmin = capable(f.file(proc+"/status"), unix.CAP_SYS_ADMIN)
 	f.CgroupNS = f.namespace(proc, "cgroup")
 	f.PIDNS = f.namespace(proc, "pid")
+	f.MountNS = f.namespace(proc, "mnt")
 	if f.PIDNS == initialPIDNamespace {
 		init := f.namespace("/proc/1", "mnt")
-		f.OnHost = init == 0 || init == f.namespace(proc, "mnt")
+		f.OnHost = init == 0 || init == f.MountNS
 	}
 	member := parseMembership(f.file(proc + "/cgroup"))
 	f.Unified, f.V1 = member.unified, member.v1
@@ -118,13 +121,16 @@ func capable(status string, capability int) bool {
 func (f *Facts) observeMounts(proc string) {
 	mounts := parseMountinfo(f.file(proc + "/mountinfo"))
 	var link unix.Stat_t
-	if unix.Lstat(mountPoint, &link) == nil {
+	switch err := unix.Lstat(mountPoint, &link); err {
+	case nil:
 		f.Symlink = link.Mode&unix.S_IFMT == unix.S_IFLNK
+	default:
+		f.Missing = err == unix.ENOENT || err == unix.ENOTDIR
 	}
-	holder := 0 // the mount that ours is on
+	holder := -1 // the mount that ours is on
 	if m, ok := topMount(mounts, mountPoint); ok {
 		f.Mount, holder = &m, m.Parent
-	} else if m, ok := topMount(mounts, "/sys"); ok {
+	} else if m, ok := holdingMount(mounts, mountPoint); ok {
 		holder = m.ID
 	}
 	for _, m := range mounts {
@@ -194,4 +200,21 @@ func (f *Facts) group(path string) *Group {
 	g.Processes, g.Foreign = len(pids), foreign
 	g.Writable = unix.Faccessat(dir, "cgroup.procs", unix.W_OK, unix.AT_EACCESS) == nil
 	return g
+}
+
+// Remaining names the processes in the cgroup, as "PID command", at most that many.
+// It reads them anew: who does not print it does not pay for it.
+func (g *Group) Remaining(most int) (names []string) {
+	procs, _ := linux.readFile(unix.AT_FDCWD, g.Path+"/cgroup.procs")
+	pids, _ := splitProcs(procs)
+	return linux.name(pids, most)
+}
+
+// name adds the commands of processes to their numbers.
+func (k *kernel) name(pids []string, most int) (names []string) {
+	for _, pid := range pids[:min(len(pids), most)] {
+		comm, _ := k.readFile(unix.AT_FDCWD, "/proc/"+pid+"/comm")
+		names = append(names, strings.TrimSpace(pid+" "+comm))
+	}
+	return names
 }

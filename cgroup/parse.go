@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,16 +93,26 @@ func unescape(s string) string {
 }
 
 // topMount is the mount that shows at point: mounts stack, and the top one is
-// nobody's parent there.
-func topMount(mounts []Mount, point string) (Mount, bool) {
-	var top Mount
-	found := false
+// nobody's parent there. Their order says nothing: MOVE_MOUNT_BENEATH puts a
+// younger one below an older. Of two stacks the older is hidden, with the mount
+// that it is on.
+func topMount(mounts []Mount, point string) (top Mount, found bool) {
 	for _, m := range mounts {
-		if m.Point == point && (!found || m.Parent == top.ID) {
+		covers := func(o Mount) bool { return o.Point == point && o.Parent == m.ID && o.ID != m.ID }
+		if m.Point == point && !slices.ContainsFunc(mounts, covers) {
 			top, found = m, true
 		}
 	}
 	return top, found
+}
+
+// holdingMount is the mount that the directory of point is in.
+func holdingMount(mounts []Mount, point string) (m Mount, found bool) {
+	for point != "/" && !found {
+		point = path.Dir(point)
+		m, found = topMount(mounts, point)
+	}
+	return m, found
 }
 
 // splitProcs splits cgroup.procs into the processes of this PID namespace and the

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cgshim/cgshim/test/internal/lab"
@@ -73,6 +74,21 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 		r := lab.Run{Path: "/bin/sh", Args: []string{"-c", lab.Cgshim(t) + " " + option + " >/dev/full"}}
 		if status := r.Do(t); status != 1 {
 			t.Errorf("%s: %d, %q", option, status, r.Stderr.String())
+		}
+	}
+}
+
+// Without /proc, without /sys, without both, the child runs, and one line says what
+// is missing.
+func TestWithoutProcOrSys(t *testing.T) {
+	lab.Root(t)
+	for _, gone := range []string{"/proc", "/sys", "/sys && umount -l /proc"} {
+		r := lab.Run{Path: "/bin/sh", PID1: true, Attr: syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}, Args: []string{
+			"-c", "mount --make-rprivate / && umount -l " + gone + " && exec " + lab.Cgshim(t) + " -- sh -c 'exit 7'",
+		}}
+		status := r.Do(t)
+		if out := r.Stderr.String(); status != 7 || strings.Count(out, "\n") > 1 || strings.HasSuffix(gone, "/proc") && !strings.Contains(out, "/proc") {
+			t.Errorf("without %s: %d, %q", gone, status, out)
 		}
 	}
 }
