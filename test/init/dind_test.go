@@ -8,13 +8,14 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// dind runs a script under cgshim with a /run of its own, prepared by another.
+// dind runs a script under cgshim with a /run of its own, prepared by another. The
+// binary is there too: a tmpfs on /tmp may hide where it was built.
 func dind(t *testing.T, prepare, options, script string) *lab.Run {
 	t.Helper()
 	lab.Root(t)
 	r := &lab.Run{Path: "/bin/sh", PID1: true, Attr: syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}}
-	r.Args = []string{"-c", "mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs tmpfs /run && " + prepare +
-		" && exec " + lab.Cgshim(t) + " --cgroup=off " + options + ` -- sh -c "$0"`, script}
+	r.Args = []string{"-c", "mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs tmpfs /run && cp " + lab.Cgshim(t) + " /run/cgshim && " +
+		prepare + " && exec /run/cgshim --cgroup=off " + options + ` -- sh -c "$0"`, script}
 	return r
 }
 
@@ -34,7 +35,7 @@ func TestDindKeepsWhatIsSet(t *testing.T) {
 		t.Errorf("%q, %q", r.Stdout.String(), r.Stderr.String())
 	}
 	r = dind(t, "unset container; echo 4194305 >/run/docker.pid", "", "echo container=$container; ls /run; grep -c shared: /proc/self/mountinfo")
-	if r.Do(t); r.Stdout.String() != "container=\ndocker.pid\n0\n" {
+	if r.Do(t); r.Stdout.String() != "container=\ncgshim\ndocker.pid\n0\n" {
 		t.Errorf("without --dind: %q, %q", r.Stdout.String(), r.Stderr.String())
 	}
 }

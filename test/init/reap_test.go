@@ -107,10 +107,12 @@ func TestIdle(t *testing.T) {
 		}
 		return n
 	}
-	// The runtime's monitor goes to sleep some milliseconds after the main thread.
+	// The runtime's monitor goes to sleep some milliseconds after the main thread,
+	// which wakes up once more to give memory back when the child has run for a
+	// second.
 	before := switches()
 	lab.Until(t, "the init to settle", func() bool {
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(1500 * time.Millisecond)
 		last := before
 		before = switches()
 		return before == last
