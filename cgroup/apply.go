@@ -24,6 +24,7 @@ type Report struct {
 	Moved    int              // processes moved to the leaf
 	Rounds   int              // times that took
 	Foreign  int              // processes of other PID namespaces seen in the cgroup
+	Replaced bool             // the old mount is gone; otherwise the new one is on top of it
 	Warnings []error          // limits that could not be set; the delegation stands
 	Elapsed  time.Duration
 }
@@ -39,7 +40,9 @@ type run struct {
 	leaf   int // the leaf's cgroup.procs
 	undo   []func()
 
-	descriptors []int // to close at the end
+	before      []string // controllers that were enabled already
+	descriptors []int    // to close at the end
+	placed      bool     // the new mount is where everybody looks for it
 }
 
 // Apply carries the plan out on the calling thread, which must be the locked main
@@ -49,7 +52,7 @@ func (p *Plan) Apply() (*Report, error) { return p.apply(&linux) }
 
 func (p *Plan) apply(k *kernel) (*Report, error) {
 	r := &run{k: k, plan: p, start: time.Now(), base: -1, mount: -1, leaf: -1}
-	r.report = Report{State: p.State, HostPath: p.HostPath, Missing: map[string]error{}}
+	r.report = Report{State: p.State, HostPath: p.HostPath, ID: p.id, Enabled: p.enabled, Missing: map[string]error{}}
 	defer r.close()
 	for _, step := range p.Steps {
 		if err := step.do(r); err != nil {

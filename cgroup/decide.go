@@ -29,6 +29,7 @@ const (
 	Hidden       State = "own cgroup not visible"
 	Threaded     State = "threaded cgroup"
 	Delegated    State = "already delegated"
+	Interrupted  State = "delegation not finished"
 	Private      State = "private cgroup namespace"
 	HostView     State = "mount shows more than the container's cgroup"
 	NotMounted   State = "cgroup v2 not mounted"
@@ -50,6 +51,10 @@ type Plan struct {
 	HostPath   string // the container's cgroup as far up as can be seen from here
 	Steps      []Step
 	Options    Options
+
+	leaf    string
+	id      uint64   // with Delegated: of the container's cgroup
+	enabled []string // likewise
 }
 
 func (p *Plan) skip(s State, reason string) { p.State, p.Skip, p.Reason = s, true, reason }
@@ -61,7 +66,7 @@ func (p *Plan) refuse(s State, reason, hint string) {
 
 // Decide turns facts into a plan. It touches nothing.
 func Decide(f *Facts, o Options) *Plan {
-	p := &Plan{HostPath: f.Unified, Options: o}
+	p := &Plan{HostPath: f.Unified, Options: o, leaf: o.Leaf}
 	p.decide(f)
 	return p
 }
@@ -71,16 +76,25 @@ func (p *Plan) decide(f *Facts) {
 	if p.exclude(f, mounted); p.Skip {
 		return
 	}
-	if f.delegated(p.Options.Leaf) {
-		p.State, p.HostPath = Delegated, path.Dir(f.Unified)
-		p.limits()
+	base := f.Own // the container's cgroup
+	if f.inLeaf(p.Options.Leaf) {
+		base, p.leaf, p.HostPath = f.Above, path.Base(f.Unified), path.Dir(f.Unified)
+		if f.Above.delegated() {
+			p.already(f)
+			return
+		}
+	}
+	if p.threaded(base); p.Skip {
 		return
 	}
-	// A mount of more than the own cgroup, or none: /sys/fs/cgroup has to be
-	// replaced. A path other than / : the own cgroup is not the namespace's root.
-	remount := !mounted || f.Mount.Root != f.Unified
-	unshare := f.Unified != "/"
+	// A mount of more than the container's cgroup, or none: /sys/fs/cgroup has to be
+	// replaced. A path other than / : that cgroup is not the namespace's root.
+	resume := base != f.Own
+	remount := !mounted || f.Mount.Root != p.HostPath
+	unshare := p.HostPath != "/"
 	switch {
+	case resume:
+		p.State = Interrupted
 	case !mounted:
 		p.State = NotMounted
 	case remount || unshare:
@@ -88,40 +102,78 @@ func (p *Plan) decide(f *Facts) {
 	default:
 		p.State = Private
 	}
-	if p.prevent(f, remount, unshare); p.Skip {
+	if p.prevent(f, base, remount, unshare); p.Skip {
 		return
+	}
+	readOnly := mounted && f.Mount.readOnly()
+	place := placeStep{
+		replace: mounted && len(f.SubMounts) == 0,
+		isolate: mounted && !f.Mount.private(),
 	}
 	if unshare {
 		p.add(unshareStep{})
 	}
 	switch {
-	case remount && f.Own != nil:
-		p.add(buildStep{own: f.Own.Path})
 	case remount:
-		p.add(buildStep{})
-	case f.Mount.readOnly():
+		build := buildStep{place: place}
+		if base != nil {
+			build.own, build.usable = base.Path, !readOnly
+		}
+		p.add(build)
+	case readOnly:
 		p.add(writableStep{options: f.Mount.Options})
 		fallthrough
 	default:
 		p.add(openStep{})
 	}
 	var controllers []string // for the plan to print: enabling reads them anew
-	if f.Own != nil {
-		controllers = f.Own.Controllers
-		if threaded := within(f.Own.Enabled, threadedControllers); f.Own.Type == "domain threaded" && len(threaded) > 0 {
+	if base != nil {
+		controllers = base.Controllers
+		if threaded := within(base.Enabled, threadedControllers); base.Type == "domain threaded" && len(threaded) > 0 {
 			p.add(unthreadStep{threaded})
 		}
 	}
-	p.add(evacuateStep{p.Options.Leaf})
+	p.add(evacuateStep{p.leaf})
 	p.add(enableStep{controllers})
 	if remount {
-		p.add(placeStep{
-			replace:   mounted && len(f.SubMounts) == 0,
-			isolate:   mounted && !f.Mount.private(),
-			unmounted: !mounted,
-		})
+		p.add(place)
 	}
 	p.limits()
+}
+
+// already is a delegation that somebody has made, this program included.
+func (p *Plan) already(f *Facts) {
+	p.State, p.id, p.enabled = Delegated, f.Above.ID, f.Above.Enabled
+	// runc runs an exec in the host's cgroup namespace where the container was
+	// started in that: the mount's root then lies below the root of ours. Programs
+	// look for their own path below /sys/fs/cgroup, so go where PID 1 went.
+	if p.HostPath != "/" && f.Mount.Root == p.HostPath && f.PID != 1 && f.SysAdmin {
+		p.add(joinStep{p.leaf})
+	}
+	p.limits()
+}
+
+// inLeaf reports whether the own cgroup is a leaf that somebody in the container
+// made: this program, hack/dind, a systemd or sysbox (init.scope). The mount's root
+// is the container's cgroup then; a container that is merely called init shows more
+// above it.
+func (f *Facts) inLeaf(leaf string) bool {
+	name := path.Base(f.Unified)
+	if name != leaf && name != "init" && name != "init.scope" || f.Above == nil || f.Above.Path != mountPoint || f.Above.Root {
+		return false
+	}
+	// Without the controllers it is a delegation that was not finished, and to be
+	// taken up where our namespace begins there.
+	return f.Above.delegated() || path.Dir(f.Unified) == "/"
+}
+
+// delegated reports whether the cgroup's controllers can limit the cgroups of inner
+// containers. Enabled in a domain, they keep it free of processes.
+func (g *Group) delegated() bool {
+	if len(g.Controllers) == 0 {
+		return g.Processes == 0 && g.Foreign == 0
+	}
+	return len(g.Enabled) > 0 && g.Type == "domain"
 }
 
 func (p *Plan) add(s Step) { p.Steps = append(p.Steps, s) }
@@ -135,15 +187,23 @@ func (p *Plan) exclude(f *Facts, mounted bool) {
 		p.skip(Host, "this is the host's own PID and mount namespace: its cgroups are never touched")
 	case f.Symlink:
 		p.skip(Unavailable, mountPoint+" is a symbolic link")
+	case f.Missing && len(f.V1) == 0:
+		// A directory made in sysfs would not be there for anybody else to expect.
+		p.refuse(Unavailable, mountPoint+" does not exist", "mount sysfs on /sys, as container runtimes do")
 	case !mounted && (f.Mount != nil || f.Unified == "" || len(f.V1) > 0):
 		p.excludeV1(f)
 	case strings.HasPrefix(f.Unified, "/.."):
 		p.refuse(Outside, "this process was moved out of the root of its cgroup namespace, to "+f.Unified,
 			"start the program with the container, or join the namespace of PID 1 (nsenter -C)")
-	case f.Own != nil && f.Own.Root:
+	case f.Unified == "/" && f.CgroupNS == InitialCgroupNamespace, f.Own != nil && f.Own.Root:
 		p.skip(RealRoot, "the process is in the real root cgroup, which is never drained")
-	case f.Own != nil && (f.Own.Type == "threaded" || f.Own.Type == "domain invalid"):
-		p.refuse(Threaded, "the container's cgroup is of type "+f.Own.Type+", which cannot have controllers for inner containers",
+	}
+}
+
+// threaded refuses a cgroup that somebody outside has made a thread group.
+func (p *Plan) threaded(base *Group) {
+	if base != nil && (base.Type == "threaded" || base.Type == "domain invalid") {
+		p.refuse(Threaded, "the container's cgroup is of type "+base.Type+", which cannot have controllers for inner containers",
 			"its runtime has to create it as a domain: recreate the container")
 	}
 }
@@ -157,6 +217,8 @@ func (p *Plan) excludeV1(f *Facts) {
 		p.skip(Legacy, "v1 hierarchies nest by themselves")
 	case f.Unified == "" && len(f.Errors) > 0:
 		p.refuse(Unavailable, "the process's cgroup cannot be read: "+f.Errors[0], "mount proc on /proc; a kernel or sandbox without cgroups has none to show")
+	case f.Unified == "" && len(f.Errors) > 0:
+		p.refuse(Unavailable, "no cgroup can be found: "+f.Errors[0], "mount proc on /proc, as container runtimes do")
 	case f.Unified == "":
 		p.skip(Unavailable, "the kernel or the sandbox has no cgroups")
 	default:
@@ -165,7 +227,7 @@ func (p *Plan) excludeV1(f *Facts) {
 }
 
 // prevent skips where something that would be needed is not allowed.
-func (p *Plan) prevent(f *Facts, remount, unshare bool) {
+func (p *Plan) prevent(f *Facts, base *Group, remount, unshare bool) {
 	readOnly := f.Mount != nil && f.Mount.readOnly()
 	switch {
 	case (remount || unshare) && !f.SysAdmin:
@@ -173,13 +235,13 @@ func (p *Plan) prevent(f *Facts, remount, unshare bool) {
 	case remount && f.ParentShared:
 		p.refuse(SharedMount, "the mount that holds "+mountPoint+" is shared: a change could reach the host",
 			"mount it without propagation (rprivate or rslave), or start cgshim before anything makes / shared")
-	case !remount && f.Own == nil:
+	case !remount && base == nil:
 		p.skip(Hidden, "the own cgroup "+f.Unified+" is not below "+mountPoint)
 	case !remount && readOnly && !f.SysAdmin:
 		p.refuse(ReadOnly, mountPoint+" is mounted read-only", writable)
-	case f.Own != nil && !f.Own.Writable && !readOnly && !f.InitialUserNS:
+	case base != nil && !base.Writable && !readOnly && !f.InitialUserNS:
 		p.refuse(Undelegated, "the container's cgroup belongs to another user namespace", userNamespace)
-	case f.Own != nil && !f.Own.Writable && !readOnly:
+	case base != nil && !base.Writable && !readOnly:
 		p.refuse(Undelegated, "the container's cgroup may not be written by this user", writable)
 	}
 }
@@ -189,27 +251,12 @@ func (p *Plan) prevent(f *Facts, remount, unshare bool) {
 // document, "Threads"). perf_event, the fourth, cannot be listed.
 var threadedControllers = []string{"cpu", "cpuset", "pids"}
 
-// delegated reports whether the own cgroup is the leaf of a delegation: ours, a
-// systemd's or sysbox's (init.scope). The mount's root is then the container's
-// cgroup; a container that is merely called init shows more above it. With
-// controllers enabled the kernel keeps the cgroup above free of processes.
-func (f *Facts) delegated(leaf string) bool {
-	name := path.Base(f.Unified)
-	if name != leaf && name != "init" && name != "init.scope" || f.Above == nil || f.Above.Path != mountPoint || f.Above.Root {
-		return false
-	}
-	if len(f.Above.Controllers) == 0 {
-		return f.Above.Processes == 0 && f.Above.Foreign == 0
-	}
-	return len(f.Above.Enabled) > 0 && f.Above.Type == "domain"
-}
-
 // limits adds the optional last steps.
 func (p *Plan) limits() {
 	if p.Options.OOMGroup != "" {
 		p.add(oomGroupStep{p.Options.OOMGroup})
 	}
 	if p.Options.MirrorCPUMax {
-		p.add(mirrorStep{p.Options.Leaf})
+		p.add(mirrorStep{p.leaf})
 	}
 }

@@ -1,6 +1,8 @@
 package cgroup
 
 import (
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +35,19 @@ func nested(leaf string) func(*Facts) {
 		f.Above, f.Own = f.Own, &Group{Path: mountPoint + "/" + leaf, Type: "domain", Writable: true}
 		f.Above.Enabled, f.Above.Processes = f.Above.Controllers, 0
 	}
+}
+
+func nothingEnabled(f *Facts) { f.Above.Enabled = nil }
+
+// execed is a process that was started into the running container.
+func execed(f *Facts) { f.PID = 9 }
+
+// mountOfOwn is the view from the host's namespace of a mount that was made in the
+// container's: its root is the container's cgroup.
+func mountOfOwn(f *Facts) {
+	f.CgroupNS = InitialCgroupNamespace
+	f.Unified = "/kubepods/pod1/ctr" + strings.TrimSuffix(f.Unified, "/")
+	f.Mount.Root = "/kubepods/pod1/ctr"
 }
 
 func v1Mount(f *Facts) {
@@ -77,28 +92,53 @@ func TestDecide(t *testing.T) {
 			"mount of the own cgroup in the host's namespace, as for an exec by runc", container(hostView, func(f *Facts) { f.Mount.Root, f.Own.Path, f.Above = f.Unified, mountPoint, nil }), HostView,
 			"unshare --cgroup\ncd /sys/fs/cgroup\n" + evacuateAndEnable,
 		},
-		{"real root cgroup", container(func(f *Facts) { f.Own.Root = true }), RealRoot, ""},
+		{"real root cgroup, in its namespace", container(func(f *Facts) { f.Own.Root = true }), RealRoot, ""},
+		{"real root cgroup, as of a Kata or Firecracker guest", container(func(f *Facts) { f.Own.Root, f.CgroupNS = true, InitialCgroupNamespace }), RealRoot, ""},
 		{"on the host", container(func(f *Facts) { f.OnHost = true }), Host, ""},
 		{"already delegated", container(nested("init")), Delegated, ""},
 		{"already delegated by systemd or sysbox", container(nested("init.scope")), Delegated, ""},
 		{"already delegated, nothing to enable", container(nested("init"), func(f *Facts) { f.Above.Controllers, f.Above.Enabled = nil, nil }), Delegated, ""},
-		{"in a cgroup called init that is not a leaf", container(nested("init"), func(f *Facts) { f.Above.Enabled = nil }), HostView, remount +
+		{"crun's exec, in the namespace of PID 1", container(nested("init"), execed), Delegated, ""},
+		{"runc's exec, in the host's namespace", container(nested("init"), execed, mountOfOwn), Delegated, "nsenter --target 1 --cgroup"},
+		{"runc's exec without CAP_SYS_ADMIN", container(nested("init"), execed, mountOfOwn, unprivileged), Delegated, ""},
+		{"drained by somebody who enabled nothing", container(nested("init"), nothingEnabled), Interrupted, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"not even drained", container(nested("init.scope"), nothingEnabled, func(f *Facts) { f.Above.Processes = 3 }), Interrupted, "cd /sys/fs/cgroup\n" + strings.ReplaceAll(evacuateAndEnable, "init", "init.scope")},
+		{
+			"one by one with processes inside", container(nested("init"), func(f *Facts) {
+				f.Above.Type, f.Above.Enabled, f.Above.Processes, f.Own.Type = "domain threaded", []string{"pids"}, 1, "domain invalid"
+			}), Interrupted, "cd /sys/fs/cgroup\necho \"-pids\" >cgroup.subtree_control\n" + evacuateAndEnable,
+		},
+		{"not finished, and read-only since", container(nested("init"), nothingEnabled, unprivileged, func(f *Facts) { f.Mount.Options = []string{"ro"} }), ReadOnly, ""},
+		{"in the leaf of the real root, as a systemd host", container(hostView, nested("init.scope"), func(f *Facts) { f.Above.Root = true }), HostView, remount +
 			strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + replace},
 		{"a container that is called init", container(hostView, func(f *Facts) { f.Unified = "/kubepods/pod1/init"; f.Own.Path = mountPoint + f.Unified }), HostView, remount + evacuateAndEnable + replace},
 		{"moved out of the namespace's root", container(func(f *Facts) { f.Unified, f.Own = "/../other", nil }), Outside, ""},
 		{"v1", container(v1Mount, func(f *Facts) { f.Unified = "" }), Legacy, ""},
-		{"hybrid", container(v1Mount), Hybrid, ""},
+		{"hybrid, old WSL2", container(v1Mount), Hybrid, ""},
+		{"a v1 hierarchy of its own beside v2, as VPN clients mount net_cls", container(func(f *Facts) { f.V1 = []string{"net_cls"} }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 		{"gVisor's v1", container(v1Mount, func(f *Facts) { f.Unified = "" }), Legacy, ""},
 		{"no cgroups at all", container(func(f *Facts) { f.Mount, f.Own, f.Unified = nil, nil, "" }), Unavailable, ""},
 		{"no /proc", container(func(f *Facts) {
 			f.Mount, f.Own, f.Unified, f.Errors = nil, nil, "", []string{"open /proc/self/uid_map: no such file or directory"}
 		}), Unavailable, ""},
+		{"no /proc", container(func(f *Facts) {
+			f.Mount, f.Own, f.Unified, f.Errors = nil, nil, "", []string{"open /proc/self/cgroup: x"}
+		}), Unavailable, ""},
+		{"no /sys", container(func(f *Facts) { f.Mount, f.Own, f.Missing = nil, nil, true }), Unavailable, ""},
+		{"no /sys on a v1 host", container(v1Mount, func(f *Facts) { f.Mount, f.Missing, f.Unified = nil, true, "" }), Legacy, ""},
 		{"a tmpfs in the way", container(func(f *Facts) { f.Mount = &Mount{Type: "tmpfs"}; f.Own = nil }), Unavailable, ""},
 		{"no controllers from above", container(func(f *Facts) { f.Own.Controllers = nil }), Private, "cd /sys/fs/cgroup\n" + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "")},
 		{
 			"not mounted", container(func(f *Facts) { f.Mount, f.Own = nil, nil }), NotMounted,
 			strings.TrimPrefix(remount, "unshare --cgroup\n") + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + "\nmount --move $DIR /sys/fs/cgroup",
 		},
+		{
+			"not mounted, in the host's namespace", container(hostView, func(f *Facts) { f.Mount, f.Own, f.Above = nil, nil, nil }), NotMounted,
+			remount + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + "\nmount --move $DIR /sys/fs/cgroup",
+		},
+		{"not mounted, in the real root", container(func(f *Facts) { f.Mount, f.Own, f.CgroupNS = nil, nil, InitialCgroupNamespace }), RealRoot, ""},
+		{"not mounted, without CAP_SYS_ADMIN", container(unprivileged, func(f *Facts) { f.Mount, f.Own = nil, nil }), Unprivileged, ""},
+		{"the own cgroup is hidden by another mount", container(func(f *Facts) { f.Own = nil }), Hidden, ""},
 		{"not mounted on a v1 host", container(func(f *Facts) { f.Mount, f.Own, f.V1 = nil, nil, []string{"cpu"} }), Hybrid, ""},
 		{"a symbolic link", container(func(f *Facts) { f.Symlink = true }), Unavailable, ""},
 		{"mounts below", container(hostView, func(f *Facts) { f.SubMounts = []string{mountPoint + "/x"} }), HostView, remount + evacuateAndEnable + "\nmount --move $DIR /sys/fs/cgroup"},
@@ -108,6 +148,11 @@ func TestDecide(t *testing.T) {
 		{"no CAP_SYS_ADMIN, writable", container(unprivileged), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 		{"no CAP_SYS_ADMIN, host namespace", container(hostView, unprivileged), Unprivileged, ""},
 		{"read-only with CAP_SYS_ADMIN", container(readOnly), Private, "mount -o remount,bind,rw,nosuid,nodev,noexec,relatime /sys/fs/cgroup\ncd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"read-only with CAP_SYS_ADMIN, host namespace", container(hostView, readOnly), HostView, remount + evacuateAndEnable + replace},
+		{
+			"read-only mount of the own cgroup, host namespace", container(hostView, readOnly, func(f *Facts) { f.Mount.Root, f.Own.Path, f.Above = f.Unified, mountPoint, nil }), HostView,
+			"unshare --cgroup\nmount -o remount,bind,rw,nosuid,nodev,noexec,relatime /sys/fs/cgroup\ncd /sys/fs/cgroup\n" + evacuateAndEnable,
+		},
 		{"read-only without", container(readOnly, unprivileged), ReadOnly, ""},
 		{"user namespace, not delegated", container(undelegated), Undelegated, ""},
 		{"user namespace, host's cgroup namespace", container(hostView, undelegated), Undelegated, ""},
@@ -116,6 +161,7 @@ func TestDecide(t *testing.T) {
 
 		// Types.
 		{"threaded", container(func(f *Facts) { f.Own.Type = "threaded" }), Threaded, ""},
+		{"below a threaded domain", container(func(f *Facts) { f.Own.Type = "domain invalid" }), Threaded, ""},
 		{
 			"domain threaded by a half-done attempt", container(func(f *Facts) { f.Own.Type, f.Own.Enabled = "domain threaded", []string{"cpu", "pids"} }), Private,
 			"cd /sys/fs/cgroup\necho \"-cpu -pids\" >cgroup.subtree_control\n" + evacuateAndEnable,
@@ -126,10 +172,14 @@ func TestDecide(t *testing.T) {
 			"the mount is shared", container(hostView, func(f *Facts) { f.Mount.Propagates = []string{"shared:3"} }), HostView,
 			remount + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(replace, "\n"),
 		},
+		{
+			"the mount is a slave", container(hostView, func(f *Facts) { f.Mount.Propagates = []string{"master:3"} }), HostView,
+			remount + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(replace, "\n"),
+		},
 		{"the mount that holds it is shared", container(hostView, func(f *Facts) { f.ParentShared = true }), SharedMount, ""},
 		{"the mount that holds it is shared, but stays", container(func(f *Facts) { f.ParentShared = true }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 	} {
-		p := Decide(c.facts, Options{Leaf: "init", Timeout: time.Second})
+		p := Decide(c.facts, Options{Leaf: "init", Timeout: time.Second, Anywhere: c.facts.PID == 9})
 		var steps []string
 		for _, step := range p.Steps {
 			steps = append(steps, step.String())
@@ -164,5 +214,148 @@ func TestAnywhere(t *testing.T) {
 	f.OnHost = true
 	if p := Decide(f, Options{Leaf: "init", Anywhere: true}); p.State != Host || !p.Skip {
 		t.Errorf("the host is never touched: %+v", p)
+	}
+}
+
+func TestDelegatedReportsTheContainersCgroup(t *testing.T) {
+	f := container(nested("init.scope"))
+	p := Decide(f, Options{Leaf: "shim", MirrorCPUMax: true})
+	report, err := (&Plan{State: p.State, HostPath: p.HostPath, id: p.id, enabled: p.enabled}).Apply()
+	if err != nil || report.ID != f.Above.ID || !slices.Equal(report.Enabled, f.Above.Enabled) || report.HostPath != "/" {
+		t.Errorf("%+v, %v", report, err)
+	}
+	// The leaf is the one that is there, whatever was asked for.
+	if got := p.Steps[0].String(); got != "cat cpu.max >init.scope/cpu.max" {
+		t.Error(got)
+	}
+}
+
+// Every combination of facts, against the rules that hold for all of them.
+func TestRulesHoldForEveryCombination(t *testing.T) {
+	dimensions := [][]func(*Facts){
+		{func(*Facts) {}, hostView, nested("init"), func(f *Facts) { nested("init")(f); nothingEnabled(f) }, func(f *Facts) { f.Mount.Root, f.Own = "/../..", nil }, func(f *Facts) { f.Mount, f.Own = nil, nil }, v1Mount},
+		{func(*Facts) {}, func(f *Facts) { f.CgroupNS = InitialCgroupNamespace }},
+		{func(*Facts) {}, unprivileged},
+		{func(*Facts) {}, func(f *Facts) {
+			if f.Mount != nil {
+				f.Mount.Options = []string{"ro"}
+			}
+		}},
+		{func(*Facts) {}, func(f *Facts) {
+			if f.Own != nil {
+				f.Own.Writable = false
+			}
+		}},
+		{func(*Facts) {}, func(f *Facts) { f.ParentShared = true }},
+		{func(*Facts) {}, func(f *Facts) {
+			if f.Mount != nil {
+				f.Mount.Propagates = []string{"shared:1"}
+			}
+		}},
+		{func(*Facts) {}, func(f *Facts) { f.SubMounts = []string{mountPoint + "/x"} }},
+		{func(*Facts) {}, func(f *Facts) { f.OnHost = true }},
+		{func(*Facts) {}, func(f *Facts) { f.PID = 9 }},
+		{func(*Facts) {}, func(f *Facts) { f.InitialUserNS = false }},
+		{func(*Facts) {}, func(f *Facts) {
+			if f.Own != nil {
+				f.Own.Root = true
+			}
+		}},
+		{func(*Facts) {}, func(f *Facts) {
+			if f.Own != nil {
+				f.Own.Type, f.Own.Enabled = "domain threaded", []string{"pids"}
+			}
+		}},
+	}
+	count := 0
+	var walk func(changes []func(*Facts), rest [][]func(*Facts))
+	walk = func(changes []func(*Facts), rest [][]func(*Facts)) {
+		if len(rest) > 0 {
+			for _, change := range rest[0] {
+				walk(append(changes, change), rest[1:])
+			}
+			return
+		}
+		count++
+		for _, anywhere := range []bool{false, true} {
+			f := container(changes...)
+			if broken := brokenRule(f, Decide(f, Options{Leaf: "init", Anywhere: anywhere}), anywhere); broken != "" {
+				t.Fatalf("%s: %+v", broken, f)
+			}
+		}
+	}
+	walk(nil, dimensions)
+	if count < 10000 {
+		t.Errorf("only %d combinations", count)
+	}
+}
+
+// brokenRule names the rule that a plan breaks.
+func brokenRule(f *Facts, p *Plan, anywhere bool) string {
+	at := map[string]int{} // step's kind: its place, from 1
+	for i, s := range p.Steps {
+		kind, _, _ := strings.Cut(strings.TrimPrefix(reflect.TypeOf(s).String(), "cgroup."), "Step")
+		if at[kind] != 0 {
+			return kind + " twice"
+		}
+		at[kind] = i + 1
+		if place, ok := s.(placeStep); ok && !place.isolate && f.Mount != nil && !f.Mount.private() {
+			return "mounts on a mount that propagates"
+		}
+	}
+	v2 := f.Mount == nil || f.Mount.Type == "cgroup2"
+	changes := len(p.Steps) > 0
+	switch {
+	case p.Skip && (changes || p.Reason == "" || strings.Contains(p.Reason, "\n")):
+		return "skipped with steps, or without a reason of one line"
+	case p.Actionable != (p.Hint != ""):
+		return "a hint belongs to what the user can act on"
+	case changes && (f.OnHost || f.Own != nil && f.Own.Root || !v2 || f.Symlink || f.Missing && f.Mount == nil):
+		return "touches what is not the container's"
+	case changes && f.Unified == "/" && f.CgroupNS == InitialCgroupNamespace:
+		return "touches the real root"
+	case changes && f.PID != 1 && !anywhere:
+		return "acts in a process that is not PID 1"
+	case at["build"] > 0 && at["unshare"] == 0 && f.CgroupNS == InitialCgroupNamespace:
+		return "mounts from the initial cgroup namespace"
+	case at["unshare"] > 1:
+		return "unshares after something else"
+	case at["evacuate"] > 0 && (at["build"] > at["evacuate"] || at["build"]+at["open"] == 0):
+		return "evacuates before the container's cgroup is opened"
+	case at["evacuate"] > at["enable"] || at["unthread"] > at["evacuate"] && at["evacuate"] > 0:
+		return "enables what is not drained"
+	case at["place"] > 0 && (at["place"] < at["enable"] || at["build"] == 0):
+		return "shows what is not finished"
+	case at["build"] > 0 != (at["place"] > 0):
+		return "builds what it does not place"
+	case at["place"] > 0 && f.ParentShared:
+		return "mounts where it could reach the host"
+	case (at["unshare"] > 0 || at["build"] > 0 || at["writable"] > 0) && !f.SysAdmin:
+		return "needs a capability that is not there"
+	}
+	return ""
+}
+
+// What is mounted where: from mountinfo alone.
+func TestParentOfTheMount(t *testing.T) {
+	const root = "25 1 0:23 / / rw shared:1 - ext4 /dev/vda rw\n"
+	for _, c := range []struct {
+		name, mountinfo string
+		parentShared    bool
+		sub             int
+	}{
+		{"on a private sysfs", root + "26 25 0:24 / /sys rw - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw\n", false, 0},
+		{"on a shared sysfs", root + "26 25 0:24 / /sys rw shared:7 - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0},
+		{"/sys is no mount", root + "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0},
+		{"nothing mounted, /sys is no mount", root, true, 0},
+		{"nothing mounted", root + "26 25 0:24 / /sys rw - sysfs sysfs rw\n", false, 0},
+		{"over-mounted", root + "26 25 0:24 / /sys rw shared:7 - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n31 30 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", false, 0},
+		{"mounts below", root + "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n31 30 0:9 / /sys/fs/cgroup/a rw - tmpfs x rw\n32 30 0:9 / /sys/fs/cgroup/b rw - tmpfs x rw\n", true, 2},
+	} {
+		f := new(Facts)
+		f.observeMounts(c.mountinfo)
+		if f.ParentShared != c.parentShared || len(f.SubMounts) != c.sub {
+			t.Errorf("%s: shared %v, below %q", c.name, f.ParentShared, f.SubMounts)
+		}
 	}
 }

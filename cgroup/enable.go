@@ -38,19 +38,13 @@ func (s enableStep) String() string {
 
 const subtreeControl = "cgroup.subtree_control"
 
-func (s enableStep) do(r *run) error {
-	before, err := r.words(subtreeControl)
-	if err != nil {
+func (s enableStep) do(r *run) (err error) {
+	if r.before, err = r.words(subtreeControl); err != nil {
 		return err
 	}
-	r.onFailure(func() {
-		after, _ := r.words(subtreeControl)
-		if added := without(after, before); len(added) > 0 {
-			_ = r.k.writeFile(r.base, subtreeControl, list("-", added))
-		}
-	})
+	r.onFailure(func() { _ = r.disable() })
 	err = r.whileBusy(r.enableAll)
-	if is(err, unix.ENOENT, unix.EINVAL) {
+	if is(err, unix.ENOENT, unix.EINVAL, unix.ENOSPC, unix.ENOMEM) {
 		err = r.enableEach()
 	}
 	if err != nil {
@@ -65,20 +59,19 @@ func (r *run) enableAll() error {
 	if err != nil || len(controllers) == 0 {
 		return err
 	}
-	return r.k.writeFile(r.base, subtreeControl, list("+", controllers))
+	return r.enable(controllers)
 }
 
 // enableEach finds the controllers that can be enabled when one cannot: cpu with
-// real-time processes below (EINVAL), one that was taken away from above (ENOENT).
-// Each is only tried while the cgroup is empty, and taken back if that turned out
-// to be too early.
+// real-time processes below (EINVAL), one that was taken away from above (ENOENT),
+// memory where the node has run out of memory cgroup ids (ENOSPC).
 func (r *run) enableEach() error {
 	controllers, err := r.words("cgroup.controllers")
 	if err != nil {
 		return err
 	}
 	for _, c := range controllers {
-		err := r.whileBusy(func() error { return r.enableOne(c) })
+		err := r.whileBusy(func() error { return r.enable([]string{c}) })
 		var busy *BusyError
 		switch {
 		case errors.As(err, &busy):
@@ -87,25 +80,49 @@ func (r *run) enableEach() error {
 			r.report.Missing[c] = err
 		}
 	}
+	if len(controllers) > 0 && len(r.report.Missing) == len(controllers) {
+		return r.report.Missing[controllers[0]]
+	}
 	return nil
 }
 
-func (r *run) enableOne(controller string) error {
-	procs, err := r.words("cgroup.procs")
-	if err != nil {
+// enable writes them at once. With a domain controller among them the kernel
+// refuses while a process is in the cgroup. Without one it has to be done here:
+// before, and, for somebody may have come in between or be hidden while exiting,
+// after.
+func (r *run) enable(controllers []string) error {
+	busy := &Error{"write", subtreeControl, list("+", controllers), unix.EBUSY}
+	threaded := len(without(controllers, threadedControllers)) == 0
+	if threaded {
+		procs, err := r.words("cgroup.procs")
+		if err != nil {
+			return err
+		}
+		if len(procs) > 0 {
+			return busy
+		}
+	}
+	if err := r.k.writeFile(r.base, subtreeControl, list("+", controllers)); err != nil || !threaded {
 		return err
 	}
-	if len(procs) > 0 {
-		return &Error{"write", subtreeControl, "+" + controller, unix.EBUSY}
-	}
-	if err := r.k.writeFile(r.base, subtreeControl, "+"+controller); err != nil {
+	kind, err := r.words("cgroup.type")
+	if err != nil || !slices.Contains(kind, "threaded") {
 		return err
 	}
-	if kind, err := r.words("cgroup.type"); err != nil || slices.Contains(kind, "threaded") {
-		_ = r.k.writeFile(r.base, subtreeControl, "-"+controller)
-		return &Error{"write", subtreeControl, "+" + controller, unix.EBUSY}
+	if err := r.k.writeFile(r.base, subtreeControl, list("-", without(controllers, r.before))); err != nil {
+		return err
 	}
-	return nil
+	return busy
+}
+
+// disable undoes what was enabled so far.
+func (r *run) disable() error {
+	now, err := r.words(subtreeControl)
+	added := without(now, r.before)
+	if err != nil || len(added) == 0 {
+		return err
+	}
+	return r.k.writeFile(r.base, subtreeControl, list("-", added))
 }
 
 // confirm reads back what holds now. A write that succeeded and left the leaf

@@ -22,12 +22,14 @@ func (s evacuateStep) String() string {
 
 func (s evacuateStep) do(r *run) error {
 	err := r.k.mkdirat(r.base, s.leaf, 0o755)
-	if err != nil && err != unix.EEXIST {
+	switch err {
+	case nil:
+		r.onFailure(func() { r.removeLeaf(s.leaf) })
+	case unix.EEXIST:
+	default:
 		return &Error{"mkdir", mountPoint + "/" + s.leaf, "", err}
 	}
-	if err == nil {
-		r.onFailure(func() { _ = r.k.unlinkat(r.base, s.leaf, unix.AT_REMOVEDIR) })
-	}
+	existed := err == unix.EEXIST
 	dir, err := r.openDir(r.base, s.leaf)
 	if err != nil {
 		return err
@@ -41,12 +43,20 @@ func (s evacuateStep) do(r *run) error {
 	if kind = strings.TrimSpace(kind); kind != "domain" {
 		return &Error{"read", s.leaf + "/cgroup.type", kind, unix.EOPNOTSUPP}
 	}
+	var keep []string // who was there before us stays there
+	if existed {
+		procs, err := r.k.readFile(dir, "cgroup.procs")
+		if err != nil {
+			return err
+		}
+		keep, _ = splitProcs(procs)
+	}
 	r.leaf, err = r.k.openat(dir, "cgroup.procs", unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return &Error{"open", s.leaf + "/cgroup.procs", "", err}
 	}
 	r.onFailure(func() {
-		r.moveBack(s.leaf)
+		r.moveBack(s.leaf, keep)
 		// A mount with a file open for writing cannot be made read-only again (EBUSY).
 		r.k.close(r.leaf)
 		r.leaf = -1
@@ -92,16 +102,37 @@ func (r *run) move(pid string) error {
 	return nil
 }
 
-func (r *run) leafName() string { return r.plan.Options.Leaf }
+func (r *run) leafName() string { return r.plan.leaf }
 
-// moveBack undoes the evacuation. The controllers are disabled by then.
-func (r *run) moveBack(leaf string) {
-	procs, _ := r.k.readFile(r.base, leaf+"/cgroup.procs")
-	pids, _ := splitProcs(procs)
-	for _, pid := range pids {
-		_ = r.k.writeFile(r.base, "cgroup.procs", pid)
+// moveBack undoes the evacuation; the controllers are disabled by then. Processes
+// in the leaf have children meanwhile, so it looks again until nobody else is left.
+func (r *run) moveBack(leaf string, keep []string) {
+	for range undoTries {
+		procs, _ := r.k.readFile(r.base, leaf+"/cgroup.procs")
+		pids, _ := splitProcs(procs)
+		moved := false
+		for _, pid := range without(pids, keep) {
+			if r.k.writeFile(r.base, "cgroup.procs", pid) == nil {
+				moved = true
+			}
+		}
+		if !moved {
+			return
+		}
 	}
 }
+
+// removeLeaf waits for a process that is just ending in it.
+func (r *run) removeLeaf(leaf string) {
+	for range undoTries {
+		if err := r.k.unlinkat(r.base, leaf, unix.AT_REMOVEDIR); err != unix.EBUSY {
+			return
+		}
+		r.k.sleep(time.Millisecond)
+	}
+}
+
+const undoTries = 20
 
 // whileBusy repeats attempt for as long as it answers EBUSY, evacuating before
 // each new try. Processes enter all the time: an exec from outside is cloned into
@@ -138,9 +169,6 @@ func (r *run) busy(err error) error {
 	pids, foreign := splitProcs(procs)
 	b := &BusyError{Foreign: foreign, Elapsed: time.Since(r.start).Round(time.Millisecond).String(), Err: err}
 	const most = 8
-	for _, pid := range pids[:min(len(pids), most)] {
-		comm, _ := r.k.readFile(unix.AT_FDCWD, "/proc/"+pid+"/comm")
-		b.Left = append(b.Left, pid+" "+strings.TrimSpace(comm))
-	}
+	b.Left = r.k.name(pids, most)
 	return b
 }

@@ -20,25 +20,24 @@ const (
 
 // Facts is the environment of a process as far as cgroups are concerned.
 type Facts struct {
-	PID             int      `json:"pid"`
-	Kernel          string   `json:"kernel"`
-	InitialUserNS   bool     `json:"initial_user_namespace"`
-	SysAdmin        bool     `json:"cap_sys_admin"`
-	CgroupNS        uint64   `json:"cgroup_namespace"`
-	PIDNS           uint64   `json:"pid_namespace"`
-	MountNS         uint64   `json:"mount_namespace"`
-	OnHost          bool     `json:"on_host"`       // initial PID namespace, and the mount namespace of its PID 1 or not to be told
-	Unified         string   `json:"cgroup"`        // path of the v2 line of /proc/PID/cgroup
-	V1              []string `json:"v1,omitempty"`  // v1 hierarchies with this process in them
-	Missing         bool     `json:"missing"`       // /sys/fs/cgroup does not exist
-	Symlink         bool     `json:"symlink"`       // it is a symbolic link
-	Mount           *Mount   `json:"mount"`         // what is mounted there, nil: nothing
-	ParentShared    bool     `json:"parent_shared"` // the mount that holds it propagates
-	SubMounts       []string `json:"sub_mounts,omitempty"`
-	SupportsUnified bool     `json:"supports_cgroup2"` // the kernel has a v2 hierarchy for this process
-	Own             *Group   `json:"own"`              // the process's cgroup, nil where the mount does not show it
-	Above           *Group   `json:"above"`            // the cgroup above that, nil likewise
-	Errors          []string `json:"errors,omitempty"` // what could not be read
+	PID           int      `json:"pid"`
+	Kernel        string   `json:"kernel"`
+	InitialUserNS bool     `json:"initial_user_namespace"`
+	SysAdmin      bool     `json:"cap_sys_admin"`
+	CgroupNS      uint64   `json:"cgroup_namespace"`
+	PIDNS         uint64   `json:"pid_namespace"`
+	MountNS       uint64   `json:"mount_namespace"`
+	OnHost        bool     `json:"on_host"`       // initial PID namespace, and the mount namespace of its PID 1 or not to be told
+	Unified       string   `json:"cgroup"`        // path of the v2 line of /proc/PID/cgroup
+	V1            []string `json:"v1,omitempty"`  // v1 hierarchies with this process in them
+	Missing       bool     `json:"missing"`       // /sys/fs/cgroup does not exist
+	Symlink       bool     `json:"symlink"`       // it is a symbolic link
+	Mount         *Mount   `json:"mount"`         // what is mounted there, nil: nothing
+	ParentShared  bool     `json:"parent_shared"` // the mount that holds it propagates
+	SubMounts     []string `json:"sub_mounts,omitempty"`
+	Own           *Group   `json:"own"`              // the process's cgroup, nil where the mount does not show it
+	Above         *Group   `json:"above"`            // the cgroup above that, nil likewise
+	Errors        []string `json:"errors,omitempty"` // what could not be read
 }
 
 // Group is a cgroup directory.
@@ -86,7 +85,7 @@ func ObserveProcess(pid int) *Facts {
 	}
 	member := parseMembership(f.file(proc + "/cgroup"))
 	f.Unified, f.V1 = member.unified, member.v1
-	f.observeMounts(proc)
+	f.observeMounts(f.file(proc + "/mountinfo"))
 	f.observeGroups()
 	return f
 }
@@ -118,8 +117,8 @@ func capable(status string, capability int) bool {
 	return set>>capability&1 == 1
 }
 
-func (f *Facts) observeMounts(proc string) {
-	mounts := parseMountinfo(f.file(proc + "/mountinfo"))
+func (f *Facts) observeMounts(mountinfo string) {
+	mounts := parseMountinfo(mountinfo)
 	var link unix.Stat_t
 	switch err := unix.Lstat(mountPoint, &link); err {
 	case nil:

@@ -24,6 +24,7 @@ type kernel struct {
 	write     func(fd int, p []byte) (int, error)
 	fstatfs   func(fd int, s *unix.Statfs_t) error
 	fstat     func(fd int, s *unix.Stat_t) error
+	stat      func(name string, s *unix.Stat_t) error
 	close     func(fd int) error
 	sleep     func(time.Duration)
 }
@@ -34,7 +35,7 @@ var linux = kernel{
 	mount: unix.Mount, umount: unix.Unmount,
 	openat: unix.Openat, mkdirat: unix.Mkdirat, unlinkat: unix.Unlinkat,
 	read: unix.Read, write: unix.Write, close: unix.Close,
-	fstatfs: unix.Fstatfs, fstat: unix.Fstat,
+	fstatfs: unix.Fstatfs, fstat: unix.Fstat, stat: unix.Stat,
 	sleep: time.Sleep,
 }
 

@@ -64,7 +64,7 @@ func (s writableStep) do(r *run) error {
 		}
 	}
 	if err := r.k.mount("", mountPoint, "", flags, ""); err != nil {
-		return &Error{"mount", mountPoint, "remount,bind,rw", err}
+		return &Error{"remount", mountPoint, "bind,rw", err}
 	}
 	r.onFailure(func() {
 		_ = r.k.mount("", mountPoint, "", flags|unix.MS_RDONLY, "")
@@ -76,8 +76,12 @@ func (s writableStep) do(r *run) error {
 // that nobody can see yet: with the file descriptor API of Linux 5.2 (fsopen(2)).
 // Everything that can fail is done in there. Where that API is refused, by an old
 // seccomp profile for instance, the own directory in the old mount serves until
-// placeStep, and where there is none either the mount is made in place.
-type buildStep struct{ own string }
+// placeStep, and where that does not serve either the mount is made in place.
+type buildStep struct {
+	own    string    // the container's cgroup in the old mount, "" where that does not show it
+	usable bool      // it can be written there
+	place  placeStep // how to put the new mount in its place
+}
 
 func (s buildStep) String() string { return "mount -t cgroup2 cgroup2 $(mktemp -d)" }
 
@@ -89,13 +93,13 @@ func (s buildStep) do(r *run) (err error) {
 		return r.verify(s.own)
 	case !is(err, unix.ENOSYS, unix.EPERM):
 		return err
-	case s.own != "":
+	case s.usable:
 		if r.base, err = r.openDir(unix.AT_FDCWD, s.own); err != nil {
 			return err
 		}
 		return r.verify("")
 	}
-	if err := r.placeOld(); err != nil {
+	if err := r.placeOld(s.place); err != nil {
 		return err
 	}
 	if r.base, err = r.openDir(unix.AT_FDCWD, mountPoint); err != nil {
@@ -104,7 +108,24 @@ func (s buildStep) do(r *run) (err error) {
 	return r.verify("")
 }
 
+// namespaced makes sure that this thread has left the initial cgroup namespace.
+// See unshareStep for what a mount from there would do to the host.
+func (r *run) namespaced() error {
+	const own = "/proc/thread-self/ns/cgroup"
+	var stat unix.Stat_t
+	if err := r.k.stat(own, &stat); err != nil {
+		return &Error{"stat", own, "", err}
+	}
+	if stat.Ino == InitialCgroupNamespace {
+		return &Error{"stat", own, "the initial cgroup namespace", unix.EXDEV}
+	}
+	return nil
+}
+
 func (r *run) detachedMount() (int, error) {
+	if err := r.namespaced(); err != nil {
+		return -1, err
+	}
 	fs, err := r.k.fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return -1, &Error{"fsopen", "cgroup2", "", err}
@@ -159,9 +180,8 @@ func (r *run) verify(own string) error {
 // placeStep puts the new mount where everybody looks for it. It is the last step
 // that can fail: once the old mount is gone there is no way back.
 type placeStep struct {
-	replace   bool // take the old mount away; not with mounts below it
-	isolate   bool // the old mount propagates
-	unmounted bool // there is no old mount
+	replace bool // take the old mount away; not with mounts below it
+	isolate bool // the old mount propagates
 }
 
 func (s placeStep) String() string {
@@ -176,27 +196,40 @@ func (s placeStep) String() string {
 }
 
 func (s placeStep) do(r *run) error {
-	if s.isolate {
-		// Before anything is mounted on it or taken from it: a mount on a shared
-		// mount shows in every peer, the host's among them (mount_namespaces(7)).
-		if err := r.k.mount("", mountPoint, "", unix.MS_PRIVATE, ""); err != nil {
-			return &Error{"mount", mountPoint, "make-private", err}
-		}
-	}
 	switch {
-	case r.mount < 0 && s.unmounted:
-		return nil // buildStep had to put it there already
+	case r.placed: // buildStep had no other way
+		return nil
 	case r.mount < 0:
-		if err := r.placeOld(); err != nil {
+		if err := r.placeOld(s); err != nil {
 			return err
 		}
-	case s.replace && r.placeBeneath():
 	default:
+		if err := r.isolate(s); err != nil {
+			return err
+		}
+		if s.replace && r.placeBeneath() {
+			r.report.Replaced = true
+			break
+		}
 		if err := r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 			return &Error{"move_mount", mountPoint, "", err}
 		}
 	}
 	r.try(r.visible)
+	return nil
+}
+
+// isolate comes before anything is mounted on the old mount or taken from it: a
+// mount on a shared mount shows in every peer, the host's among them
+// (mount_namespaces(7)). It is not undone: there is no way back into a peer group,
+// and nobody mounts anything in a cgroup that would have to come in here.
+func (r *run) isolate(s placeStep) error {
+	if !s.isolate {
+		return nil
+	}
+	if err := r.k.mount("", mountPoint, "", unix.MS_PRIVATE, ""); err != nil {
+		return &Error{"mount", mountPoint, "make-private", err}
+	}
 	return nil
 }
 
@@ -224,7 +257,13 @@ func (r *run) placeBeneath() bool {
 
 // placeOld mounts with mount(2) over what is there. The same file system on itself
 // is EBUSY, so a tmpfs goes in between, as RootlessKit and crun do.
-func (r *run) placeOld() error {
+func (r *run) placeOld(s placeStep) error {
+	if err := r.namespaced(); err != nil {
+		return err
+	}
+	if err := r.isolate(s); err != nil {
+		return err
+	}
 	if err := r.k.mount("tmpfs", mountPoint, "tmpfs", mountFlags, "size=0,mode=755"); err != nil {
 		return &Error{"mount", mountPoint, "tmpfs", err}
 	}
@@ -233,6 +272,7 @@ func (r *run) placeOld() error {
 		detach()
 		return &Error{"mount", mountPoint, "cgroup2", err}
 	}
+	r.placed = true
 	r.onFailure(func() {
 		detach()
 		detach()

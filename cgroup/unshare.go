@@ -29,3 +29,35 @@ func (unshareStep) do(r *run) error {
 	r.descriptors = append(r.descriptors, old)
 	return nil
 }
+
+// joinStep goes into the cgroup namespace of the container's PID 1.
+type joinStep struct{ leaf string }
+
+func (joinStep) String() string { return "nsenter --target 1 --cgroup" }
+
+func (s joinStep) do(r *run) error {
+	const self, init, member = "/proc/self/ns/cgroup", "/proc/1/ns/cgroup", "/proc/self/cgroup"
+	old, err := r.k.openat(unix.AT_FDCWD, self, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &Error{"open", self, "", err}
+	}
+	r.descriptors = append(r.descriptors, old)
+	fd, err := r.k.openat(unix.AT_FDCWD, init, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &Error{"open", init, "", err}
+	}
+	r.descriptors = append(r.descriptors, fd)
+	if err := r.k.setns(fd, unix.CLONE_NEWCGROUP); err != nil {
+		return &Error{"setns", init, "", err}
+	}
+	r.onFailure(func() { _ = r.k.setns(old, unix.CLONE_NEWCGROUP) })
+	// In the host's PID namespace PID 1 is not the container's.
+	content, err := r.k.readFile(unix.AT_FDCWD, member)
+	if err != nil {
+		return err
+	}
+	if path := parseMembership(content).unified; path != "/"+s.leaf {
+		return &Error{"setns", init, "the own cgroup is " + path + " there", unix.EXDEV}
+	}
+	return nil
+}
