@@ -187,7 +187,7 @@ func (p *Plan) exclude(f *Facts, mounted bool) {
 		p.skip(Host, "this is the host's own PID and mount namespace: its cgroups are never touched")
 	case f.Symlink:
 		p.skip(Unavailable, mountPoint+" is a symbolic link")
-	case f.Missing && len(f.V1) == 0:
+	case f.Missing && f.Unified != "" && len(f.V1) == 0:
 		// A directory made in sysfs would not be there for anybody else to expect.
 		p.refuse(Unavailable, mountPoint+" does not exist", "mount sysfs on /sys, as container runtimes do")
 	case !mounted && (f.Mount != nil || f.Unified == "" || len(f.V1) > 0):
@@ -217,8 +217,6 @@ func (p *Plan) excludeV1(f *Facts) {
 		p.skip(Legacy, "v1 hierarchies nest by themselves")
 	case f.Unified == "" && len(f.Errors) > 0:
 		p.refuse(Unavailable, "the process's cgroup cannot be read: "+f.Errors[0], "mount proc on /proc; a kernel or sandbox without cgroups has none to show")
-	case f.Unified == "" && len(f.Errors) > 0:
-		p.refuse(Unavailable, "no cgroup can be found: "+f.Errors[0], "mount proc on /proc, as container runtimes do")
 	case f.Unified == "":
 		p.skip(Unavailable, "the kernel or the sandbox has no cgroups")
 	default:

@@ -74,6 +74,8 @@ func ObserveProcess(pid int) *Facts {
 	if unix.Uname(&uname) == nil {
 		f.Kernel = unix.ByteSliceToString(uname.Release[:])
 	}
+	member := parseMembership(f.file(proc + "/cgroup"))
+	f.Unified, f.V1 = member.unified, member.v1
 	f.InitialUserNS = isInitialMap(f.file(proc + "/uid_map"))
 	f.SysAdmin = capable(f.file(proc+"/status"), unix.CAP_SYS_ADMIN)
 	f.CgroupNS = f.namespace(proc, "cgroup")
@@ -83,8 +85,6 @@ func ObserveProcess(pid int) *Facts {
 		init := f.namespace("/proc/1", "mnt")
 		f.OnHost = init == 0 || init == f.MountNS
 	}
-	member := parseMembership(f.file(proc + "/cgroup"))
-	f.Unified, f.V1 = member.unified, member.v1
 	f.observeMounts(f.file(proc + "/mountinfo"))
 	f.observeGroups()
 	return f

@@ -81,51 +81,61 @@ func (f *Facts) Limits() Limits {
 	if f.Own == nil {
 		return l
 	}
-	cpu, memory, pids := math.Inf(1), math.Inf(1), math.Inf(1)
-	var known [3]bool
+	cpu, memory, pids := unknown, unknown, unknown
 	for dir := f.Own.Path; strings.HasPrefix(dir, mountPoint); dir = dir[:strings.LastIndexByte(dir, '/')] {
-		read := func(known *bool, lowest *float64, name string) {
-			value, err := linux.readFile(unix.AT_FDCWD, dir+"/"+name)
-			if err == nil {
-				*known = true
+		read := func(lowest *uint64, name string) {
+			if value, err := linux.readFile(unix.AT_FDCWD, dir+"/"+name); err == nil {
 				*lowest = min(*lowest, limit(value))
 			}
 		}
-		read(&known[0], &cpu, "cpu.max")
-		read(&known[1], &memory, "memory.max")
-		read(&known[2], &pids, "pids.max")
+		read(&cpu, "cpu.max")
+		read(&memory, "memory.max")
+		read(&pids, "pids.max")
 		if group, err := linux.readFile(unix.AT_FDCWD, dir+"/memory.oom.group"); err == nil && (dir == mountPoint || l.OOMGroup == "") {
 			l.OOMGroup = strings.TrimSpace(group)
 		}
 	}
-	l.CPU, l.Memory, l.PIDs = format(known[0], cpu), format(known[1], memory), format(known[2], pids)
+	l.CPU, l.Memory, l.PIDs = decimal(cpu), decimal(memory), decimal(pids)
 	return l
 }
 
+// A limit is in thousandths, so that CPUs need no floating point, whose parser is
+// large. What a thousandth of 2^64 bytes exceeds is no limit: v2 has "max" for that,
+// v1 a number near 2^63.
+const (
+	unknown   uint64 = math.MaxUint64
+	unlimited uint64 = unknown - 1
+)
+
 // limit reads "max", a number, or cpu.max's "QUOTA PERIOD" as their ratio.
-func limit(s string) float64 {
+func limit(s string) uint64 {
 	fields := strings.Fields(s)
-	if len(fields) == 0 || fields[0] == "max" {
-		return math.Inf(1)
+	if len(fields) == 0 {
+		return unlimited
 	}
-	n, err := strconv.ParseFloat(fields[0], 64)
-	if err != nil {
-		return math.Inf(1)
+	n, err := strconv.ParseUint(fields[0], 10, 64)
+	if err != nil || n > unlimited/1000 {
+		return unlimited
 	}
+	n *= 1000
 	if len(fields) == 2 {
-		if period, err := strconv.ParseFloat(fields[1], 64); err == nil && period > 0 {
+		if period, err := strconv.ParseUint(fields[1], 10, 64); err == nil && period > 0 {
 			n /= period
 		}
 	}
 	return n
 }
 
-func format(known bool, n float64) string {
-	switch {
-	case !known:
+func decimal(n uint64) string {
+	switch n {
+	case unknown:
 		return ""
-	case math.IsInf(n, 1):
+	case unlimited:
 		return "max"
 	}
-	return strconv.FormatFloat(n, 'f', -1, 64)
+	s := strconv.FormatUint(n/1000, 10)
+	if rest := n % 1000; rest > 0 {
+		s += "." + strings.TrimRight(strconv.FormatUint(1000+rest, 10)[1:], "0")
+	}
+	return s
 }

@@ -74,8 +74,8 @@ func TestIsInitialMap(t *testing.T) {
 }
 
 func TestLimit(t *testing.T) {
-	for in, want := range map[string]string{"max 100000\n": "max", "150000 100000\n": "1.5", "max\n": "max", "1048576\n": "1048576", "5 0": "5"} {
-		if got := format(true, limit(in)); got != want {
+	for in, want := range map[string]string{"max 100000\n": "max", "150000 100000\n": "1.5", "max\n": "max", "1048576\n": "1048576", "5 0": "5", "5000 100000": "0.05", "9223372036854771712": "max", "18446744073709551615": "max", "-1": "max", "": "max"} {
+		if got := decimal(limit(in)); got != want {
 			t.Errorf("%q: %s, want %s", in, got, want)
 		}
 	}
@@ -120,5 +120,5 @@ func FuzzIsInitialMap(f *testing.F) {
 
 func FuzzLimit(f *testing.F) {
 	f.Add("100000 100000")
-	f.Fuzz(func(t *testing.T, in string) { format(true, limit(in)) })
+	f.Fuzz(func(t *testing.T, in string) { decimal(limit(in)) })
 }

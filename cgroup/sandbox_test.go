@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -53,14 +55,21 @@ type child struct {
 	Twice   bool
 	Command []string // run after a delegation
 	Others  bool     // then start a process in a cgroup beside the leaf, and KillOthers
+	Hide    string   // a directory that is empty while the plan is made and carried out
+	Watch   bool     // look at the mount all the time meanwhile
+	Exec    *child   // then run this as a process of the container, but in the cgroup namespace of the start
 }
 
 // fault makes the nth call of op fail; 0 is every one.
 type fault struct {
 	Op    string
 	Nth   int
-	Errno syscall.Errno
+	Errno syscall.Errno // 0 with Do: the call is made after that
+	Do    string        // function of setups
 }
+
+// lie is a call that is not made and succeeds.
+const lie = syscall.Errno(1 << 20)
 
 // outcome is what the child saw.
 type outcome struct {
@@ -79,6 +88,9 @@ type outcome struct {
 	Again   State  // with Twice
 	Killed  string // with Others: how that process ended
 	OOM     uint64
+	Looks   int // with Watch: how often
+	Gaps    int // and how often there was no cgroup2
+	Exec    *outcome
 }
 
 // view is all that a delegation may change.
@@ -106,8 +118,12 @@ func runChild(spec string) {
 	if err := json.Unmarshal([]byte(spec), &c); err != nil {
 		panic(err)
 	}
-	must("private mounts", unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""))
-	must("mount proc", unix.Mount("proc", "/proc", "proc", 0, ""))
+	if os.Getpid() == 1 {
+		must("private mounts", unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""))
+		must("mount proc", unix.Mount("proc", "/proc", "proc", 0, ""))
+	}
+	start, err := os.Open("/proc/self/ns/cgroup")
+	must("open", err)
 	for _, name := range c.Setup {
 		setup, ok := setups[name]
 		if !ok {
@@ -116,8 +132,15 @@ func runChild(spec string) {
 		setup()
 	}
 	out := outcome{Calls: map[string]int{}}
-	out.Before = look()
+	out.Before = look(c.Options.Leaf)
 	k := faulty(c.Faults, out.Calls)
+	if c.Hide != "" {
+		must("hide", unix.Mount("tmpfs", c.Hide, "tmpfs", 0, ""))
+	}
+	stopWatch := func() {}
+	if c.Watch {
+		stopWatch = watch(&out)
+	}
 	p := Decide(Observe(), c.Options)
 	out.State, out.Skip, out.Reason = p.State, p.Skip, p.Reason
 	if !p.Skip {
@@ -131,14 +154,18 @@ func runChild(spec string) {
 			out.Err, out.Hint = err.Error(), Hint(err)
 		}
 	}
-	out.After = look()
+	stopWatch()
+	if c.Hide != "" {
+		must("show", unix.Unmount(c.Hide, unix.MNT_DETACH))
+	}
+	out.After = look(c.Options.Leaf)
 	if c.Twice {
 		p := Decide(Observe(), c.Options)
 		out.Again = p.State
 		if _, err := p.apply(&linux); err != nil {
 			out.Err = err.Error()
 		}
-		out.After = look()
+		out.After = look(c.Options.Leaf)
 	}
 	if len(c.Command) > 0 {
 		b, err := exec.Command(c.Command[0], c.Command[1:]...).CombinedOutput()
@@ -150,6 +177,9 @@ func runChild(spec string) {
 	if c.Others {
 		out.Killed = killOthers()
 	}
+	if c.Exec != nil {
+		out.Exec = runExec(*c.Exec, start)
+	}
 	out.OOM, _ = OOMKills()
 	var usage unix.Rusage
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &usage)
@@ -158,6 +188,54 @@ func runChild(spec string) {
 	must("marshal", err)
 	fmt.Println(string(data))
 	os.Exit(0)
+}
+
+// watch looks for the cgroup mount from another thread, as any process of the
+// container may at any time.
+func watch(out *outcome) (stop func()) {
+	var stopped atomic.Bool
+	ready, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		for ; !stopped.Load(); out.Looks++ {
+			var fs unix.Statfs_t
+			if unix.Statfs(mountPoint+"/cgroup.controllers", &fs) != nil || int64(fs.Type) != unix.CGROUP2_SUPER_MAGIC {
+				out.Gaps++
+			}
+			if out.Looks == 0 {
+				close(ready)
+			}
+		}
+		close(done)
+	}()
+	<-ready
+	return func() {
+		stopped.Store(true)
+		<-done
+	}
+}
+
+// runExec runs c in the cgroup that this process is in, and in another cgroup
+// namespace: what runc's exec is in a container that shares the host's. It starts it
+// from a thread of its own, for /proc/1/ns is the main thread's.
+func runExec(c child, namespace *os.File) *outcome {
+	out := new(outcome)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlock: the thread ends
+		must("setns", unix.Setns(int(namespace.Fd()), unix.CLONE_NEWCGROUP))
+		spec, err := json.Marshal(c)
+		must("marshal", err)
+		cmd := exec.Command("/proc/self/exe", "-test.run=^$")
+		cmd.Env = append(os.Environ(), childEnv+"="+string(spec))
+		cmd.Stderr = os.Stderr
+		data, err := cmd.Output()
+		must("exec", err)
+		must("unmarshal", json.Unmarshal(data, out))
+	}()
+	<-done
+	return out
 }
 
 // killOthers starts a process as dockerd would, and says how KillOthers ended it.
@@ -184,7 +262,7 @@ func must(what string, err error) {
 // witness is the container's cgroup directory, through a mount that no plan touches.
 const witness = "/tmp/cgshim-witness"
 
-func look() (v view) {
+func look(leaf string) (v view) {
 	data, _ := os.ReadFile("/proc/self/cgroup")
 	v.Membership = parseMembership(string(data)).unified
 	var s unix.Stat_t
@@ -201,7 +279,7 @@ func look() (v view) {
 		return strings.TrimSpace(string(b))
 	}
 	v.Type, v.Enabled = read("cgroup.type"), read(subtreeControl)
-	v.Processes, v.Leaf = strings.Fields(read("cgroup.procs")), strings.Fields(read("init/cgroup.procs"))
+	v.Processes, v.Leaf = strings.Fields(read("cgroup.procs")), strings.Fields(read(leaf+"/cgroup.procs"))
 	entries, _ := os.ReadDir(witness)
 	for _, e := range entries {
 		if e.IsDir() {
@@ -259,10 +337,24 @@ var setups = map[string]func(){
 		must("mkdir", os.MkdirAll("/tmp/cgshim-peer", 0o755))
 		must("bind", unix.Mount(mountPoint, "/tmp/cgshim-peer", "", unix.MS_BIND, ""))
 	},
+	"slave": func() {
+		must("share", unix.Mount("", mountPoint, "", unix.MS_SHARED, ""))
+		must("mkdir", os.MkdirAll("/tmp/cgshim-peer", 0o755))
+		must("bind", unix.Mount(mountPoint, "/tmp/cgshim-peer", "", unix.MS_BIND, ""))
+		must("slave", unix.Mount("", mountPoint, "", unix.MS_SLAVE, ""))
+	},
+	"symlink": func() {
+		must("mount", unix.Mount("tmpfs", "/sys/fs", "tmpfs", 0, ""))
+		must("symlink", os.Symlink(witness, mountPoint))
+	},
+	// The mount shows the container's cgroup alone, its namespace the whole machine.
+	"own": func() {
+		must("bind", unix.Mount(witness, mountPoint, "", unix.MS_BIND, ""))
+	},
 	"shared parent": func() { must("share", unix.Mount("", "/sys", "", unix.MS_SHARED|unix.MS_REC, "")) },
 	"half-done": func() {
 		must("enable", os.WriteFile(witness+"/"+subtreeControl, []byte("+pids"), 0))
-		if v := look(); v.Type != "domain threaded" {
+		if v := look("init"); v.Type != "domain threaded" {
 			panic("type " + v.Type)
 		}
 	},
@@ -271,11 +363,30 @@ var setups = map[string]func(){
 		must("mkdir", os.Mkdir(witness+"/init", 0o755))
 		must("type", os.WriteFile(witness+"/init/cgroup.type", []byte("threaded"), 0))
 	},
+	"in the leaf": func() {
+		must("mkdir", os.Mkdir(witness+"/init", 0o755))
+		must("move", os.WriteFile(witness+"/init/cgroup.procs", []byte("1"), 0))
+	},
+	"leaf is used": func() {
+		dir, err := os.Open(witness + "/init")
+		must("open", err)
+		defer dir.Close()
+		sleeper(&syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())})
+	},
+	// One that is cloned into the container's cgroup, wherever this process is.
+	"visitor": func() {
+		dir, err := os.Open(witness)
+		must("open", err)
+		defer dir.Close()
+		sleeper(&syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())})
+	},
+	// What only the cgroup above can do; outside is a second witness.
+	"pids taken away":    func() { must("disable", os.WriteFile(outside+"/"+subtreeControl, []byte("-pids"), 0)) },
+	"hugetlb taken away": func() { must("disable", os.WriteFile(outside+"/"+subtreeControl, []byte("-hugetlb"), 0)) },
+	"moved out":          func() { must("move", os.WriteFile(outside+"/beside/cgroup.procs", []byte("1"), 0)) },
 	"sleepers": func() {
 		for range 200 {
-			cmd := exec.Command("/proc/self/exe")
-			cmd.Env = []string{sleeperEnv + "=1"}
-			must("spawn", cmd.Start())
+			sleeper(nil)
 		}
 	},
 	// What a runtime gives a container with a user namespace: a mount of the
@@ -287,6 +398,15 @@ var setups = map[string]func(){
 		must("mount", unix.Mount("cgroup2", mountPoint, "cgroup2", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RELATIME, ""))
 	},
 }
+
+func sleeper(attr *syscall.SysProcAttr) {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env, cmd.SysProcAttr = []string{sleeperEnv + "=1"}, attr
+	must("spawn", cmd.Start())
+}
+
+// outside is the cgroup above the container's.
+const outside = "/tmp/cgshim-outside"
 
 const sleeperEnv = "CGSHIM_TEST_SLEEPER"
 
@@ -319,7 +439,10 @@ func refuseNewMountAPI(errno syscall.Errno) {
 func keepWitness() string {
 	h := hierarchy()
 	must("mkdir", os.MkdirAll(witness, 0o777))
-	must("bind", unix.Mount(h+"/"+os.Getenv("CGSHIM_TEST_GROUP"), witness, "", unix.MS_BIND, ""))
+	own := h + "/" + os.Getenv("CGSHIM_TEST_GROUP")
+	must("bind", unix.Mount(own, witness, "", unix.MS_BIND, ""))
+	must("mkdir", os.MkdirAll(outside, 0o777))
+	must("bind", unix.Mount(filepath.Dir(own), outside, "", unix.MS_BIND, ""))
 	return h
 }
 
@@ -329,7 +452,13 @@ func faulty(faults []fault, calls map[string]int) *kernel {
 	hit := func(op string) error {
 		calls[op]++
 		for _, f := range faults {
-			if f.Op == op && (f.Nth == 0 || f.Nth == calls[op]) {
+			if f.Op != op || f.Nth != 0 && f.Nth != calls[op] {
+				continue
+			}
+			if f.Do != "" {
+				setups[f.Do]()
+			}
+			if f.Errno != 0 {
 				return f.Errno
 			}
 		}
@@ -379,6 +508,9 @@ func faulty(faults []fault, calls map[string]int) *kernel {
 		}
 		return linux.write(fd, p)
 	}
+	k.stat = func(name string, s *unix.Stat_t) error {
+		return first(hit("stat"), func() error { return linux.stat(name, s) })
+	}
 	k.fstatfs = func(fd int, s *unix.Statfs_t) error {
 		return first(hit("fstatfs"), func() error { return linux.fstatfs(fd, s) })
 	}
@@ -389,6 +521,9 @@ func faulty(faults []fault, calls map[string]int) *kernel {
 }
 
 func first(err error, call func() error) error {
+	if err == lie {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -398,7 +533,8 @@ func first(err error, call func() error) error {
 // sandbox is a cgroup for one child.
 type sandbox struct {
 	t         *testing.T
-	dir, name string
+	dir, name string // name is the path below the hierarchy
+	leafName  string
 	user      bool // in a user namespace whose root is 100000 outside
 }
 
@@ -421,6 +557,23 @@ func newSandbox(t *testing.T, suffix ...string) *sandbox {
 	}
 	t.Cleanup(s.remove)
 	return s
+}
+
+// inside is a container's cgroup in one that has these controllers for it, as a
+// pod's or a user manager's has.
+func (s *sandbox) inside(controllers ...string) *sandbox {
+	s.t.Helper()
+	inner := *s
+	inner.name, inner.dir = s.name+"/ctr", s.dir+"/ctr"
+	for _, dir := range []string{inner.dir, s.dir + "/beside"} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(s.dir+"/"+subtreeControl, []byte(list("+", controllers)), 0); err != nil {
+		s.t.Fatal(err)
+	}
+	return &inner
 }
 
 // enableAtTop gives the test cgroups controllers, as systemd does on a host.
@@ -495,11 +648,12 @@ func (s *sandbox) command(c child) (*exec.Cmd, *os.File) {
 
 func (s *sandbox) run(c child) outcome {
 	s.t.Helper()
-	if c.Options.Leaf == "" {
-		c.Options.Leaf = "init"
-	}
-	if c.Options.Timeout == 0 {
-		c.Options.Timeout = 10 * time.Second
+	s.leafName = c.Options.Leaf
+	for _, c := range []*child{&c, c.Exec} {
+		if c != nil {
+			c.Options.Leaf = cmp.Or(c.Options.Leaf, "init")
+			c.Options.Timeout = cmp.Or(c.Options.Timeout, 10*time.Second)
+		}
 	}
 	cmd, dir := s.command(c)
 	defer dir.Close()
@@ -521,7 +675,7 @@ func (s *sandbox) delegated(out outcome) {
 	if out.Skip || out.Err != "" {
 		s.t.Fatalf("not delegated: %s %s %s", out.State, out.Reason, out.Err)
 	}
-	controllers, err := os.ReadFile(hierarchy() + "/" + subtreeControl)
+	controllers, err := os.ReadFile(filepath.Dir(s.dir) + "/" + subtreeControl)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -536,7 +690,7 @@ func (s *sandbox) delegated(out outcome) {
 	if after.Type != "domain" || !slices.Contains(after.Leaf, "1") || slices.Contains(after.Processes, "1") {
 		s.t.Errorf("type %q, leaf %q, base %q", after.Type, after.Leaf, after.Processes)
 	}
-	if after.Membership != "/init" { // the leaf below the root of the namespace
+	if after.Membership != "/"+s.leaf() { // the leaf below the root of the namespace
 		s.t.Errorf("own cgroup is %q", after.Membership)
 	}
 	var stat unix.Stat_t
@@ -553,6 +707,8 @@ func (s *sandbox) delegated(out outcome) {
 		s.t.Errorf("mounts %q", after.Mounts)
 	}
 }
+
+func (s *sandbox) leaf() string { return cmp.Or(s.leafName, "init") }
 
 // untouched is what a failure has to leave.
 func (s *sandbox) untouched(out outcome) {

@@ -1,0 +1,207 @@
+package cgroup
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The errnos that each call is known for: the man pages, and the kernel document
+// for cgroup files.
+var errnos = map[string][]syscall.Errno{
+	"unshare":    {unix.EPERM, unix.EINVAL, unix.ENOMEM, unix.ENOSPC},
+	"setns":      {unix.EPERM, unix.EINVAL},
+	"fsopen":     {unix.EPERM, unix.ENOSYS, unix.ENODEV, unix.EMFILE, unix.EACCES},
+	"fsconfig":   {unix.EPERM, unix.EBUSY, unix.EINVAL, unix.EACCES},
+	"fsmount":    {unix.EPERM, unix.EINVAL, unix.ENOMEM, unix.ENOSYS, unix.EACCES},
+	"move_mount": {unix.EINVAL, unix.EPERM, unix.ENOSYS, unix.ELOOP, unix.ENOSPC, unix.EACCES, unix.ENOENT},
+	"mount":      {unix.EPERM, unix.EACCES, unix.EBUSY, unix.EINVAL, unix.ENOMEM, unix.ENOSPC, unix.ENODEV},
+	"umount":     {unix.EINVAL, unix.EPERM},
+	"open":       {unix.EACCES, unix.ENOENT, unix.EMFILE, unix.EROFS},
+	"mkdir":      {unix.EROFS, unix.EACCES, unix.EPERM, unix.EAGAIN, unix.ENOMEM, unix.ENOSPC},
+	"read":       {unix.EOPNOTSUPP, unix.ENODEV, unix.EINTR},
+	"write":      {unix.EBUSY, unix.ENOENT, unix.EINVAL, unix.EOPNOTSUPP, unix.ESRCH, unix.EACCES, unix.EPERM, unix.EINTR, unix.EAGAIN, unix.ENOSPC, unix.ENOMEM},
+	"stat":       {unix.ENOENT, unix.EACCES},
+	"fstatfs":    {unix.EIO},
+	"fstat":      {unix.EIO},
+}
+
+// Every call of a delegation fails once, with every errno that it is known for.
+// After each the container is delegated all the same, or as it was before.
+func TestEveryFault(t *testing.T) {
+	for name, c := range map[string]child{
+		"private":           {Setup: []string{"private"}},
+		"read-only":         {Setup: []string{"private", "read-only"}},
+		"host":              {Setup: []string{"host"}},
+		"shared":            {Setup: []string{"host", "shared"}},
+		"mounted over":      {Setup: []string{"host"}, Faults: []fault{{Op: "umount", Errno: unix.EINVAL}}},
+		"old mount api":     {Setup: []string{"host"}, Faults: []fault{{Op: "fsopen", Errno: unix.ENOSYS}}},
+		"old and in place":  {Setup: []string{"host", "unshared", "shared"}, Faults: []fault{{Op: "fsopen", Errno: unix.EPERM}}},
+		"not finished":      {Setup: []string{"private", "in the leaf", "visitor"}},
+		"leaf of another":   {Setup: []string{"private", "leaf of another", "leaf is used"}},
+		"own, in host's ns": {Setup: []string{"host", "own"}},
+	} {
+		t.Run(name, func(t *testing.T) { failEach(t, c) })
+	}
+}
+
+func TestEveryFaultWithAllControllers(t *testing.T) {
+	onVM(t)
+	for name, c := range map[string]child{
+		"half-done":   {Setup: []string{"private", "half-done"}},
+		"not mounted": {Setup: []string{"host", "unmounted"}},
+		"limits":      {Setup: []string{"private"}, Options: Options{OOMGroup: "0", MirrorCPUMax: true}},
+	} {
+		t.Run(name, func(t *testing.T) { failEach(t, c) })
+	}
+}
+
+func failEach(t *testing.T, c child) {
+	calls := newSandbox(t).run(c).Calls
+	for op, count := range calls {
+		if len(errnos[op]) == 0 {
+			t.Fatalf("no errnos are listed for %s", op)
+		}
+		if op == "umount" {
+			count = min(count, 1) // the first asks whether the second is allowed
+		}
+		for nth := 1; nth <= count; nth++ {
+			for _, errno := range errnos[op] {
+				failing := c
+				failing.Faults = append(slices.Clone(c.Faults), fault{Op: op, Nth: nth, Errno: errno})
+				failing.Options.Timeout = 2 * time.Second
+				s := newSandbox(t)
+				out := s.run(failing)
+				if out.Err == "" {
+					if len(out.Missing) == 0 {
+						s.delegated(out)
+					}
+				} else {
+					s.untouched(out)
+					explained(t, out, op, errno)
+				}
+				if t.Failed() {
+					t.Fatalf("call %d of %s answering %v", nth, op, errno)
+				}
+				s.remove()
+			}
+		}
+	}
+}
+
+// explained checks that an error names the call, the object and the errno, and says
+// what to change about those that somebody can change something about.
+func explained(t *testing.T, out outcome, op string, errno syscall.Errno) {
+	t.Helper()
+	if op == "mount" && strings.HasPrefix(out.Err, "remount") {
+		op = "remount"
+	}
+	if !strings.HasPrefix(out.Err, op+" ") || !strings.HasSuffix(out.Err, ": "+errno.Error()) || strings.Contains(out.Err, "\n") {
+		t.Errorf("%q does not name %s and %q", out.Err, op, errno.Error())
+	}
+	if path := strings.TrimPrefix(out.Err, op+" "); strings.HasPrefix(path, ":") {
+		t.Errorf("%q does not name the object", out.Err)
+	}
+	obscure := []syscall.Errno{unix.EIO, unix.ENODEV, unix.ENOENT, unix.ESRCH, unix.EAGAIN, unix.EINVAL, unix.ENOSYS, unix.EOPNOTSUPP}
+	if out.Hint == "" && op != "stat" && op != "open" && !slices.Contains(obscure, errno) {
+		t.Errorf("%q has no hint", out.Err)
+	}
+}
+
+// What happens to the host if the thread is still in the initial cgroup namespace
+// when it mounts cannot be undone from here, so nothing is taken for granted.
+func TestNoMountFromTheInitialNamespace(t *testing.T) {
+	before := hostOptions(t)
+	for _, old := range []bool{false, true} {
+		c := child{Setup: []string{"host"}, Faults: []fault{{Op: "unshare", Nth: 1, Errno: lie}}}
+		if old {
+			c.Faults = append(c.Faults, fault{Op: "fsopen", Errno: unix.ENOSYS})
+		}
+		s := newSandbox(t)
+		out := s.run(c)
+		if !strings.Contains(out.Err, "the initial cgroup namespace") {
+			t.Errorf("%+v", out)
+		}
+		s.untouched(out)
+	}
+	if after := hostOptions(t); after != before {
+		t.Errorf("the host's mount options were %q, are %q", before, after)
+	}
+}
+
+func TestHostKeepsItsMountOptions(t *testing.T) {
+	before := hostOptions(t)
+	for _, setup := range [][]string{{"private"}, {"host"}, {"host", "unshared"}, {"host", "seccomp ENOSYS"}} {
+		s := newSandbox(t)
+		s.delegated(s.run(child{Setup: setup}))
+	}
+	if after := hostOptions(t); after != before {
+		t.Errorf("were %q, are %q", before, after)
+	}
+}
+
+// A cgroup without a domain controller takes threaded ones with processes inside.
+// On the VM such a container has been given pids alone.
+func TestThreadedControllersAlone(t *testing.T) {
+	onVM(t)
+	for name, c := range map[string]child{
+		"quiet":                {Setup: []string{"private"}},
+		"full":                 {Setup: []string{"private", "sleepers"}},
+		"somebody comes in":    {Setup: []string{"private"}, Faults: []fault{{Op: "write", Nth: 2, Do: "visitor"}}},
+		"somebody is hidden":   {Setup: []string{"private", "visitor"}, Faults: []fault{{Op: "write", Nth: 2, Errno: lie}}},
+		"after a half attempt": {Setup: []string{"private", "half-done"}},
+	} {
+		s := newSandbox(t).inside("pids")
+		out := s.run(c)
+		s.delegated(out)
+		if name == "somebody comes in" && out.Report.Rounds < 2 {
+			t.Errorf("%s: %d rounds", name, out.Report.Rounds)
+		}
+	}
+}
+
+// The cgroup above takes a controller away between the reading of the list and the
+// writing of it.
+func TestControllerThatVanishes(t *testing.T) {
+	controllers, vanishing := []string{"hugetlb"}, "hugetlb"
+	if available(t, "pids") {
+		controllers, vanishing = []string{"cpu", "hugetlb", "memory", "pids"}, "pids"
+	}
+	for _, setup := range []string{"private", "host"} {
+		s := newSandbox(t).inside(controllers...)
+		out := s.run(child{Setup: []string{setup}, Faults: []fault{{Op: "write", Nth: 2, Do: vanishing + " taken away"}}})
+		s.delegated(out)
+		if len(out.Missing) != 0 || slices.Contains(out.Report.Enabled, vanishing) {
+			t.Errorf("missing %q, enabled %q", out.Missing, out.Report.Enabled)
+		}
+	}
+}
+
+func TestOneControllerFails(t *testing.T) {
+	onVM(t)
+	for _, errno := range []syscall.Errno{unix.EINVAL, unix.ENOSPC, unix.ENOMEM, unix.ENOENT} {
+		s := newSandbox(t)
+		// Write 1 moves PID 1, 2 enables all, 3 the first one alone.
+		out := s.run(child{Setup: []string{"private"}, Faults: []fault{{Op: "write", Nth: 2, Errno: errno}, {Op: "write", Nth: 3, Errno: errno}}})
+		if out.Err != "" || len(out.Missing) != 1 || strings.Contains(out.After.Enabled, out.Missing[0]+" ") || len(strings.Fields(out.After.Enabled)) < 5 {
+			t.Errorf("err %q, missing %q, enabled %q", out.Err, out.Missing, out.After.Enabled)
+		}
+	}
+}
+
+func TestNoControllerCanBeEnabled(t *testing.T) {
+	s := newSandbox(t)
+	faults := []fault{{Op: "write", Nth: 2, Errno: unix.EINVAL}}
+	for nth := range strings.Fields(readFile(t, s.dir+"/cgroup.controllers")) {
+		faults = append(faults, fault{Op: "write", Nth: 3 + nth, Errno: unix.EINVAL})
+	}
+	out := s.run(child{Setup: []string{"private"}, Faults: faults})
+	if !strings.HasPrefix(out.Err, "write "+subtreeControl) || !strings.HasSuffix(out.Err, unix.EINVAL.Error()) || out.Hint == "" {
+		t.Errorf("err %q, hint %q", out.Err, out.Hint)
+	}
+	s.untouched(out)
+}
