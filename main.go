@@ -24,7 +24,7 @@ import (
 // from it.
 func init() { runtime.LockOSThread() }
 
-func main() { os.Exit(run(os.Args, os.Environ())) }
+func main() { os.Exit(run(os.Args, shim.Environ())) }
 
 func run(args, env []string) int {
 	signals := shim.Claim() // before anything that can fail or take time

@@ -162,10 +162,30 @@ func elfInterpreter(data []byte) string {
 	return ""
 }
 
-// machines are the e_machine values of the architectures that Go has a Linux
-// port for (elf(5)).
-var machines = map[int]string{
-	3: "386", 8: "mips", 21: "ppc64", 22: "s390x", 40: "arm", 62: "amd64", 183: "arm64", 243: "riscv64", 258: "loong64",
+// machineName gives the e_machine values (elf(5)) of the architectures that Go has a
+// Linux port for.
+func machineName(machine int) string {
+	switch machine {
+	case 3:
+		return "386"
+	case 8:
+		return "mips"
+	case 21:
+		return "ppc64"
+	case 22:
+		return "s390x"
+	case 40:
+		return "arm"
+	case 62:
+		return "amd64"
+	case 183:
+		return "arm64"
+	case 243:
+		return "riscv64"
+	case 258:
+		return "loong64"
+	}
+	return ""
 }
 
 // otherMachine says so if file is an ELF binary for another architecture.
@@ -175,7 +195,7 @@ func otherMachine(file string) string {
 	if !ok {
 		return ""
 	}
-	machine := machines[e.half(18)]
+	machine := machineName(e.half(18))
 	if machine == "" || strings.HasPrefix(runtime.GOARCH, machine) {
 		return ""
 	}

@@ -2,20 +2,34 @@
 
 package shim
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
 
 // The state that an execve(2) hands over and that Go's runtime changes before
 // main runs: it installs handlers for nearly every signal (runtime/signal_unix.go,
-// initsig), unblocks some on every thread (minitSignalMask) and raises the soft
-// RLIMIT_NOFILE (syscall/rlimit.go). entry, the ELF entry point set by the
+// initsig), unblocks some on every thread (minitSignalMask), raises the soft
+// RLIMIT_NOFILE (syscall/rlimit.go) and opens /dev/null as each of the descriptors
+// 0 to 2 that is closed (runtime/fds_unix.go). entry, the ELF entry point set by the
 // linker flag -E, records it first, so that the child can be given exactly what
 // cgshim was given. In a binary linked without -E `entered` stays 0 and
 // inherit.go falls back to what the runtime left.
+//
+// Then it blocks the signals that Claim will wait for, so that one that comes while
+// the runtime and the packages are initialised stays pending instead of ending the
+// process. The runtime's threads inherit that mask. They would unblock some of it
+// again (runtime/signal_unix.go, blockableSig); entry takes the reasons for that out
+// of the runtime's table, if that looks as it does in the Go versions known. If not,
+// `redirect` (signals_native.go) does the work that is left.
 var (
 	entered          uint32
 	inheritedMask    uint64
 	inheritedNofile  [2]uint64 // soft, hard
 	inheritedActions [numSignals]sigaction
+	inheritedStdio   [3]int64 // of each what F_GETFD answered: negative if it is closed
+	inheritedStack   unsafe.Pointer
 )
 
 // sigaction is the kernel's struct of rt_sigaction(2), not libc's.
@@ -25,6 +39,10 @@ type sigaction struct {
 	restorer uintptr
 	mask     uint64
 }
+
+// deferred is what entry blocks: every signal but those that are raised for a fault,
+// the scheduler's own SIGURG, and 32 and 33 (see Claim).
+var deferred uint64 = ^(faults | 1<<(unix.SIGURG-1) | 1<<(32-1) | 1<<(33-1))
 
 // The assembly steps through inheritedActions by this size.
 var _ [32]byte = [unsafe.Sizeof(sigaction{})]byte{}

@@ -4,13 +4,22 @@
 
 #define SYS_rt_sigaction   13
 #define SYS_rt_sigprocmask 14
+#define SYS_fcntl          72
 #define SYS_prlimit64      302
 #define RLIMIT_NOFILE      7
+#define F_GETFD            1
+#define SIG_SETMASK        2
+
+// An element of runtime.sigtable is an int32 and a string. The flags that make a
+// signal one that may not be blocked are _SigKill, _SigThrow and _SigUnblock.
+#define FLAGS(sig)         runtime·sigtable+(sig*24)(SB)
+#define UNBLOCKABLE        $~0x86
 
 // entry is the first code of the process. It asks the kernel for the signal
-// mask, the descriptor limit and the 64 dispositions, and goes on to the
-// runtime's own entry point. The stack pointer, which the runtime reads argc
-// from, is left alone. System calls here cannot fail: the arguments are constant.
+// mask, the descriptor limit, the 64 dispositions and the standard descriptors,
+// blocks signals, and goes on to the runtime's own entry point. The stack pointer,
+// which the runtime reads argc from, is left alone. System calls here cannot fail,
+// for the arguments are constant, but that for a closed descriptor.
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	XORL	DI, DI
 	XORL	SI, SI
@@ -40,5 +49,39 @@ next:
 	CMPL	BX, $64
 	JLE	next
 
+	XORL	BX, BX
+	LEAQ	·inheritedStdio(SB), R12
+descriptor:
+	MOVL	BX, DI
+	MOVL	$F_GETFD, SI
+	MOVL	$SYS_fcntl, AX
+	SYSCALL
+	MOVQ	AX, (R12)
+	ADDQ	$8, R12
+	INCL	BX
+	CMPL	BX, $3
+	JLT	descriptor
+
+	MOVL	$SIG_SETMASK, DI
+	LEAQ	·deferred(SB), SI
+	XORL	DX, DX
+	MOVL	$8, R10
+	MOVL	$SYS_rt_sigprocmask, AX
+	SYSCALL
+
+	CMPL	FLAGS(15), $0x3		// _SigNotify + _SigKill
+	JNE	run
+	CMPL	FLAGS(17), $0x181	// _SigNotify + _SigUnblock + _SigIgn
+	JNE	run
+	ANDL	UNBLOCKABLE, FLAGS(1)	// HUP
+	ANDL	UNBLOCKABLE, FLAGS(2)	// INT
+	ANDL	UNBLOCKABLE, FLAGS(3)	// QUIT
+	ANDL	UNBLOCKABLE, FLAGS(15)	// TERM
+	ANDL	UNBLOCKABLE, FLAGS(16)	// STKFLT
+	ANDL	UNBLOCKABLE, FLAGS(17)	// CHLD
+	ANDL	UNBLOCKABLE, FLAGS(27)	// PROF
+	ANDL	UNBLOCKABLE, FLAGS(34)	// RTMIN
+run:
+	MOVQ	SP, ·inheritedStack(SB)
 	MOVL	$1, ·entered(SB)
 	JMP	_rt0_amd64_linux(SB)

@@ -2,10 +2,17 @@
 
 #include "textflag.h"
 
+#define SYS_fcntl          25
 #define SYS_rt_sigaction   134
 #define SYS_rt_sigprocmask 135
 #define SYS_prlimit64      261
 #define RLIMIT_NOFILE      7
+#define F_GETFD            1
+#define SIG_SETMASK        2
+
+#define FLAGS(sig)         runtime·sigtable+(sig*24)(SB)
+#define UNBLOCKABLE        $~0x86
+#define BLOCKABLE(sig)     MOVW FLAGS(sig), R0; ANDW UNBLOCKABLE, R0; MOVW R0, FLAGS(sig)
 
 // entry: see entry_amd64.s, this is the same in the other instruction set.
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
@@ -37,6 +44,43 @@ next:
 	CMP	$64, R19
 	BLE	next
 
+	MOVD	$0, R19
+	MOVD	$·inheritedStdio(SB), R20
+descriptor:
+	MOVD	R19, R0
+	MOVD	$F_GETFD, R1
+	MOVD	$SYS_fcntl, R8
+	SVC
+	MOVD	R0, (R20)
+	ADD	$8, R20
+	ADD	$1, R19
+	CMP	$3, R19
+	BLT	descriptor
+
+	MOVD	$SIG_SETMASK, R0
+	MOVD	$·deferred(SB), R1
+	MOVD	$0, R2
+	MOVD	$8, R3
+	MOVD	$SYS_rt_sigprocmask, R8
+	SVC
+
+	MOVW	FLAGS(15), R0
+	CMPW	$0x3, R0
+	BNE	run
+	MOVW	FLAGS(17), R0
+	CMPW	$0x181, R0
+	BNE	run
+	BLOCKABLE(1)
+	BLOCKABLE(2)
+	BLOCKABLE(3)
+	BLOCKABLE(15)
+	BLOCKABLE(16)
+	BLOCKABLE(17)
+	BLOCKABLE(27)
+	BLOCKABLE(34)
+run:
+	MOVD	RSP, R0
+	MOVD	R0, ·inheritedStack(SB)
 	MOVW	$1, R0
 	MOVW	R0, ·entered(SB)
 	B	_rt0_arm64_linux(SB)

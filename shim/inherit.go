@@ -9,13 +9,14 @@ import (
 )
 
 // inheritance is the state that the child starts with: the one this process was
-// started with. Umask, working directory, descriptors, OOM score, capabilities
+// started with. Umask, working directory, other descriptors, OOM score, capabilities
 // and the other resource limits need nothing done: nothing changes them before
 // the child exists.
 type inheritance struct {
 	mask    unix.Sigset_t
 	actions [numSignals]*action
 	nofile  *[2]uint64 // RLIMIT_NOFILE soft, hard; nil: leave it
+	closed  [3]bool    // of the descriptors 0 to 2
 }
 
 // action is a struct sigaction for rt_sigaction(2) as the child passes it.
@@ -37,8 +38,9 @@ var sigsetSize = func() uintptr {
 }()
 
 // inheritFromRuntime is what can still be known once Go's runtime has started:
-// it keeps an ignored HUP or INT, the other ignored signals and the soft
-// RLIMIT_NOFILE are lost, and so are some blocked signals.
+// it keeps an ignored HUP or INT; the other ignored signals and the soft
+// RLIMIT_NOFILE are lost, and so are some blocked signals; a closed standard
+// descriptor is /dev/null.
 func inheritFromRuntime() inheritance {
 	var in inheritance
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, nil, &in.mask) // constant arguments: cannot fail

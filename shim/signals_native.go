@@ -19,10 +19,11 @@ import (
 //
 // So: the main thread blocks everything and waits in rt_sigtimedwait(2), as tini
 // does. The kernel hands a process-directed signal to the main thread whenever
-// that can take it (kernel/signal.c, complete_signal), so that is the way nearly
-// all go. One that arrives while the main thread is at work may be taken by
-// another thread, where `redirect` queues it for the main thread with its siginfo
-// and returns. It stays in the kernel's queues all the way.
+// that can take it (kernel/signal.c, complete_signal), and entry.go sees to it that
+// the other threads have it blocked. One that has not, in a binary linked without
+// entry or with another version of the runtime, runs `redirect`, which queues the
+// signal for the main thread with its siginfo. It stays in the kernel's queues all
+// the way.
 //
 // rt_tgsigqueueinfo refuses si_code >= 0 from another thread (EPERM), so redirect
 // sets the sign bit. Two kinds of signal stay the runtime's: a fault that the CPU
@@ -69,7 +70,7 @@ func Claim() *Signals {
 	// without the runtime's message. And 32 and 33, which have the default action
 	// here, must not be blocked: only so does the kernel drop them for PID 1
 	// (kernel/signal.c, sig_task_ignored).
-	blocked := ^(bit(32) | bit(33) | faults)
+	blocked := deferred | bit(unix.SIGURG)
 	setMask(blocked)
 	for sig := Signal(1); sig < numSignals; sig++ {
 		switch sig {
@@ -125,7 +126,8 @@ func (s *Signals) next(deadline time.Time) (e event, ok bool) {
 
 func bit(sig Signal) uint64 { return 1 << (sig - 1) }
 
-var faults = bit(unix.SIGILL) | bit(unix.SIGTRAP) | bit(unix.SIGABRT) | bit(unix.SIGBUS) | bit(unix.SIGFPE) | bit(unix.SIGSEGV) | bit(unix.SIGSYS)
+const faults uint64 = 1<<(unix.SIGILL-1) | 1<<(unix.SIGTRAP-1) | 1<<(unix.SIGABRT-1) | 1<<(unix.SIGBUS-1) |
+	1<<(unix.SIGFPE-1) | 1<<(unix.SIGSEGV-1) | 1<<(unix.SIGSYS-1)
 
 //go:nosplit
 func rtSigaction(sig Signal, action, old *sigaction) {

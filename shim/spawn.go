@@ -123,6 +123,11 @@ func (p *program) exec() syscall.Errno {
 			syscall.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(in.actions[sig])), 0, sigsetSize, 0, 0)
 		}
 	}
+	for fd := range in.closed {
+		if in.closed[fd] {
+			syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
+		}
+	}
 	if in.nofile != nil {
 		syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(in.nofile)), 0, 0, 0)
 	}

@@ -2,83 +2,125 @@ package init
 
 import (
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// The child of cgshim, and what -x becomes, have every bit of what they would have
-// had without it.
-func TestInheritanceIsExact(t *testing.T) {
+// inits are the two ways in which cgshim makes a program of its arguments.
+func inits(t *testing.T) [][]string {
+	t.Helper()
 	lab.Root(t)
-	probe, cgshim := lab.Probe(t), lab.Cgshim(t)
-	extra, err := os.Open("/dev/null")
+	cgshim := lab.Cgshim(t)
+	return [][]string{{cgshim, "--cgroup=off", "--"}, {cgshim, "-x", "--"}}
+}
+
+// state is what the probe finds when it is executed at the end of args, the
+// launcher first and then, perhaps, an init.
+func state(t *testing.T, args ...string) string {
+	t.Helper()
+	read, write, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer extra.Close()
-	state := func(dir string, args ...string) string {
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Dir = dir
-		cmd.Env = []string{"A=1", "PATH=/bin", "EMPTY="}
-		cmd.ExtraFiles = []*os.File{extra, extra}
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%q: %v\n%s", args, err, out)
-		}
-		// The output is a pipe of its own each time.
-		var kept []string
-		for line := range strings.Lines(string(out)) {
-			if strings.HasPrefix(line, "fd 1 ") || strings.HasPrefix(line, "fd 2 ") {
-				f := strings.Fields(line)
-				line = strings.Join(append(f[:2], f[3:]...), " ") + "\n"
-			}
-			kept = append(kept, line)
-		}
-		return strings.Join(kept, "")
+	defer read.Close()
+	other, err := os.Open("/etc/passwd")
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer other.Close()
+	if _, err := other.Seek(7, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	r := lab.Run{Path: args[0], Args: append(args[1:len(args):len(args)], lab.Probe(t), "state", "", "a b"), Dir: "/usr"}
+	r.Env = []string{"A=1", "PATH=/bin", "EMPTY="}
+	r.Extra = []*os.File{write, other, other}
+	r.Start(t)
+	write.Close()
+	out, err := io.ReadAll(read)
+	if status := r.Wait(t); status != 0 || err != nil || len(out) == 0 {
+		t.Fatalf("%q: %d, %v, %q", args, status, err, r.Stderr.String())
+	}
+	return string(out)
+}
+
+// same compares the state under each init with that without one.
+func same(t *testing.T, launch ...string) {
+	t.Helper()
+	want := state(t, launch...)
+	for _, init := range inits(t) {
+		got := state(t, append(launch[:len(launch):len(launch)], init...)...)
+		if got != want {
+			t.Errorf("%q after %q: (-want +got)\n%s", init[1:], launch[1:], cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")))
+		}
+	}
+}
+
+// The child, and what -x becomes, have every bit of what they would have had without
+// cgshim: signal mask and dispositions in all combinations of these sets.
+func TestSignalStateIsInherited(t *testing.T) {
+	lab.Root(t)
 	sets := []uint64{
 		0, 1 << 14, 1 << 22, 0x5a5a5a5a5a5a5a5a, 0xa5a5a5a5a5a5a5a5, ^uint64(0),
 		1<<0 | 1<<1 | 1<<12 | 1<<16, 1<<26 | 1<<31 | 1<<32 | 1<<33, 1<<3 | 1<<10 | 1<<20 | 1<<21,
 	}
 	for _, blocked := range sets {
 		for _, ignored := range sets {
-			launch := []string{probe, "with", fmt.Sprintf("%x", blocked), fmt.Sprintf("%x", ignored), "777"}
-			want := state("/usr", append(launch, probe, "state")...)
-			for _, init := range [][]string{{cgshim, "--cgroup=off", "--"}, {cgshim, "-x", "--"}} {
-				got := state("/usr", append(append(launch, init...), probe, "state")...)
-				if got != want {
-					t.Fatalf("%q, blocked %x, ignored %x:\n%s\nwant\n%s", init, blocked, ignored, got, want)
-				}
-			}
+			same(t, lab.Probe(t), "with", fmt.Sprintf("%x", blocked), fmt.Sprintf("%x", ignored), "777")
 		}
 	}
 }
 
-func TestUmaskAndOOMScoreAreInherited(t *testing.T) {
+// Any strings are an environment to execve(2), two of the same name too.
+func TestEnvironmentIsInherited(t *testing.T) {
 	lab.Root(t)
-	script := "umask 027; echo 321 >/proc/self/oom_score_adj; ulimit -c 0; exec "
-	want, err := exec.Command("sh", "-c", script+lab.Probe(t)+" state").Output()
-	if err != nil {
-		t.Fatal(err)
+	same(t, lab.Probe(t), "env")
+}
+
+// Limits, umask, scheduling, OOM score, descriptors and the rest, all at unusual
+// values, with each combination of closed standard descriptors.
+func TestEverythingElseIsInherited(t *testing.T) {
+	lab.Root(t)
+	for closed := range 8 {
+		t.Run(fmt.Sprintf("closed %03b", closed), func(t *testing.T) {
+			same(t, lab.Probe(t), "odd", strconv.Itoa(closed))
+		})
 	}
-	got, err := exec.Command("sh", "-c", script+lab.Cgshim(t)+" "+lab.Probe(t)+" state").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	pick := func(out []byte) (lines []string) {
-		for line := range strings.Lines(string(out)) {
-			if strings.HasPrefix(line, "Umask") || strings.HasPrefix(line, "Max core") || strings.TrimSpace(line) == "321" {
-				lines = append(lines, line)
+}
+
+// dockerd, being a Go program, may be given variables of Go's runtime. They do not
+// keep the init from its work.
+func TestVariablesOfTheGoRuntime(t *testing.T) {
+	for _, variable := range []string{"GOMEMLIMIT=100MiB", "GODEBUG=madvdontneed=1", "GOGC=off", "GOMAXPROCS=999", "GOTRACEBACK=crash"} {
+		t.Run(variable, func(t *testing.T) {
+			r := pid1(t, "--", "sh", "-c", "sleep 0.05; env; exit 3")
+			r.Env = []string{"PATH=/usr/bin:/bin", variable}
+			if status := r.Do(t); status != 3 || r.Stderr.String() != "" || !strings.Contains(r.Stdout.String(), variable+"\n") {
+				t.Errorf("%d, stdout %q, stderr %.300q", status, r.Stdout.String(), r.Stderr.String())
 			}
-		}
-		return lines
+		})
 	}
-	if w, g := fmt.Sprint(pick(want)), fmt.Sprint(pick(got)); w != g || !strings.Contains(g, "321") || !strings.Contains(g, "0027") {
-		t.Errorf("%s, want %s", g, w)
+}
+
+// The child leads a process group of its own in the session of the init, and is not
+// bound to the init's parent.
+func TestGroupAndSession(t *testing.T) {
+	r := pid1(t, "-p", "TERM", "--", "sleep", "1000")
+	r.Start(t)
+	child := r.Child(t)
+	lab.Until(t, "the program", func() bool { return lab.Status(child, "Name") == "sleep" })
+	group, err1 := unix.Getpgid(child)
+	session, err2 := unix.Getsid(child)
+	own, err3 := unix.Getsid(r.PID())
+	if err1 != nil || err2 != nil || err3 != nil || group != child || session != own {
+		t.Errorf("group %d of %d, session %d, the init's %d: %v %v %v", group, child, session, own, err1, err2, err3)
 	}
 }
 

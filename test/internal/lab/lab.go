@@ -60,7 +60,7 @@ var probe = sync.OnceValues(func() (string, error) {
 	_, here, _, _ := runtime.Caller(0)
 	source := filepath.Join(filepath.Dir(here), "testdata", "probe.c")
 	out := filepath.Join(os.TempDir(), "cgshim-probe-"+strconv.Itoa(os.Getpid()))
-	if msg, err := exec.Command("cc", "-static", "-O1", "-Wall", "-o", out, source).CombinedOutput(); err != nil {
+	if msg, err := exec.Command("cc", "-static", "-O1", "-Wall", "-Wextra", "-o", out, source).CombinedOutput(); err != nil {
 		return "", errors.New(string(msg) + err.Error())
 	}
 	return out, os.Chmod(out, 0o755)

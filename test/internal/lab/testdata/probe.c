@@ -2,8 +2,19 @@
  * The child under test. Go cannot be it: its runtime claims the very signals that
  * are asked about.
  *
- *   probe signals            say "ready", then the number of each signal taken; end on 64
+ *   probe signals            say "ready", then the number of each signal taken, at the latest
+ *                            with the next 63; end on 64
+ *   probe origin             say "ready", then the first signal: number, code, sender, value
+ *   probe die SIGNAL         end by this signal, or with 77 where it ends nothing
+ *   probe moved              say "ready" from somebody else's process group
  *   probe state              the inherited state, a line each
+ *   probe odd CLOSED COMMAND...
+ *                            execute COMMAND with every inherited thing at an unusual
+ *                            value and with these of the descriptors 0 to 2 closed (a set)
+ *   probe env COMMAND...     execute COMMAND with an environment that has duplicates and
+ *                            strings that are no variables
+ *   probe subreaper COMMAND...
+ *                            execute COMMAND as a child subreaper
  *   probe with BLOCKED IGNORED NOFILE COMMAND...
  *                            execute COMMAND with these signals blocked and ignored
  *                            (hexadecimal sets, bit 0 is signal 1) and this soft limit
@@ -13,10 +24,13 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -42,44 +56,192 @@ static int signals(void)
 		if (sig < 0)
 			continue;
 		printf("%d\n", sig);
+		if (sig >= 63)
+			fflush(stdout);
 		if (sig == 64)
 			break;
 	}
-	fflush(stdout);
 	return 0;
 }
 
-static void cat(const char *file, const char *prefix)
+/* What the receiver can tell about a signal: sigaction(2), "The siginfo_t argument". */
+static int origin(void)
+{
+	unsigned long long all = ~0ULL;
+	siginfo_t info;
+	int sig;
+	mask(SIG_SETMASK, &all);
+	puts("ready");
+	fflush(stdout);
+	while ((sig = syscall(SYS_rt_sigtimedwait, &all, &info, NULL, 8)) < 0)
+		;
+	printf("signal %d code %d from the parent %d value %d\n", sig, info.si_code, info.si_pid == getppid(), info.si_value.sival_int);
+	return 0;
+}
+
+static int die(int sig)
+{
+	unsigned long long set = 0;
+	struct rlimit none = {0, 0};
+	setrlimit(RLIMIT_CORE, &none);
+	mask(SIG_SETMASK, &set);
+	kill(getpid(), sig);
+	return 77;
+}
+
+/* The group of a process that it forks for this. */
+static int moved(void)
+{
+	int ready[2];
+	char c;
+	pid_t other;
+	if (pipe(ready) < 0)
+		return 1;
+	if ((other = fork()) == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setpgid(0, 0);
+		close(ready[0]);
+		close(ready[1]);
+		for (;;)
+			pause();
+	}
+	close(ready[1]);
+	if (read(ready[0], &c, 1) != 0 || setpgid(0, other) < 0)
+		return 1;
+	puts("ready");
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+static void cat(FILE *out, const char *file, const char *prefix)
 {
 	char line[4096];
 	FILE *f = fopen(file, "r");
 	while (f && fgets(line, sizeof line, f))
 		if (!prefix || strncmp(line, prefix, strlen(prefix)) == 0)
-			fputs(line, stdout);
+			fputs(line, out);
 	if (f)
 		fclose(f);
 }
 
-static int state(void)
+static int state(int argc, char **argv)
 {
 	extern char **environ;
-	char cwd[4096];
-	static const char *const keys[] = {"SigBlk", "SigIgn", "SigCgt", "Umask", "Cap", "NoNewPrivs", "Seccomp", "Uid", "Gid", "Groups", NULL};
+	char cwd[4096], *text;
+	size_t size;
+	stack_t stack;
+	FILE *out = open_memstream(&text, &size);
+	static const char *const keys[] = {
+		"SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt", "Umask", "Cap", "NoNewPrivs", "Seccomp",
+		"Uid", "Gid", "Groups", "Cpus_allowed_list", "Mems_allowed_list", "THP_enabled", NULL,
+	};
+	static const struct {
+		const char *name;
+		int op;
+	} values[] = {
+		{"dumpable", PR_GET_DUMPABLE}, {"keepcaps", PR_GET_KEEPCAPS}, {"securebits", PR_GET_SECUREBITS},
+		{"timer slack", PR_GET_TIMERSLACK}, {"no huge pages", PR_GET_THP_DISABLE}, {NULL, 0},
+	}, pointers[] = {
+		{"parent death signal", PR_GET_PDEATHSIG}, {"subreaper", PR_GET_CHILD_SUBREAPER}, {NULL, 0},
+	};
 
+	for (int i = 0; i < argc; i++)
+		fprintf(out, "arg %s\n", argv[i]);
 	for (int i = 0; keys[i]; i++)
-		cat("/proc/self/status", keys[i]);
-	cat("/proc/self/limits", NULL);
-	cat("/proc/self/oom_score_adj", NULL);
-	printf("cwd %s\n", getcwd(cwd, sizeof cwd));
-	printf("nice %d\n", getpriority(PRIO_PROCESS, 0));
-	for (char **e = environ; *e; e++)
-		printf("env %s\n", *e);
-	for (int fd = 0; fd < 64; fd++) {
-		struct stat s;
-		if (fstat(fd, &s) == 0)
-			printf("fd %d %lu:%lu flags %o %o\n", fd, (unsigned long)s.st_dev, (unsigned long)s.st_ino, fcntl(fd, F_GETFD), fcntl(fd, F_GETFL));
+		cat(out, "/proc/self/status", keys[i]);
+	cat(out, "/proc/self/limits", NULL);
+	cat(out, "/proc/self/oom_score_adj", NULL);
+	cat(out, "/proc/self/coredump_filter", NULL);
+	for (int i = 0; values[i].name; i++)
+		fprintf(out, "%s %d\n", values[i].name, prctl(values[i].op, 0, 0, 0, 0));
+	for (int i = 0; pointers[i].name; i++) {
+		int value = -1;
+		prctl(pointers[i].op, &value, 0, 0, 0);
+		fprintf(out, "%s %d\n", pointers[i].name, value);
 	}
-	return 0;
+	sigaltstack(NULL, &stack);
+	fprintf(out, "alternate stack %d\n", !(stack.ss_flags & SS_DISABLE));
+	fprintf(out, "personality %x\n", personality(0xffffffff));
+	fprintf(out, "scheduler %d\n", sched_getscheduler(0));
+	fprintf(out, "ioprio %ld\n", syscall(SYS_ioprio_get, 1, 0));
+	fprintf(out, "cwd %s\n", getcwd(cwd, sizeof cwd));
+	fprintf(out, "nice %d\n", getpriority(PRIO_PROCESS, 0));
+	for (char **e = environ; *e; e++)
+		fprintf(out, "env %s\n", *e);
+	for (int fd = 0; fd < 1024; fd++) {
+		struct stat s;
+		if (fstat(fd, &s) < 0)
+			continue;
+		fprintf(out, "fd %d flags %o %o", fd, fcntl(fd, F_GETFD), fcntl(fd, F_GETFL));
+		if (S_ISFIFO(s.st_mode)) /* another one in each run */
+			fputs(" pipe\n", out);
+		else
+			fprintf(out, " %lu:%lu at %ld\n", (unsigned long)s.st_dev, (unsigned long)s.st_ino,
+				S_ISREG(s.st_mode) ? (long)lseek(fd, 0, SEEK_CUR) : 0);
+	}
+	fclose(out);
+	/* Descriptor 3 if that can be written: 1 may be what is closed. */
+	return write((fcntl(3, F_GETFL) & O_ACCMODE) == O_WRONLY ? 3 : 1, text, size) != (ssize_t)size;
+}
+
+/* No address space limit: Go's runtime reserves far more than it uses, and ends
+ * where it may not. */
+static int odd(char **argv)
+{
+	static const struct {
+		int resource;
+		rlim_t soft, hard;
+	} limits[] = {
+		{RLIMIT_CORE, 4096, 8192}, {RLIMIT_CPU, 1000, 2000}, {RLIMIT_FSIZE, 1L << 30, 1L << 31},
+		{RLIMIT_LOCKS, 10, 20}, {RLIMIT_MEMLOCK, 65536, 131072}, {RLIMIT_MSGQUEUE, 1000, 2000},
+		{RLIMIT_NICE, 1, 2}, {RLIMIT_NOFILE, 333, 444}, {RLIMIT_NPROC, 5000, 6000},
+		{RLIMIT_RTPRIO, 1, 2}, {RLIMIT_RTTIME, 1000000, 2000000}, {RLIMIT_SIGPENDING, 5000, 6000},
+		{RLIMIT_STACK, 4 << 20, 5 << 20}, {RLIMIT_RSS, 1L << 30, 1L << 31},
+	};
+	int closed = atoi(argv[0]), fd;
+	cpu_set_t cpus;
+	struct sched_param none = {0};
+
+	prctl(PR_SET_PDEATHSIG, 0);
+	umask(027);
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	if ((fd = open("/proc/self/oom_score_adj", O_WRONLY)) < 0 || write(fd, "321", 3) != 3 || close(fd) < 0 ||
+	    (fd = open("/proc/self/coredump_filter", O_WRONLY)) < 0 || write(fd, "0x21", 4) != 4 || close(fd) < 0 ||
+	    sched_setaffinity(0, sizeof cpus, &cpus) < 0 || sched_setscheduler(0, SCHED_BATCH, &none) < 0 ||
+	    setpriority(PRIO_PROCESS, 0, 3) < 0 || syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 6) < 0 ||
+	    prctl(PR_SET_TIMERSLACK, 123456) < 0 || prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || personality(ADDR_NO_RANDOMIZE) < 0) {
+		perror("odd");
+		return 99;
+	}
+	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+		struct rlimit l, now;
+		getrlimit(limits[i].resource, &now); /* not even root of a container may go above it */
+		l.rlim_max = limits[i].hard < now.rlim_max ? limits[i].hard : now.rlim_max;
+		l.rlim_cur = limits[i].soft < l.rlim_max ? limits[i].soft : l.rlim_max;
+		if (setrlimit(limits[i].resource, &l) < 0) {
+			perror("setrlimit");
+			return 99;
+		}
+	}
+	for (fd = 0; fd < 3; fd++)
+		if (closed >> fd & 1)
+			close(fd);
+	execv(argv[1], argv + 1);
+	perror(argv[1]);
+	return 99;
+}
+
+/* What execve(2) takes for an environment: any strings. */
+static int env(char **argv)
+{
+	static char *const strings[] = {"A=1", "A=2", "NOEQUALS", "", "=x", "B=", "PATH=/bin:/usr/bin", "B=2", "BYTES=\xff\xfe", NULL};
+	prctl(PR_SET_PDEATHSIG, 0);
+	execve(argv[0], argv, strings);
+	perror(argv[0]);
+	return 99;
 }
 
 static int with(char **argv)
@@ -91,6 +253,8 @@ static int with(char **argv)
 		unsigned long action[4] = {ignored >> (sig - 1) & 1 ? 1 : 0, 0, 0, 0};
 		syscall(SYS_rt_sigaction, sig, action, NULL, 8);
 	}
+	/* The test's: a child does not inherit it, a program does. */
+	prctl(PR_SET_PDEATHSIG, 0);
 	getrlimit(RLIMIT_NOFILE, &limit);
 	limit.rlim_cur = strtoul(argv[2], NULL, 10);
 	setrlimit(RLIMIT_NOFILE, &limit);
@@ -167,8 +331,24 @@ int main(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "signals") == 0)
 		return signals();
+	if (argc > 1 && strcmp(argv[1], "origin") == 0)
+		return origin();
+	if (argc > 2 && strcmp(argv[1], "die") == 0)
+		return die(atoi(argv[2]));
+	if (argc > 1 && strcmp(argv[1], "moved") == 0)
+		return moved();
 	if (argc > 1 && strcmp(argv[1], "state") == 0)
-		return state();
+		return state(argc, argv);
+	if (argc > 3 && strcmp(argv[1], "odd") == 0)
+		return odd(argv + 2);
+	if (argc > 2 && strcmp(argv[1], "env") == 0)
+		return env(argv + 2);
+	if (argc > 2 && strcmp(argv[1], "subreaper") == 0) {
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+		execv(argv[2], argv + 2);
+		perror(argv[2]);
+		return 99;
+	}
 	if (argc > 5 && strcmp(argv[1], "with") == 0)
 		return with(argv + 2);
 	if (argc > 2 && strcmp(argv[1], "orphans") == 0)
@@ -177,6 +357,6 @@ int main(int argc, char **argv)
 		file = argv[2];
 		return linger();
 	}
-	fputs("usage: probe signals | state | with ... | orphans N | linger FILE\n", stderr);
+	fputs("usage: see probe.c\n", stderr);
 	return 98;
 }
