@@ -62,7 +62,7 @@ test-vm: build ## the cgroup code on Debian kernels with every v2 controller, un
 	done
 
 test-e2e: build ## dockerd under cgshim and under its peers, in the VM
-	cd test && go test -timeout 30m ./e2e
+	cd test && go test -count=1 -timeout 30m ./e2e
 
 run: build ## start a real dockerd under cgshim in a sandbox, show it, stop it
 	@$(NEED) dockerd docker busybox nsenter

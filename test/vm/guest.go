@@ -7,6 +7,9 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // mounts is what a container host has. Later entries are on earlier ones.
@@ -17,6 +20,8 @@ var mounts = []struct {
 	{"/proc", "proc", "", syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC},
 	{"/sys", "sysfs", "", syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC},
 	{"/dev", "devtmpfs", "mode=755", syscall.MS_NOSUID},
+	{"/dev/pts", "devpts", "gid=5,mode=620,ptmxmode=666", syscall.MS_NOSUID | syscall.MS_NOEXEC},
+	{"/dev/shm", "tmpfs", "mode=1777", syscall.MS_NOSUID | syscall.MS_NODEV},
 	{"/tmp", "tmpfs", "mode=1777", 0},
 	{"/run", "tmpfs", "mode=755", 0},
 	// The options that systemd mounts it with.
@@ -37,6 +42,19 @@ func guest() {
 }
 
 func runJob() (int, error) {
+	data, err := os.ReadFile("/job.json")
+	if err != nil {
+		return 0, err
+	}
+	var j job
+	if err := json.Unmarshal(data, &j); err != nil {
+		return 0, err
+	}
+	if j.Disk {
+		if err := switchRoot(j.Modules); err != nil {
+			return 0, err
+		}
+	}
 	for _, m := range mounts {
 		if err := os.MkdirAll(m.point, 0o755); err != nil {
 			return 0, err
@@ -48,23 +66,93 @@ func runJob() (int, error) {
 	if err := enableControllers(); err != nil {
 		return 0, err
 	}
-	data, err := os.ReadFile("/job.json")
-	if err != nil {
-		return 0, err
-	}
-	var j job
-	if err := json.Unmarshal(data, &j); err != nil {
-		return 0, err
+	// devtmpfs(5) has none of these; a shell's <(...) and docker's images want them.
+	for name, target := range map[string]string{"fd": "fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"} {
+		_ = os.Symlink("/proc/self/"+target, "/dev/"+name)
 	}
 	fmt.Println("\n" + begin)
 	cmd := exec.Command(j.Args[0], j.Args[1:]...)
 	cmd.Env, cmd.Dir = j.Env, "/pkg"
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	err = cmd.Run()
-	if exit, ok := err.(*exec.ExitError); ok {
-		return exit.ExitCode(), nil
+	if err := cmd.Start(); err != nil {
+		return 0, err
 	}
-	return 0, err
+	return reapUntil(cmd.Process.Pid)
+}
+
+// reapUntil waits for every child, as PID 1 has to, and returns the exit status of
+// one: a container's shim that was never reaped would still be in its cgroup.
+func reapUntil(pid int) (int, error) {
+	for {
+		var status syscall.WaitStatus
+		switch got, err := syscall.Wait4(-1, &status, 0, nil); {
+		case err == syscall.EINTR:
+		case err != nil:
+			return 0, fmt.Errorf("wait4: %w", err)
+		case got != pid:
+		case status.Signaled():
+			return 128 + int(status.Signal()), nil
+		default:
+			return status.ExitStatus(), nil
+		}
+	}
+}
+
+// switchRoot makes the disk the root file system and takes the program there. The
+// initramfs itself cannot be unmounted or pivoted away (the kernel's
+// Documentation/filesystems/ramfs-rootfs-initramfs.rst); the disk is moved over it.
+func switchRoot(modules []string) error {
+	if err := syscall.Mount("dev", "/dev", "devtmpfs", 0, ""); err != nil {
+		return fmt.Errorf("mount /dev: %w", err)
+	}
+	for _, name := range modules {
+		if err := loadModule(name); err != nil {
+			return err
+		}
+	}
+	// The driver probes while init already runs.
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(disk); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			return err
+		}
+	}
+	if err := os.Mkdir("/disk", 0o755); err != nil {
+		return err
+	}
+	if err := syscall.Mount(disk, "/disk", "ext4", 0, ""); err != nil {
+		return fmt.Errorf("mount %s: %w", disk, err)
+	}
+	if out, err := exec.Command("/bin/busybox", "cp", "-a", "/pkg", "/test.bin", "/disk/").CombinedOutput(); err != nil {
+		return fmt.Errorf("cp to the disk: %w: %s", err, out)
+	}
+	if err := os.Chdir("/disk"); err != nil {
+		return err
+	}
+	if err := syscall.Mount(".", "/", "", syscall.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("mount --move /disk /: %w", err)
+	}
+	return syscall.Chroot(".")
+}
+
+// NVMe and ext4 are built into Debian's cloud kernels, virtio_blk is not.
+const disk = "/dev/nvme0n1"
+
+func loadModule(name string) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	flags := 0
+	if !strings.HasSuffix(name, ".ko") {
+		flags = unix.MODULE_INIT_COMPRESSED_FILE // since Linux 5.17, where CONFIG_MODULE_DECOMPRESS is set
+	}
+	if err := unix.FinitModule(int(file.Fd()), "", flags); err != nil {
+		return fmt.Errorf("finit_module %s: %w", name, err)
+	}
+	return nil
 }
 
 // enableControllers does at the top of the hierarchy what systemd does on a host.

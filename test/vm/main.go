@@ -10,29 +10,40 @@
 //
 // CGSHIM_VM_KERNEL chooses the kernel: the beginning of a version of Debian's
 // linux-image-*-cloud-amd64 (6.1, the default, or 6.12), which apt-get downloads
-// once, or the path of a vmlinuz. CGSHIM_VM_TIMEOUT bounds the run (15m).
-// Variables that begin with CGSHIM_ are passed on.
+// once, or the path of a vmlinuz. CGSHIM_VM_TIMEOUT bounds the run (15m),
+// CGSHIM_VM_MEMORY is the machine's (2G). Variables that begin with CGSHIM_ are
+// passed on. CGSHIM_VM_FILES lists files that the guest is to find beside testdata.
+//
+// CGSHIM_VM_DISK names an ext4 image that becomes the root file system. What the
+// guest writes to it is gone afterwards.
 package main
 
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // job is what the guest is to do.
 type job struct {
-	Args []string
-	Env  []string
+	Args    []string
+	Env     []string
+	Disk    bool     // that it is to become the root file system
+	Modules []string // that the disk's programs need
 }
 
 // What the guest says on the console before the program's output, and after it
@@ -53,7 +64,7 @@ func main() {
 	if err != nil {
 		fatal(err)
 	}
-	image, err := initramfs(os.Args[1], os.Args[2:])
+	image, err := initramfs(kernel, os.Args[1], os.Args[2:])
 	if err != nil {
 		fatal(err)
 	}
@@ -72,9 +83,26 @@ func fatal(v any) {
 	os.Exit(125)
 }
 
+// withoutTestLog drops the file in which go test notes what a test has read, so that
+// it can cache the result: it is the host's.
+func withoutTestLog(args []string) []string {
+	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return strings.HasPrefix(arg, "-test.testlogfile=") })
+}
+
 // initramfs packs what the guest needs into a file.
-func initramfs(binary string, args []string) (string, error) {
-	spec := job{Args: append([]string{"/test.bin"}, args...), Env: []string{"PATH=/bin", "HOME=/", "CGSHIM_MUST_RUN=1"}}
+func initramfs(kernel, binary string, args []string) (string, error) {
+	spec := job{
+		Args: append([]string{"/test.bin"}, withoutTestLog(args)...),
+		Env:  []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "CGSHIM_MUST_RUN=1"},
+		Disk: os.Getenv("CGSHIM_VM_DISK") != "",
+	}
+	var modules []string
+	if spec.Disk {
+		modules, _ = filepath.Glob(filepath.Join(filepath.Dir(kernel), "../lib/modules/*/kernel/fs/overlayfs/overlay.ko*"))
+	}
+	for _, m := range modules {
+		spec.Modules = append(spec.Modules, "/"+filepath.Base(m))
+	}
 	for _, v := range os.Environ() {
 		if strings.HasPrefix(v, "CGSHIM_") {
 			spec.Env = append(spec.Env, v)
@@ -105,6 +133,12 @@ func initramfs(binary string, args []string) (string, error) {
 		a.link("bin/"+applet, "busybox")
 	}
 	a.data("job.json", description)
+	for _, m := range modules {
+		a.file(filepath.Base(m), m)
+	}
+	for _, f := range strings.Fields(os.Getenv("CGSHIM_VM_FILES")) {
+		a.file("pkg/"+filepath.Base(f), f)
+	}
 	// go test runs a package's binary in the package's directory.
 	_ = filepath.WalkDir("testdata", func(path string, entry os.DirEntry, err error) error {
 		switch {
@@ -132,13 +166,21 @@ func boot(kernel, image string) (int, error) {
 			return 0, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	// An interrupted run takes its machine with it.
+	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(interrupted, timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64",
-		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2G",
+	args := []string{
+		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", cmp.Or(os.Getenv("CGSHIM_VM_MEMORY"), "2G"),
 		"-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio",
 		"-kernel", kernel, "-initrd", image,
-		"-append", "console=ttyS0 quiet panic=-1 loglevel=3 rdinit=/init")
+		"-append", "console=ttyS0 quiet panic=-1 loglevel=3 rdinit=/init",
+	}
+	if disk := os.Getenv("CGSHIM_VM_DISK"); disk != "" {
+		args = append(args, "-drive", "if=none,id=root,format=raw,snapshot=on,file="+disk, "-device", "nvme,serial=root,drive=root")
+	}
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", args...)
 	console, err := cmd.StdoutPipe()
 	if err != nil {
 		return 0, err
@@ -150,6 +192,8 @@ func boot(kernel, image string) (int, error) {
 	status, err := relay(console, os.Stdout)
 	waited := cmd.Wait()
 	switch {
+	case interrupted.Err() != nil:
+		return 0, errors.New("interrupted")
 	case ctx.Err() != nil:
 		return 0, fmt.Errorf("the machine did not finish within %v", timeout)
 	case err != nil && waited != nil:

@@ -1,0 +1,271 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestAttribution starts dockerd in a container with either kind of cgroup
+// namespace and looks at the inner containers from the top level.
+func TestAttribution(t *testing.T) {
+	for _, ns := range []string{"private", "host"} {
+		baseline := optionsAfterPlain(t, ns)
+		for _, v := range variants {
+			t.Run(ns+"/"+v.name, func(t *testing.T) { attribution(t, ns, v, baseline) })
+		}
+	}
+}
+
+// optionsAfterPlain is what the machine's runtime alone makes of the cgroup2
+// options when it starts a privileged container.
+func optionsAfterPlain(t *testing.T, ns string, more ...string) string {
+	t.Helper()
+	resetOptions()
+	args := append([]string{"run", "--rm", "--privileged", "--network=none", "--cgroupns=" + ns}, more...)
+	if _, err := docker(append(args, plainImage, "true")...); err != nil {
+		t.Fatal(err)
+	}
+	after := options()
+	resetOptions()
+	return after
+}
+
+func attribution(t *testing.T, ns string, v variant, baseline string) {
+	before, err := observe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	before.options = baseline
+	defer before.repair()
+	o, started := start("outer-"+ns+"-"+v.name, v, "--cgroupns="+ns)
+	part := func(name string, f func() error) {
+		rows.check(t, name+" ("+ns+")", v, func() error {
+			if started != nil {
+				return fmt.Errorf("dockerd did not start: %w", started)
+			}
+			return f()
+		})
+	}
+	part("inner processes lie under the outer container", func() error {
+		if _, err := o.inner("here", "sleep", "7311"); err != nil {
+			return err
+		}
+		return o.under("sleep 7311")
+	})
+	part("dockerd lies under it, in a leaf", func() error {
+		if err := o.under("dockerd --bridge=none --iptables=false --storage-driver=overlay2 --host=unix:///run/inner"); err != nil {
+			return err
+		}
+		if own := read(o.file("cgroup.procs")); own != "" {
+			return fmt.Errorf("processes in the container's own cgroup: %q", own)
+		}
+		return nil
+	})
+	part("the eBPF view of an inner exec is below it", func() error { return o.seenByBPF(v) })
+	part("the outer memory limit holds for an inner hog", o.holdsMemory)
+	part("the outer pids limit holds for an inner fork bomb", o.holdsPIDs)
+	part("docker exec into the outer container works", func() error { return o.execLands("6111") })
+	rows.check(t, "the host is as it was ("+ns+")", v, func() error {
+		return errors.Join(o.remove(), before.since())
+	})
+}
+
+// holdsMemory lets an inner container touch more memory than the outer one may
+// have.
+func (o *outer) holdsMemory() error {
+	killed := counter(o.file("memory.events"), "oom_kill")
+	block := strconv.Itoa(memoryLimit/(1<<20)+200) + "M"
+	status, out := statusOf(o.socket, "run", "--network=none", plainImage, "busybox", "dd", "if=/dev/zero", "of=/dev/null", "bs="+block, "count=1")
+	if status == 0 {
+		return fmt.Errorf("an inner container had %s of memory where the outer has %d M", block, memoryLimit>>20)
+	}
+	if now := counter(o.file("memory.events"), "oom_kill"); now <= killed {
+		return fmt.Errorf("status %d without an OOM kill in the outer cgroup (%d): %s", status, now, out)
+	}
+	if status != 137 {
+		return fmt.Errorf("status %d: %s", status, out)
+	}
+	return ping(o.socket)
+}
+
+// holdsPIDs lets an inner container start more processes than the outer one may
+// have.
+func (o *outer) holdsPIDs() error {
+	// A shell ends when it cannot fork: the bomb is a shell in a shell, whose last
+	// act needs no fork and keeps the container, and with it the counters.
+	bomb := fmt.Sprintf("(i=0; while [ $i -lt %d ]; do sleep 7322 & i=$((i+1)); done); exec sleep 7323", pidsLimit+50)
+	if _, err := o.inner("bomb", "sh", "-c", bomb); err != nil {
+		return err
+	}
+	err := eventually(time.Minute, func() error {
+		if n := len(processes("sleep 7322")); n > pidsLimit {
+			return &hopeless{fmt.Errorf("%d inner processes where the outer container may have %d", n, pidsLimit)}
+		}
+		if o.refusedForks() == 0 {
+			return errors.New("the fork bomb met no limit")
+		}
+		return nil
+	})
+	// The daemon itself cannot fork now: the bomb ends from outside.
+	for _, pid := range processes("sleep 732") {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	_, removed := o.docker("rm", "--force", "bomb")
+	return errors.Join(err, removed)
+}
+
+// refusedForks counts in the container's cgroup and below it: a refusal is in
+// pids.events of the cgroup whose limit was met, or, before the kernel knew the
+// mount option pids_localevents, of the one that the process was in
+// (Documentation/admin-guide/cgroup-v2.rst).
+func (o *outer) refusedForks() (n int) {
+	for _, dir := range append(groupsBelow(cgroupRoot+o.cgroup), cgroupRoot+o.cgroup) {
+		n += max(0, counter(dir+"/pids.events", "max"))
+	}
+	return n
+}
+
+// execLands runs a command in the outer container and looks where it is. The
+// number makes it findable.
+func (o *outer) execLands(number string) error {
+	if _, err := docker("exec", "--detach", o.id, "sleep", number); err != nil {
+		return err
+	}
+	if err := o.under("sleep " + number); err != nil {
+		return err
+	}
+	for _, pid := range processes("sleep " + number) {
+		path, err := cgroupOf(pid)
+		if err != nil {
+			return err
+		}
+		if path != o.cgroup+"/init" {
+			return fmt.Errorf("docker exec is in %s, not in the leaf", path)
+		}
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return nil
+}
+
+var bpfLine = regexp.MustCompile(`(?m)^exec (\d+) (\S+)$`)
+
+// seenByBPF compares the cgroup id that a BPF program gets for a process of an
+// inner container with the directories below the outer container's. The id is the
+// directory's inode number (bpf-helpers(7), bpf_get_current_cgroup_id).
+func (o *outer) seenByBPF(v variant) error {
+	cmd := exec.Command("bpftrace", "-B", "none", "-e", `
+BEGIN { printf("attached\n"); }
+tracepoint:sched:sched_process_exec /comm == "id"/ { printf("exec %lu %s\n", cgroup, comm); }`)
+	var out syncBuffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	defer func() {
+		_ = cmd.Process.Signal(syscall.SIGINT)
+		<-ended
+	}()
+	err := eventually(time.Minute, func() error {
+		if strings.Contains(out.String(), "attached") {
+			return nil
+		}
+		err := fmt.Errorf("bpftrace does not attach: %s", out.String())
+		select {
+		case <-ended:
+			return &hopeless{fmt.Errorf("%w: %v", err, cmd.ProcessState)}
+		default:
+			return err
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := o.docker("exec", "here", "id"); err != nil {
+		return err
+	}
+	var id string
+	err = eventually(20*time.Second, func() error {
+		found := bpfLine.FindStringSubmatch(out.String())
+		if found == nil {
+			return fmt.Errorf("no exec seen: %s", out.String())
+		}
+		id = found[1]
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	path := groupWithID(id)
+	if !strings.HasPrefix(path, cgroupRoot+o.cgroup+"/") {
+		return fmt.Errorf("cgroup id %s is %s, outside %s", id, strings.TrimPrefix(path, cgroupRoot), o.cgroup)
+	}
+	if v.name != ours.name {
+		return nil
+	}
+	line, err := o.logged("cgroup delegated")
+	if err != nil {
+		return err
+	}
+	if own := inode(cgroupRoot + o.cgroup); fmt.Sprint(line["id"]) != own {
+		return fmt.Errorf("cgshim logged the id %v; its cgroup's inode is %s", line["id"], own)
+	}
+	return nil
+}
+
+func inode(dir string) string {
+	var st syscall.Stat_t
+	if err := syscall.Stat(dir, &st); err != nil {
+		return err.Error()
+	}
+	return strconv.FormatUint(st.Ino, 10)
+}
+
+func groupWithID(id string) string {
+	for _, dir := range groupsBelow(cgroupRoot) {
+		if inode(dir) == id {
+			return dir
+		}
+	}
+	return "of no cgroup"
+}
+
+// TestSharedCgroupMount hands the host's cgroup mount into the container, shared:
+// what is mounted on it there is mounted on the host.
+func TestSharedCgroupMount(t *testing.T) {
+	const share = "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rshared"
+	for _, ns := range []string{"private", "host"} {
+		baseline := optionsAfterPlain(t, ns, share)
+		for _, v := range variants {
+			t.Run(ns+"/"+v.name, func(t *testing.T) {
+				before, err := observe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				before.options = baseline
+				defer before.repair()
+				o, started := start("shared-"+ns+"-"+v.name, v, "--cgroupns="+ns, share)
+				rows.check(t, "inner processes lie under it, /sys/fs/cgroup shared with the host ("+ns+")", v, func() error {
+					if started != nil {
+						return fmt.Errorf("dockerd did not start: %w", started)
+					}
+					if _, err := o.inner("here", "sleep", "7333"); err != nil {
+						return err
+					}
+					return o.under("sleep 7333")
+				})
+				rows.check(t, "the host is as it was, /sys/fs/cgroup shared with it ("+ns+")", v, func() error {
+					return errors.Join(o.remove(), before.since())
+				})
+			})
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const cgroupRoot = "/sys/fs/cgroup"
+
+// host is what a container must leave as it was.
+type host struct {
+	mounts       []string // but for those of the outer dockerd's own containers
+	options      string   // the cgroup2 super block's
+	subtree      string   // the controllers enabled at the top
+	atTop        []string // processes in the top cgroup
+	cgroups      []string
+	propagation  string // the optional fields of /sys/fs/cgroup's mount
+	namespaceIDs string
+}
+
+func observe() (host, error) {
+	var h host
+	data, err := os.ReadFile("/proc/1/mountinfo")
+	if err != nil {
+		return h, err
+	}
+	for line := range strings.Lines(string(data)) {
+		// ID PARENT MAJ:MIN ROOT POINT OPTIONS [FIELDS] - KIND SOURCE SUPER, proc(5)
+		left, right, _ := strings.Cut(strings.TrimSpace(line), " - ")
+		l, r := strings.Fields(left), strings.Fields(right)
+		if l[4] == cgroupRoot {
+			h.options, h.propagation = r[2], strings.Join(l[6:], " ")
+			r[2] = ""
+		}
+		if !strings.HasPrefix(l[4], lab) && !strings.HasPrefix(l[4], "/run/docker") {
+			h.mounts = append(h.mounts, strings.Join(append(l[3:6], r...), " "))
+		}
+	}
+	slices.Sort(h.mounts)
+	h.subtree = read(cgroupRoot + "/cgroup.subtree_control")
+	for _, pid := range strings.Fields(read(cgroupRoot + "/cgroup.procs")) {
+		// Kernel threads come and go; they have no executable.
+		if _, err := os.Readlink("/proc/" + pid + "/exe"); err == nil {
+			h.atTop = append(h.atTop, pid+":"+read("/proc/"+pid+"/comm"))
+		}
+	}
+	h.cgroups = groupsBelow(cgroupRoot)
+	for _, kind := range []string{"cgroup", "mnt"} {
+		link, _ := os.Readlink("/proc/1/ns/" + kind)
+		h.namespaceIDs += link
+	}
+	return h, nil
+}
+
+// groupsBelow lists the cgroups below dir, without dir.
+func groupsBelow(dir string) (found []string) {
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && path != dir {
+			found = append(found, path)
+		}
+		return nil
+	})
+	return found
+}
+
+// since says what is different now.
+func (h host) since() error {
+	// A container's cgroups and mounts go shortly after docker rm has answered.
+	var last error
+	err := eventually(10*time.Second, func() error {
+		now, err := observe()
+		if err != nil {
+			return err
+		}
+		last = errors.Join(
+			differs("mount table", h.mounts, now.mounts),
+			differs("cgroup2 mount options", []string{h.options}, []string{now.options}),
+			differs("propagation of "+cgroupRoot, []string{h.propagation}, []string{now.propagation}),
+			differs("top-level subtree_control", []string{h.subtree}, []string{now.subtree}),
+			differs("top-level processes", h.atTop, now.atTop),
+			differs("cgroups", h.cgroups, now.cgroups),
+			differs("namespaces of PID 1", []string{h.namespaceIDs}, []string{now.namespaceIDs}))
+		return last
+	})
+	if err != nil {
+		return last
+	}
+	return nil
+}
+
+func differs(what string, before, after []string) error {
+	var changes []string
+	for _, s := range before {
+		if !slices.Contains(after, s) {
+			changes = append(changes, "-"+s)
+		}
+	}
+	for _, s := range after {
+		if !slices.Contains(before, s) {
+			changes = append(changes, "+"+s)
+		}
+	}
+	if changes == nil {
+		return nil
+	}
+	const most = 4
+	if n := len(changes); n > most {
+		changes = append(changes[:most], fmt.Sprintf("and %d more", n-most))
+	}
+	return fmt.Errorf("%s: %s", what, strings.Join(changes, "; "))
+}
+
+// repair takes back what a peer did to the host, so that the next case begins on
+// the same one. What cannot be taken back shows in the next case's observation.
+func (h host) repair() {
+	for range 10 { // mounts may be on one another
+		now, err := observe()
+		if err != nil || differs("", nil, now.mounts) == nil {
+			break
+		}
+		undone := false
+		for _, m := range now.mounts {
+			if !slices.Contains(h.mounts, m) {
+				undone = syscall.Unmount(strings.Fields(m)[1], syscall.MNT_DETACH) == nil || undone
+			}
+		}
+		if !undone {
+			break
+		}
+	}
+	for _, dir := range groupsBelow(cgroupRoot) {
+		if slices.Contains(h.cgroups, dir) {
+			continue
+		}
+		for _, pid := range strings.Fields(read(dir + "/cgroup.procs")) {
+			_ = os.WriteFile(cgroupRoot+"/cgroup.procs", []byte(pid), 0)
+		}
+	}
+	for _, dir := range slices.Backward(groupsBelow(cgroupRoot)) {
+		if !slices.Contains(h.cgroups, dir) {
+			_ = os.Remove(dir)
+		}
+	}
+	resetOptions()
+}
+
+// resetOptions gives cgroup2 the options that systemd mounts it with. A runtime
+// that mounts cgroup2 in the host's cgroup namespace for a container without a
+// namespace of its own takes them away, whatever the container runs: containerd
+// issue 12952.
+func resetOptions() {
+	_ = syscall.Mount("", cgroupRoot, "", syscall.MS_REMOUNT|syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC|syscall.MS_RELATIME, "nsdelegate,memory_recursiveprot")
+}
+
+// options returns the cgroup2 super block's options now.
+func options() string {
+	h, _ := observe()
+	return h.options
+}
+
+// cgroupOf returns a process's cgroup as the top level has it.
+func cgroupOf(pid int) (string, error) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(data)) {
+		if path, ok := strings.CutPrefix(line, "0::"); ok {
+			return strings.TrimSpace(path), nil
+		}
+	}
+	return "", fmt.Errorf("/proc/%d/cgroup: no cgroup v2", pid)
+}
+
+// processes returns the PIDs whose command line contains the text.
+func processes(text string) (pids []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		var pid int
+		if n, _ := fmt.Sscanf(e.Name(), "%d", &pid); n != 1 {
+			continue
+		}
+		line := strings.ReplaceAll(read("/proc/"+e.Name()+"/cmdline"), "\x00", " ")
+		if strings.Contains(line, text) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func read(path string) string {
+	data, _ := os.ReadFile(path)
+	return strings.TrimSpace(string(data))
+}

@@ -1,0 +1,170 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+)
+
+// TestInitPath has cgshim in docker-init's place: the machine's dockerd mounts it
+// into each container that is started with --init.
+func TestInitPath(t *testing.T) {
+	rows.check(t, "docker info shows the init's version without a warning", ours, func() error {
+		info, err := docker("info", "--format={{.InitBinary}} {{.InitCommit.ID}}")
+		if err != nil {
+			return err
+		}
+		if !regexp.MustCompile(`/docker-init [0-9a-f]{7,}$`).MatchString(info) {
+			return fmt.Errorf("docker info has %q", info)
+		}
+		for line := range strings.Lines(read(lab + "/docker.log")) {
+			if strings.Contains(line, "docker-init") && strings.Contains(line, "level=warning") {
+				return errors.New(line)
+			}
+		}
+		return nil
+	})
+	for _, c := range []struct {
+		name    string
+		options []string
+		first   string // PID 1's command line
+	}{
+		{"unprivileged", nil, "/sbin/docker-init -- sh"},
+		{"read-only", []string{"--read-only"}, "/sbin/docker-init -- sh"},
+		{"not root", []string{"--user=1234:1234", "--cap-drop=ALL", "--security-opt=no-new-privileges"}, "/sbin/docker-init -- sh"},
+		// dockerd leaves the init out: it is not the container's to reap.
+		{"--pid=host", []string{"--pid=host"}, ""},
+		{"privileged, which it leaves alone", []string{"--privileged"}, "/sbin/docker-init -- sh"},
+	} {
+		rows.check(t, "docker run --init: "+c.name, ours, func() (err error) {
+			if c.first == "" {
+				defer func(before string) {
+					if read("/proc/1/cmdline") != before {
+						err = errors.New("PID 1 of the machine is another")
+					}
+				}(read("/proc/1/cmdline"))
+			}
+			args := append([]string{"run", "--init", "--network=none", "--name=init"}, c.options...)
+			// The orphan is the init's to reap; the group says where it is itself.
+			const program = "(sleep 0 &); cat /proc/1/cmdline | xargs -0 echo first; cat /proc/self/cgroup; exit 42"
+			status, out := statusOf(socket, append(args, plainImage, "sh", "-c", program)...)
+			_, removed := docker("rm", "--force", "init")
+			switch {
+			case status != 42:
+				return fmt.Errorf("status %d: %s", status, out)
+			case c.first != "" && !strings.Contains(out, "first "+c.first):
+				return fmt.Errorf("PID 1 is not the init: %s", out)
+			case regexp.MustCompile(`(?m)^0::.*/init$`).MatchString(out) || strings.Contains(out, "docker-init ("):
+				return fmt.Errorf("not as tini: %s", out)
+			}
+			return removed
+		})
+	}
+	rows.check(t, "docker run --init -it: the program has the terminal", ours, terminal)
+	rows.check(t, "podman run --init --init-path", ours, podman)
+}
+
+// terminal types at a shell behind the init.
+func terminal() error {
+	cmd := exec.Command("docker", "--host=unix://"+socket, "run", "--rm", "--init", "-it", "--network=none", plainImage, "sh")
+	tty, err := pty.Start(cmd)
+	if err != nil {
+		return err
+	}
+	defer tty.Close()
+	said := make(chan string)
+	go func() {
+		lines := bufio.NewScanner(tty)
+		for lines.Scan() {
+			said <- lines.Text()
+		}
+		close(said)
+	}()
+	expect := func(text string) error {
+		deadline := time.After(time.Minute)
+		var all bytes.Buffer
+		for {
+			select {
+			case line, open := <-said:
+				if !open {
+					return fmt.Errorf("the terminal closed before %q: %s", text, all.String())
+				}
+				all.WriteString(line + "\n")
+				if strings.HasPrefix(strings.TrimSpace(line), text) {
+					return nil
+				}
+			case <-deadline:
+				return fmt.Errorf("no %q on the terminal: %s", text, all.String())
+			}
+		}
+	}
+	// tcgetpgrp is field 8 of /proc/PID/stat, the group field 5 (proc(5)).
+	for _, step := range []struct{ typed, answer string }{
+		{"tty", "/dev/pts/0"},
+		{`set -- $(cat /proc/$$/stat); test $5 = $8 && echo fore"ground"`, "foreground"},
+		{"sleep 600", ""},
+		{"\x03", ""}, // ends sleep, not the shell
+		{`echo still "here"`, "still here"},
+		{"exit 6", ""},
+	} {
+		if _, err := fmt.Fprintln(tty, step.typed); err != nil {
+			return err
+		}
+		if step.typed == "sleep 600" {
+			if err := eventually(20*time.Second, func() error {
+				if len(processes("sleep 600")) == 0 {
+					return errors.New("sleep does not run")
+				}
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		if step.answer == "" {
+			continue
+		}
+		if err := expect(step.answer); err != nil {
+			return err
+		}
+	}
+	for range said {
+	}
+	_ = cmd.Wait()
+	if status := cmd.ProcessState.ExitCode(); status != 6 {
+		return fmt.Errorf("exit status %d", status)
+	}
+	return nil
+}
+
+// podman runs a root file system, which needs no image store.
+func podman() error {
+	tar, err := plainTar()
+	if err != nil {
+		return err
+	}
+	root := lab + "/podman-root"
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return err
+	}
+	unpack := exec.Command("tar", "-x", "-C", root)
+	unpack.Stdin = tar
+	if out, err := unpack.CombinedOutput(); err != nil {
+		return fmt.Errorf("tar: %w: %s", err, out)
+	}
+	cmd := exec.Command("podman", "--cgroup-manager=cgroupfs", "--events-backend=file", "--runtime=crun", "run", "--rm", "--init", "--init-path="+lab+"/docker-init",
+		"--network=none", "--rootfs", root, "sh", "-c", "cat /proc/1/cmdline | xargs -0 echo first; exit 42")
+	out, _ := cmd.CombinedOutput()
+	if status := cmd.ProcessState.ExitCode(); status != 42 || !strings.Contains(string(out), "first /run/podman-init -- sh") {
+		return fmt.Errorf("status %d: %s", status, out)
+	}
+	return nil
+}

@@ -1,0 +1,211 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// variant is an entry point of the outer container.
+type variant struct {
+	name  string
+	entry []string
+}
+
+var (
+	ours     = variant{"cgshim", []string{"/cgshim", "--dind", "--"}}
+	dind     = variant{"dind", []string{"/bin/tini", "--", "/dind"}}
+	unshared = variant{"unshare", []string{"/bin/tini", "--", "/bin/unshare", "--cgroup", "/unshared"}}
+	variants = []variant{ours, dind, unshared}
+)
+
+// nest is the loop that the peers share: everybody into a leaf, then every
+// controller, again until nobody has come in between.
+const nest = `
+nest() {
+	mkdir -p /sys/fs/cgroup/init
+	until {
+		xargs -rn1 </sys/fs/cgroup/cgroup.procs >/sys/fs/cgroup/init/cgroup.procs
+		sed 's/ / +/g; s/^/+/' /sys/fs/cgroup/cgroup.controllers >/sys/fs/cgroup/cgroup.subtree_control
+	} 2>/dev/null; do :; done
+}
+`
+
+// dindSteps does what moby's hack/dind does, in its order.
+const dindSteps = `#!/bin/sh
+export container=docker
+mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security
+mountpoint -q /tmp || mount -t tmpfs none /tmp
+` + nest + `
+[ ! -e /sys/fs/cgroup/cgroup.controllers ] || nest
+mount --make-rshared /
+exec "$@"
+`
+
+// unshareSteps is for a new cgroup namespace.
+const unshareSteps = `#!/bin/sh
+umount /sys/fs/cgroup
+mount -t cgroup2 cgroup /sys/fs/cgroup
+` + nest + `
+nest
+exec "$@"
+`
+
+// outer is a container that runs dockerd.
+type outer struct {
+	name   string
+	id     string
+	cgroup string // as the machine's top level has it
+	socket string // the inner dockerd's
+	dir    string
+}
+
+const (
+	memoryLimit = 400 << 20
+	pidsLimit   = 300
+)
+
+var innerDaemon = []string{"dockerd", "--bridge=none", "--iptables=false", "--storage-driver=overlay2", "--host=unix:///run/inner/docker.sock"}
+
+// create makes the container that runs args after the entry point. Options are
+// docker's.
+func create(name string, v variant, options []string, args ...string) (*outer, error) {
+	o := &outer{name: name, dir: lab + "/" + name}
+	o.socket = o.dir + "/run/docker.sock"
+	for _, dir := range []string{o.dir + "/run", o.dir + "/data"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	command := []string{
+		"create", "--name=" + name, "--privileged", "--network=none",
+		"--memory=" + strconv.Itoa(memoryLimit), "--memory-swap=" + strconv.Itoa(memoryLimit), "--pids-limit=" + strconv.Itoa(pidsLimit),
+		"--volume=" + o.dir + "/data:/var/lib/docker", "--volume=" + o.dir + "/run:/run/inner",
+		"--env=CGSHIM_LOG_FORMAT=json", "--env=PATH=/bin",
+	}
+	command = append(command, options...)
+	command = append(append(append(command, outerImage), v.entry...), args...)
+	id, err := docker(command...)
+	if err != nil {
+		return o, err
+	}
+	o.id, o.cgroup = id, "/docker/"+id
+	return o, nil
+}
+
+// start makes the container and waits for the dockerd in it.
+func start(name string, v variant, options ...string) (*outer, error) {
+	o, err := create(name, v, options, innerDaemon...)
+	if err != nil {
+		return o, err
+	}
+	if _, err := docker("start", o.id); err != nil {
+		return o, err
+	}
+	if err := o.ready(); err != nil {
+		return o, err
+	}
+	tar, err := plainTar()
+	if err != nil {
+		return o, err
+	}
+	return o, importImage(o.socket, plainImage, tar)
+}
+
+// ready waits for the inner dockerd.
+func (o *outer) ready() error {
+	return eventually(time.Minute, func() error {
+		err := ping(o.socket)
+		if err == nil {
+			return nil
+		}
+		if state, _ := docker("inspect", "--format={{.State.Status}} {{.State.ExitCode}}", o.id); !strings.HasPrefix(state, "running") {
+			logs, _ := o.logs()
+			return &hopeless{fmt.Errorf("the outer container is %s: %s", state, tail(logs, 3))}
+		}
+		return err
+	})
+}
+
+func (o *outer) docker(args ...string) (string, error) { return client(o.socket, args...) }
+
+// inner starts a container in the container.
+func (o *outer) inner(name string, args ...string) (string, error) {
+	return o.docker(append([]string{"run", "--detach", "--network=none", "--name=" + name, plainImage}, args...)...)
+}
+
+func (o *outer) logs() (string, error) {
+	_, out := statusOf(socket, "logs", o.id)
+	return out, nil
+}
+
+// logged is cgshim's own line with the message.
+func (o *outer) logged(message string) (map[string]any, error) {
+	logs, _ := o.logs()
+	for line := range strings.Lines(logs) {
+		var fields map[string]any
+		decoder := json.NewDecoder(strings.NewReader(line))
+		decoder.UseNumber() // an inode number may not fit a float
+		if decoder.Decode(&fields) == nil && fields["msg"] == message {
+			return fields, nil
+		}
+	}
+	return nil, fmt.Errorf("no %q in the log: %s", message, tail(logs, 5))
+}
+
+func (o *outer) file(name string) string { return cgroupRoot + o.cgroup + "/" + name }
+
+// pid is the container's PID 1 on the machine.
+func (o *outer) pid() (int, error) {
+	text, err := docker("inspect", "--format={{.State.Pid}}", o.id)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(text)
+}
+
+// remove also removes what the inner dockerd has stored.
+func (o *outer) remove() error {
+	if o == nil || o.id == "" {
+		return nil
+	}
+	_, err := docker("rm", "--force", "--volumes", o.id)
+	return errors.Join(err, os.RemoveAll(o.dir))
+}
+
+// under says whether every process whose command line has the text is in the
+// container's cgroup or below it, and that there is one.
+func (o *outer) under(text string) error {
+	return eventually(20*time.Second, func() error {
+		pids := processes(text)
+		if len(pids) == 0 {
+			return fmt.Errorf("no process %q on the machine", text)
+		}
+		for _, pid := range pids {
+			path, err := cgroupOf(pid)
+			if err != nil {
+				return err
+			}
+			if path != o.cgroup && !strings.HasPrefix(path, o.cgroup+"/") {
+				return &hopeless{fmt.Errorf("%s (%d) is in %s, outside %s", text, pid, path, o.cgroup)}
+			}
+		}
+		return nil
+	})
+}
+
+// counter is a value of a flat keyed file; -1 where there is none.
+func counter(file, key string) int {
+	for line := range strings.Lines(read(file)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if name == key {
+			n, _ := strconv.Atoi(value)
+			return n
+		}
+	}
+	return -1
+}
