@@ -23,6 +23,11 @@ import (
 // again (runtime/signal_unix.go, blockableSig); entry takes the reasons for that out
 // of the runtime's table, if that looks as it does in the Go versions known. If not,
 // `redirect` (signals_native.go) does the work that is left.
+//
+// GOMEMLIMIT, GODEBUG and their like are the program's, which may be written in Go,
+// and not the init's: a value that the runtime does not understand would end it
+// before main (runtime/mgcpacer.go, readGOMEMLIMIT). entry has their pointers begin
+// at the second letter, and Environ puts them back.
 var (
 	entered          uint32
 	inheritedMask    uint64

@@ -17,9 +17,10 @@
 
 // entry is the first code of the process. It asks the kernel for the signal
 // mask, the descriptor limit, the 64 dispositions and the standard descriptors,
-// blocks signals, and goes on to the runtime's own entry point. The stack pointer,
-// which the runtime reads argc from, is left alone. System calls here cannot fail,
-// for the arguments are constant, but that for a closed descriptor.
+// blocks signals, hides the variables of Go's runtime, and goes on to the runtime's
+// own entry point. The stack pointer, which the runtime reads argc from, is left
+// alone. System calls here cannot fail, for the arguments are constant, but that for
+// a closed descriptor.
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	XORL	DI, DI
 	XORL	SI, SI
@@ -69,6 +70,19 @@ descriptor:
 	MOVL	$SYS_rt_sigprocmask, AX
 	SYSCALL
 
+	MOVQ	0(SP), BX		// argc; the arguments and a null pointer follow
+	LEAQ	16(SP)(BX*8), BX
+variable:
+	MOVQ	(BX), AX
+	TESTQ	AX, AX
+	JEQ	last
+	CMPW	(AX), $0x4f47		// "GO"
+	JNE	other
+	INCQ	(BX)
+other:
+	ADDQ	$8, BX
+	JMP	variable
+last:
 	CMPL	FLAGS(15), $0x3		// _SigNotify + _SigKill
 	JNE	run
 	CMPL	FLAGS(17), $0x181	// _SigNotify + _SigUnblock + _SigIgn

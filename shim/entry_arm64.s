@@ -64,6 +64,22 @@ descriptor:
 	MOVD	$SYS_rt_sigprocmask, R8
 	SVC
 
+	MOVD	0(RSP), R19
+	ADD	$16, RSP, R20
+	ADD	R19<<3, R20
+	MOVD	$0x4f47, R2
+variable:
+	MOVD	(R20), R0
+	CBZ	R0, last
+	MOVHU	(R0), R1
+	CMPW	R2, R1
+	BNE	other
+	ADD	$1, R0
+	MOVD	R0, (R20)
+other:
+	ADD	$8, R20
+	B	variable
+last:
 	MOVW	FLAGS(15), R0
 	CMPW	$0x3, R0
 	BNE	run

@@ -41,7 +41,13 @@ func Environ() []string {
 	argc := *(*int)(inheritedStack)
 	var env []string
 	for p := unsafe.Add(inheritedStack, uintptr(argc+2)*word); *(**byte)(p) != nil; p = unsafe.Add(p, word) {
-		env = append(env, unix.BytePtrToString(*(**byte)(p)))
+		start := (**byte)(p)
+		// The strings follow one another (fs/binfmt_elf.c, create_elf_tables): what is
+		// before one is the end of another, unless entry has moved the pointer.
+		if before := (*byte)(unsafe.Add(unsafe.Pointer(*start), -1)); *before != 0 {
+			*start = before
+		}
+		env = append(env, unix.BytePtrToString(*start))
 	}
 	return env
 }

@@ -95,10 +95,10 @@ func TestEverythingElseIsInherited(t *testing.T) {
 	}
 }
 
-// dockerd, being a Go program, may be given variables of Go's runtime. They do not
-// keep the init from its work.
+// dockerd, being a Go program, may be given variables of Go's runtime. They are not
+// the init's, right or wrong.
 func TestVariablesOfTheGoRuntime(t *testing.T) {
-	for _, variable := range []string{"GOMEMLIMIT=100MiB", "GODEBUG=madvdontneed=1", "GOGC=off", "GOMAXPROCS=999", "GOTRACEBACK=crash"} {
+	for _, variable := range []string{"GOMEMLIMIT=100MiB", "GOMEMLIMIT=1G", "GODEBUG=inittrace=1,gctrace=1", "GOGC=off", "GOMAXPROCS=999", "GOTRACEBACK=crash", "GO=GO"} {
 		t.Run(variable, func(t *testing.T) {
 			r := pid1(t, "--", "sh", "-c", "sleep 0.05; env; exit 3")
 			r.Env = []string{"PATH=/usr/bin:/bin", variable}

@@ -237,7 +237,7 @@ static int odd(char **argv)
 /* What execve(2) takes for an environment: any strings. */
 static int env(char **argv)
 {
-	static char *const strings[] = {"A=1", "A=2", "NOEQUALS", "", "=x", "B=", "PATH=/bin:/usr/bin", "B=2", "BYTES=\xff\xfe", NULL};
+	static char *const strings[] = {"A=1", "A=2", "NOEQUALS", "", "=x", "B=", "PATH=/bin:/usr/bin", "B=2", "", "O=O", "GO", "GOMEMLIMIT=1G", "BYTES=\xff\xfe", NULL};
 	prctl(PR_SET_PDEATHSIG, 0);
 	execve(argv[0], argv, strings);
 	perror(argv[0]);
