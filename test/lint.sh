@@ -5,10 +5,11 @@ cd "$(dirname "$0")/.." || exit 1
 root=$PWD
 bad=0
 
-# say runs a command whose status tells; quiet runs one whose output tells.
+# say runs a command whose status tells; quiet runs one whose standard output tells:
+# the go command reports its downloads on the other.
 say() { "$@" || { echo "lint: $*" >&2 && bad=1; }; }
 quiet() {
-	output=$("$@" 2>&1) && [ -z "$output" ] && return
+	output=$("$@") && [ -z "$output" ] && return
 	printf '%s\nlint: %s\n' "$output" "$*" >&2
 	bad=1
 }
