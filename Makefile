@@ -27,7 +27,7 @@ LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) \
 ALIGN_amd64 := 1
 LDFLAGS += $(if $(ALIGN_$(GOARCH)),-funcalign=$(ALIGN_$(GOARCH)))
 SMALL := $(shell GOEXPERIMENT=nogreenteagc go env GOEXPERIMENT 2>/dev/null)
-# cgshim_release is shim/idle_release.go, which needs -checklinkname=0.
+# cgshim_release is what names parts of the runtime (shim/runtime_release.go).
 LDFLAGS += -checklinkname=0
 BUILD := GOOS=linux GOEXPERIMENT=$(SMALL) go build -trimpath -buildvcs=false -tags cgshim_release -gcflags=all=-l -ldflags '$(LDFLAGS)'
 

@@ -11,7 +11,6 @@ package main
 
 import (
 	"os"
-	"runtime"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +21,7 @@ import (
 // Namespaces and the signal mask belong to a thread. All work is done on the
 // main one: its cgroup namespace is /proc/1/ns/cgroup, and the child is forked
 // from it.
-func init() { runtime.LockOSThread() }
+func init() { shim.LockMainThread() }
 
 func main() { os.Exit(run(os.Args, shim.Environ())) }
 

@@ -20,9 +20,9 @@ import (
 // Then it blocks the signals that Claim will wait for, so that one that comes while
 // the runtime and the packages are initialised stays pending instead of ending the
 // process. The runtime's threads inherit that mask. They would unblock some of it
-// again (runtime/signal_unix.go, blockableSig); entry takes the reasons for that out
-// of the runtime's table, if that looks as it does in the Go versions known. If not,
-// `redirect` (signals_native.go) does the work that is left.
+// again (runtime/signal_unix.go, blockableSig); keepBlocked takes the reasons for
+// that out of the runtime's table (sigtable_*.s). Where it does not, `redirect`
+// (signals_native.go) does the work that is left.
 //
 // GOMEMLIMIT, GODEBUG and their like are the program's, which may be written in Go,
 // and not the init's: a value that the runtime does not understand would end it
@@ -56,3 +56,8 @@ var _ [32]byte = [unsafe.Sizeof(sigaction{})]byte{}
 //
 //lint:ignore U1000 it is the ELF entry point
 func entry()
+
+// keepBlocked is called from entry.
+//
+//lint:ignore U1000 called from assembly
+func keepBlocked()

@@ -10,11 +10,6 @@
 #define F_GETFD            1
 #define SIG_SETMASK        2
 
-// An element of runtime.sigtable is an int32 and a string. The flags that make a
-// signal one that may not be blocked are _SigKill, _SigThrow and _SigUnblock.
-#define FLAGS(sig)         runtime·sigtable+(sig*24)(SB)
-#define UNBLOCKABLE        $~0x86
-
 // entry is the first code of the process. It asks the kernel for the signal
 // mask, the descriptor limit, the 64 dispositions and the standard descriptors,
 // blocks signals, hides the variables of Go's runtime, and goes on to the runtime's
@@ -83,19 +78,7 @@ other:
 	ADDQ	$8, BX
 	JMP	variable
 last:
-	CMPL	FLAGS(15), $0x3		// _SigNotify + _SigKill
-	JNE	run
-	CMPL	FLAGS(17), $0x181	// _SigNotify + _SigUnblock + _SigIgn
-	JNE	run
-	ANDL	UNBLOCKABLE, FLAGS(1)	// HUP
-	ANDL	UNBLOCKABLE, FLAGS(2)	// INT
-	ANDL	UNBLOCKABLE, FLAGS(3)	// QUIT
-	ANDL	UNBLOCKABLE, FLAGS(15)	// TERM
-	ANDL	UNBLOCKABLE, FLAGS(16)	// STKFLT
-	ANDL	UNBLOCKABLE, FLAGS(17)	// CHLD
-	ANDL	UNBLOCKABLE, FLAGS(27)	// PROF
-	ANDL	UNBLOCKABLE, FLAGS(34)	// RTMIN
-run:
+	CALL	·keepBlocked(SB)
 	MOVQ	SP, ·inheritedStack(SB)
 	MOVL	$1, ·entered(SB)
 	JMP	_rt0_amd64_linux(SB)

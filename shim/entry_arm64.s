@@ -10,10 +10,6 @@
 #define F_GETFD            1
 #define SIG_SETMASK        2
 
-#define FLAGS(sig)         runtime·sigtable+(sig*24)(SB)
-#define UNBLOCKABLE        $~0x86
-#define BLOCKABLE(sig)     MOVW FLAGS(sig), R0; ANDW UNBLOCKABLE, R0; MOVW R0, FLAGS(sig)
-
 // entry: see entry_amd64.s, this is the same in the other instruction set.
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	MOVD	$0, R0
@@ -80,21 +76,7 @@ other:
 	ADD	$8, R20
 	B	variable
 last:
-	MOVW	FLAGS(15), R0
-	CMPW	$0x3, R0
-	BNE	run
-	MOVW	FLAGS(17), R0
-	CMPW	$0x181, R0
-	BNE	run
-	BLOCKABLE(1)
-	BLOCKABLE(2)
-	BLOCKABLE(3)
-	BLOCKABLE(15)
-	BLOCKABLE(16)
-	BLOCKABLE(17)
-	BLOCKABLE(27)
-	BLOCKABLE(34)
-run:
+	CALL	·keepBlocked(SB)
 	MOVD	RSP, R0
 	MOVD	R0, ·inheritedStack(SB)
 	MOVW	$1, R0

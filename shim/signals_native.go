@@ -77,11 +77,12 @@ func Claim() *Signals {
 		case unix.SIGKILL, unix.SIGSTOP, 32, 33:
 			continue
 		}
-		rtSigaction(sig, nil, &s.runtime[sig])
+		// A SIGURG of the scheduler's that comes before the next line is queued; next
+		// drops it.
+		rtSigaction(sig, &action, &s.runtime[sig])
 		if isFault(sig) || sig == unix.SIGURG {
 			runtimeHandler[sig] = s.runtime[sig].handler
 		}
-		rtSigaction(sig, &action, nil)
 	}
 	s.waitFor = blocked
 	return s

@@ -1,0 +1,9 @@
+//go:build !cgshim_release
+
+package shim
+
+import "runtime"
+
+// LockMainThread keeps the caller, an init function, and with it main, on the main
+// thread.
+func LockMainThread() { runtime.LockOSThread() }
