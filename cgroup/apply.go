@@ -1,7 +1,7 @@
 package cgroup
 
 import (
-	"slices"
+	"fmt"
 	"strings"
 	"time"
 
@@ -16,7 +16,6 @@ type Step interface {
 
 // Report is what was done.
 type Report struct {
-	State    State
 	HostPath string           // the container's cgroup, as seen before
 	ID       uint64           // its inode: the cgroup id of eBPF, Tetragon and bpftrace
 	Enabled  []string         // controllers that inner containers can be limited by
@@ -25,7 +24,7 @@ type Report struct {
 	Rounds   int              // times that took
 	Foreign  int              // processes of other PID namespaces seen in the cgroup
 	Replaced bool             // the old mount is gone; otherwise the new one is on top of it
-	Warnings []error          // limits that could not be set; the delegation stands
+	Warnings []error          // steps that the delegation does not depend on and that failed
 	Elapsed  time.Duration
 }
 
@@ -38,7 +37,7 @@ type run struct {
 	base   int // the container's cgroup directory
 	mount  int // a mount of it that is not attached yet, or -1
 	leaf   int // the leaf's cgroup.procs
-	undo   []func()
+	undo   []func() error
 
 	before      []string // controllers that were enabled already
 	descriptors []int    // to close at the end
@@ -52,12 +51,14 @@ func (p *Plan) Apply() (*Report, error) { return p.apply(&linux) }
 
 func (p *Plan) apply(k *kernel) (*Report, error) {
 	r := &run{k: k, plan: p, start: time.Now(), base: -1, mount: -1, leaf: -1}
-	r.report = Report{State: p.State, HostPath: p.HostPath, ID: p.id, Enabled: p.enabled, Missing: map[string]error{}}
+	r.report = Report{HostPath: p.HostPath, ID: p.id, Enabled: p.enabled, Missing: map[string]error{}}
 	defer r.close()
 	for _, step := range p.Steps {
 		if err := step.do(r); err != nil {
-			for _, undo := range slices.Backward(r.undo) {
-				undo()
+			for i := len(r.undo) - 1; i >= 0; i-- {
+				if left := r.undo[i](); left != nil {
+					err = fmt.Errorf("%w; not undone: %w", err, left)
+				}
 			}
 			return &r.report, err
 		}
@@ -66,7 +67,7 @@ func (p *Plan) apply(k *kernel) (*Report, error) {
 	return &r.report, nil
 }
 
-func (r *run) onFailure(undo func()) { r.undo = append(r.undo, undo) }
+func (r *run) onFailure(undo func() error) { r.undo = append(r.undo, undo) }
 
 func (r *run) close() {
 	if r.mount == r.base {

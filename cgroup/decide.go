@@ -13,6 +13,7 @@ type Options struct {
 	OOMGroup     string        // for memory.oom.group: "0", "1", or "" to keep it
 	MirrorCPUMax bool          // copy cpu.max into the leaf
 	Anywhere     bool          // act in a process that is not PID 1 too
+	Interrupted  func() bool   `json:"-"` // gives up a busy delegation before its time; nil: nothing does
 }
 
 // State is a kind of environment.
@@ -37,6 +38,7 @@ const (
 	Unprivileged State = "no CAP_SYS_ADMIN"
 	Undelegated  State = "cgroup not delegated to this user namespace"
 	SharedMount  State = "mount is shared"
+	NotOurs      State = "container's cgroup is another"
 )
 
 func (s State) String() string { return string(s) }
@@ -49,6 +51,7 @@ type Plan struct {
 	Reason     string // with Skip: why, in one line
 	Hint       string // with Skip: what to change
 	HostPath   string // the container's cgroup as far up as can be seen from here
+	Container  *Group // that cgroup, nil where it does not show
 	Steps      []Step
 	Options    Options
 
@@ -79,11 +82,12 @@ func (p *Plan) decide(f *Facts) {
 	base := f.Own // the container's cgroup
 	if f.inLeaf(p.Options.Leaf) {
 		base, p.leaf, p.HostPath = f.Above, path.Base(f.Unified), path.Dir(f.Unified)
-		if f.Above.delegated() {
+		if p.Container = base; base.delegated() {
 			p.already(f)
 			return
 		}
 	}
+	p.Container = base
 	if p.threaded(base); p.Skip {
 		return
 	}
@@ -127,16 +131,19 @@ func (p *Plan) decide(f *Facts) {
 		p.add(openStep{})
 	}
 	var controllers []string // for the plan to print: enabling reads them anew
+	if base == nil || base.Type == "domain threaded" {
+		p.add(unthreadStep{})
+	}
 	if base != nil {
 		controllers = base.Controllers
-		if threaded := within(base.Enabled, threadedControllers); base.Type == "domain threaded" && len(threaded) > 0 {
-			p.add(unthreadStep{threaded})
-		}
 	}
 	p.add(evacuateStep{p.leaf})
 	p.add(enableStep{controllers})
 	if remount {
 		p.add(place)
+	}
+	if unshare && f.PID != 1 {
+		p.add(pinStep{})
 	}
 	p.limits()
 }
@@ -144,9 +151,9 @@ func (p *Plan) decide(f *Facts) {
 // already is a delegation that somebody has made, this program included.
 func (p *Plan) already(f *Facts) {
 	p.State, p.id, p.enabled = Delegated, f.Above.ID, f.Above.Enabled
-	// runc runs an exec in the host's cgroup namespace where the container was
-	// started in that: the mount's root then lies below the root of ours. Programs
-	// look for their own path below /sys/fs/cgroup, so go where PID 1 went.
+	// Beside a PID 1 that was started in the host's cgroup namespace a process begins
+	// there too, as by runc's exec: the mount's root then lies below the root of ours.
+	// Programs look for their own path below /sys/fs/cgroup, so go where it leads.
 	if p.HostPath != "/" && f.Mount.Root == p.HostPath && f.PID != 1 && f.SysAdmin {
 		p.add(joinStep{p.leaf})
 	}
@@ -158,13 +165,17 @@ func (p *Plan) already(f *Facts) {
 // is the container's cgroup then; a container that is merely called init shows more
 // above it.
 func (f *Facts) inLeaf(leaf string) bool {
-	name := path.Base(f.Unified)
-	if name != leaf && name != "init" && name != "init.scope" || f.Above == nil || f.Above.Path != mountPoint || f.Above.Root {
+	if f.Above == nil || f.Above.Path != mountPoint || f.Above.Root {
 		return false
+	}
+	name := path.Base(f.Unified)
+	known := name == leaf || name == "init" || name == "init.scope"
+	if f.Above.delegated() { // where PID 1 is too is the leaf, whatever its name
+		return known || f.Init == f.Unified
 	}
 	// Without the controllers it is a delegation that was not finished, and to be
 	// taken up where our namespace begins there.
-	return f.Above.delegated() || path.Dir(f.Unified) == "/"
+	return known && path.Dir(f.Unified) == "/"
 }
 
 // delegated reports whether the cgroup's controllers can limit the cgroups of inner
@@ -230,6 +241,9 @@ func (p *Plan) prevent(f *Facts, base *Group, remount, unshare bool) {
 	switch {
 	case (remount || unshare) && !f.SysAdmin:
 		p.refuse(Unprivileged, string(p.State)+", and changing that needs CAP_SYS_ADMIN", privileged)
+	case (remount || unshare) && f.Init != "" && f.Init != f.Unified:
+		p.refuse(NotOurs, "PID 1 is in "+f.Init+" and this process in "+f.Unified+": what is mounted for it would be everybody's",
+			"make cgshim the container's PID 1, or start it in the cgroup of that")
 	case remount && f.ParentShared:
 		p.refuse(SharedMount, "the mount that holds "+mountPoint+" is shared: a change could reach the host",
 			"mount it without propagation (rprivate or rslave), or start cgshim before anything makes / shared")
@@ -237,9 +251,9 @@ func (p *Plan) prevent(f *Facts, base *Group, remount, unshare bool) {
 		p.skip(Hidden, "the own cgroup "+f.Unified+" is not below "+mountPoint)
 	case !remount && readOnly && !f.SysAdmin:
 		p.refuse(ReadOnly, mountPoint+" is mounted read-only", writable)
-	case base != nil && !base.Writable && !readOnly && !f.InitialUserNS:
+	case base != nil && !base.Writable && !f.InitialUserNS:
 		p.refuse(Undelegated, "the container's cgroup belongs to another user namespace", userNamespace)
-	case base != nil && !base.Writable && !readOnly:
+	case base != nil && !base.Writable:
 		p.refuse(Undelegated, "the container's cgroup may not be written by this user", writable)
 	}
 }

@@ -59,7 +59,6 @@ func unprivileged(f *Facts) { f.SysAdmin = false }
 
 func readOnly(f *Facts) {
 	f.Mount.Options = []string{"ro", "nosuid", "nodev", "noexec", "relatime"}
-	f.Own.Writable = false
 }
 
 func undelegated(f *Facts) {
@@ -69,8 +68,9 @@ func undelegated(f *Facts) {
 const (
 	evacuateAndEnable = `mkdir -p init; grep -vx 0 cgroup.procs | xargs -rn1 >init/cgroup.procs
 until echo "+cpu +memory +pids" >cgroup.subtree_control; do evacuate; done`
-	remount = "unshare --cgroup\nmount -t cgroup2 cgroup2 $(mktemp -d)\n"
-	replace = "\nmount --beneath --move $DIR /sys/fs/cgroup; umount -l /sys/fs/cgroup"
+	unthread = `grep -qx domain cgroup.type || echo "-cpu -cpuset -pids" >cgroup.subtree_control` + "\n"
+	remount  = "unshare --cgroup\nmount -t cgroup2 cgroup2 $(mktemp -d)\n"
+	replace  = "\nmount --beneath --move $DIR /sys/fs/cgroup; umount -l /sys/fs/cgroup"
 )
 
 func TestDecide(t *testing.T) {
@@ -86,7 +86,7 @@ func TestDecide(t *testing.T) {
 		{"host namespace of a host that is itself a container", container(hostView, func(f *Facts) { f.CgroupNS = 4026532999 }), HostView, remount + evacuateAndEnable + replace},
 		{
 			"unshared, not remounted", container(func(f *Facts) { f.Mount.Root, f.Own = "/../../..", nil }), HostView,
-			strings.TrimPrefix(remount, "unshare --cgroup\n") + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + replace,
+			strings.TrimPrefix(remount, "unshare --cgroup\n") + unthread + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + replace,
 		},
 		{
 			"mount of the own cgroup in the host's namespace, as for an exec by runc", container(hostView, func(f *Facts) { f.Mount.Root, f.Own.Path, f.Above = f.Unified, mountPoint, nil }), HostView,
@@ -99,14 +99,20 @@ func TestDecide(t *testing.T) {
 		{"already delegated by systemd or sysbox", container(nested("init.scope")), Delegated, ""},
 		{"already delegated, nothing to enable", container(nested("init"), func(f *Facts) { f.Above.Controllers, f.Above.Enabled = nil, nil }), Delegated, ""},
 		{"crun's exec, in the namespace of PID 1", container(nested("init"), execed), Delegated, ""},
-		{"runc's exec, in the host's namespace", container(nested("init"), execed, mountOfOwn), Delegated, "nsenter --target 1 --cgroup"},
+		{"runc's exec, in the host's namespace", container(nested("init"), execed, mountOfOwn), Delegated, "nsenter --cgroup=/proc/1/ns/cgroup || nsenter --cgroup=/run/cgshim/cgroup"},
+		{"in a leaf of another name, with PID 1", container(nested("payload"), execed, func(f *Facts) { f.Init = f.Unified }), Delegated, ""},
+		{"a service in a container with an init", container(hostView, execed, func(f *Facts) { f.Init = "/kubepods/pod1/ctr/init.scope" }), NotOurs, ""},
+		{
+			"by a supervisor in the host's namespace", container(hostView, execed, func(f *Facts) { f.Init = f.Unified }), HostView,
+			remount + evacuateAndEnable + replace + "\nmkdir -p /run/cgshim; touch /run/cgshim/cgroup; mount --bind /proc/self/ns/cgroup /run/cgshim/cgroup",
+		},
 		{"runc's exec without CAP_SYS_ADMIN", container(nested("init"), execed, mountOfOwn, unprivileged), Delegated, ""},
 		{"drained by somebody who enabled nothing", container(nested("init"), nothingEnabled), Interrupted, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 		{"not even drained", container(nested("init.scope"), nothingEnabled, func(f *Facts) { f.Above.Processes = 3 }), Interrupted, "cd /sys/fs/cgroup\n" + strings.ReplaceAll(evacuateAndEnable, "init", "init.scope")},
 		{
 			"one by one with processes inside", container(nested("init"), func(f *Facts) {
 				f.Above.Type, f.Above.Enabled, f.Above.Processes, f.Own.Type = "domain threaded", []string{"pids"}, 1, "domain invalid"
-			}), Interrupted, "cd /sys/fs/cgroup\necho \"-pids\" >cgroup.subtree_control\n" + evacuateAndEnable,
+			}), Interrupted, "cd /sys/fs/cgroup\n" + unthread + evacuateAndEnable,
 		},
 		{"not finished, and read-only since", container(nested("init"), nothingEnabled, unprivileged, func(f *Facts) { f.Mount.Options = []string{"ro"} }), ReadOnly, ""},
 		{"in the leaf of the real root, as a systemd host", container(hostView, nested("init.scope"), func(f *Facts) { f.Above.Root = true }), HostView, remount +
@@ -130,11 +136,11 @@ func TestDecide(t *testing.T) {
 		{"no controllers from above", container(func(f *Facts) { f.Own.Controllers = nil }), Private, "cd /sys/fs/cgroup\n" + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "")},
 		{
 			"not mounted", container(func(f *Facts) { f.Mount, f.Own = nil, nil }), NotMounted,
-			strings.TrimPrefix(remount, "unshare --cgroup\n") + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + "\nmount --move $DIR /sys/fs/cgroup",
+			strings.TrimPrefix(remount, "unshare --cgroup\n") + unthread + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + "\nmount --move $DIR /sys/fs/cgroup",
 		},
 		{
 			"not mounted, in the host's namespace", container(hostView, func(f *Facts) { f.Mount, f.Own, f.Above = nil, nil, nil }), NotMounted,
-			remount + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + "\nmount --move $DIR /sys/fs/cgroup",
+			remount + unthread + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + "\nmount --move $DIR /sys/fs/cgroup",
 		},
 		{"not mounted, in the real root", container(func(f *Facts) { f.Mount, f.Own, f.CgroupNS = nil, nil, InitialCgroupNamespace }), RealRoot, ""},
 		{"not mounted, without CAP_SYS_ADMIN", container(unprivileged, func(f *Facts) { f.Mount, f.Own = nil, nil }), Unprivileged, ""},
@@ -164,7 +170,7 @@ func TestDecide(t *testing.T) {
 		{"below a threaded domain", container(func(f *Facts) { f.Own.Type = "domain invalid" }), Threaded, ""},
 		{
 			"domain threaded by a half-done attempt", container(func(f *Facts) { f.Own.Type, f.Own.Enabled = "domain threaded", []string{"cpu", "pids"} }), Private,
-			"cd /sys/fs/cgroup\necho \"-cpu -pids\" >cgroup.subtree_control\n" + evacuateAndEnable,
+			"cd /sys/fs/cgroup\n" + unthread + evacuateAndEnable,
 		},
 
 		// Propagation.
@@ -349,6 +355,7 @@ func TestParentOfTheMount(t *testing.T) {
 		{"/sys is no mount", root + "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0},
 		{"nothing mounted, /sys is no mount", root, true, 0},
 		{"nothing mounted", root + "26 25 0:24 / /sys rw - sysfs sysfs rw\n", false, 0},
+		{"on what a chroot hides", "30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0},
 		{"over-mounted", root + "26 25 0:24 / /sys rw shared:7 - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n31 30 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", false, 0},
 		{"mounts below", root + "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n31 30 0:9 / /sys/fs/cgroup/a rw - tmpfs x rw\n32 30 0:9 / /sys/fs/cgroup/b rw - tmpfs x rw\n", true, 2},
 	} {

@@ -12,17 +12,26 @@ import (
 // cpuset or pids enabled one by one while there were processes in the cgroup,
 // which makes it "domain threaded" and the children invalid. Disabled again it is
 // a domain (seen on 5.10 to 7.2).
-type unthreadStep struct{ controllers []string }
+type unthreadStep struct{}
 
-func (s unthreadStep) String() string {
-	return `echo "` + list("-", s.controllers) + `" >cgroup.subtree_control`
+func (unthreadStep) String() string {
+	return `grep -qx domain cgroup.type || echo "` + list("-", threadedControllers) + `" >cgroup.subtree_control`
 }
 
-func (s unthreadStep) do(r *run) error {
-	if err := r.k.writeFile(r.base, subtreeControl, list("-", s.controllers)); err != nil {
+func (unthreadStep) do(r *run) error {
+	kind, err := r.k.readFile(r.base, "cgroup.type")
+	if err != nil || strings.TrimSpace(kind) != "domain threaded" {
 		return err
 	}
-	r.onFailure(func() { _ = r.k.writeFile(r.base, subtreeControl, list("+", s.controllers)) })
+	enabled, err := r.words(subtreeControl)
+	controllers := within(enabled, threadedControllers)
+	if err != nil || len(controllers) == 0 {
+		return err
+	}
+	if err := r.k.writeFile(r.base, subtreeControl, list("-", controllers)); err != nil {
+		return err
+	}
+	r.onFailure(func() error { return r.k.writeFile(r.base, subtreeControl, list("+", controllers)) })
 	return nil
 }
 
@@ -42,7 +51,7 @@ func (s enableStep) do(r *run) (err error) {
 	if r.before, err = r.words(subtreeControl); err != nil {
 		return err
 	}
-	r.onFailure(func() { _ = r.disable() })
+	r.onFailure(r.disable)
 	err = r.whileBusy(r.enableAll)
 	if is(err, unix.ENOENT, unix.EINVAL, unix.ENOSPC, unix.ENOMEM) {
 		err = r.enableEach()

@@ -24,7 +24,7 @@ func (s evacuateStep) do(r *run) error {
 	err := r.k.mkdirat(r.base, s.leaf, 0o755)
 	switch err {
 	case nil:
-		r.onFailure(func() { r.removeLeaf(s.leaf) })
+		r.onFailure(func() error { return r.removeLeaf(s.leaf) })
 	case unix.EEXIST:
 	default:
 		return &Error{"mkdir", mountPoint + "/" + s.leaf, "", err}
@@ -55,11 +55,12 @@ func (s evacuateStep) do(r *run) error {
 	if err != nil {
 		return &Error{"open", s.leaf + "/cgroup.procs", "", err}
 	}
-	r.onFailure(func() {
-		r.moveBack(s.leaf, keep)
+	r.onFailure(func() error {
+		err := r.moveBack(s.leaf, keep)
 		// A mount with a file open for writing cannot be made read-only again (EBUSY).
 		r.k.close(r.leaf)
 		r.leaf = -1
+		return err
 	})
 	// Ourselves by number: 0 would do the same, but a 0 that is read from
 	// cgroup.procs is a process of another PID namespace, and writing that moves
@@ -80,7 +81,9 @@ func (r *run) evacuate() error {
 	pids, foreign := splitProcs(procs)
 	r.report.Foreign = max(r.report.Foreign, foreign)
 	for _, pid := range pids {
-		if err := r.move(pid); err != nil {
+		// ENOENT: with nsdelegate, one that is not below the namespace's root. Nothing
+		// can be done about it from here, as about a process of another PID namespace.
+		if err := r.move(pid); err != nil && !is(err, unix.ENOENT) {
 			return err
 		}
 	}
@@ -106,33 +109,43 @@ func (r *run) leafName() string { return r.plan.leaf }
 
 // moveBack undoes the evacuation; the controllers are disabled by then. Processes
 // in the leaf have children meanwhile, so it looks again until nobody else is left.
-func (r *run) moveBack(leaf string, keep []string) {
+func (r *run) moveBack(leaf string, keep []string) (err error) {
 	for range undoTries {
 		procs, _ := r.k.readFile(r.base, leaf+"/cgroup.procs")
 		pids, _ := splitProcs(procs)
+		err = nil
 		moved := false
 		for _, pid := range without(pids, keep) {
-			if r.k.writeFile(r.base, "cgroup.procs", pid) == nil {
+			switch failed := r.k.writeFile(r.base, "cgroup.procs", pid); {
+			case failed == nil:
 				moved = true
+			case !is(failed, unix.ESRCH):
+				err = failed
 			}
 		}
 		if !moved {
-			return
+			break
 		}
 	}
+	return err
 }
 
 // removeLeaf waits for a process that is just ending in it.
-func (r *run) removeLeaf(leaf string) {
+func (r *run) removeLeaf(leaf string) (err error) {
 	for range undoTries {
-		if err := r.k.unlinkat(r.base, leaf, unix.AT_REMOVEDIR); err != unix.EBUSY {
-			return
+		err = r.k.unlinkat(r.base, leaf, unix.AT_REMOVEDIR)
+		if err == nil {
+			return nil
+		}
+		if err != unix.EBUSY {
+			break
 		}
 		r.k.sleep(time.Millisecond)
 	}
+	return &Error{"rmdir", mountPoint + "/" + leaf, "", err}
 }
 
-const undoTries = 20
+const undoTries = 100
 
 // whileBusy repeats attempt for as long as it answers EBUSY, evacuating before
 // each new try. Processes enter all the time: an exec from outside is cloned into
@@ -150,7 +163,7 @@ func (r *run) whileBusy(attempt func() error) error {
 			return err
 		}
 		left := time.Until(r.deadline())
-		if left <= 0 {
+		if interrupted := r.plan.Options.Interrupted; left <= 0 || interrupted != nil && interrupted() {
 			return r.busy(err)
 		}
 		if try >= immediate {

@@ -8,31 +8,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OOMKills is how many processes of the container, inner containers included, the
-// OOM killer has ended so far: oom_kill of memory.events, which counts for the
-// whole subtree (the kernel document, "Memory Interface Files"). ok is false where
-// that cannot be read.
-func OOMKills() (n uint64, ok bool) {
-	member, err := linux.readFile(unix.AT_FDCWD, "/proc/self/cgroup")
-	own := parseMembership(member).unified
-	if err != nil || own == "" {
-		return 0, false
-	}
-	// In the leaf of a delegation the container is one above.
-	dirs := []string{mountPoint + own}
-	if name := path.Base(own); name == "init" || name == "init.scope" || path.Dir(own) == "/" && own != "/" {
-		dirs = []string{mountPoint + path.Dir(own), mountPoint + own}
-	}
-	for _, dir := range dirs {
-		events, err := linux.readFile(unix.AT_FDCWD, dir+"/memory.events")
-		if err != nil {
-			continue
+// OOMKills is how many processes the OOM killer has ended so far in the container,
+// inner containers included, or in the own cgroup where the container is not
+// delegated: oom_kill of memory.events, which counts for the whole subtree (the
+// kernel document, "Memory Interface Files"). ok is false where that cannot be read.
+func OOMKills(delegated bool) (n uint64, ok bool) {
+	dir := mountPoint
+	if !delegated {
+		member, err := linux.readFile(unix.AT_FDCWD, "/proc/self/cgroup")
+		own := parseMembership(member).unified
+		if err != nil || own == "" {
+			return 0, false
 		}
-		for line := range strings.Lines(events) {
-			if count, found := strings.CutPrefix(line, "oom_kill "); found {
-				n, err := strconv.ParseUint(strings.TrimSpace(count), 10, 64)
-				return n, err == nil
-			}
+		dir += own
+	}
+	events, _ := linux.readFile(unix.AT_FDCWD, dir+"/memory.events")
+	for line := range strings.Lines(events) {
+		if count, found := strings.CutPrefix(line, "oom_kill "); found {
+			n, err := strconv.ParseUint(strings.TrimSpace(count), 10, 64)
+			return n, err == nil
 		}
 	}
 	return 0, false

@@ -11,29 +11,34 @@ import (
 // mountPoint is where everything that runs containers expects cgroup v2.
 const mountPoint = "/sys/fs/cgroup"
 
-// Inodes of the initial namespaces, constant since Linux 3.8
-// (include/linux/proc_ns.h, PROC_PID_INIT_INO and PROC_CGROUP_INIT_INO).
+// Inodes of the initial namespaces, constant since Linux 3.8, that of mounts since
+// 6.18; a namespace that is made gets a higher one (include/linux/proc_ns.h,
+// include/uapi/linux/nsfs.h).
 const (
 	InitialCgroupNamespace = 4026531835
 	initialPIDNamespace    = 4026531836
+	initialMountNamespace  = 4026531832
 )
 
 // Facts is the environment of a process as far as cgroups are concerned.
 type Facts struct {
 	PID           int      `json:"pid"`
+	UID           int      `json:"uid"`
 	Kernel        string   `json:"kernel"`
 	InitialUserNS bool     `json:"initial_user_namespace"`
 	SysAdmin      bool     `json:"cap_sys_admin"`
+	Override      bool     `json:"cap_dac_override"`
 	CgroupNS      uint64   `json:"cgroup_namespace"`
 	PIDNS         uint64   `json:"pid_namespace"`
 	MountNS       uint64   `json:"mount_namespace"`
-	OnHost        bool     `json:"on_host"`       // initial PID namespace, and the mount namespace of its PID 1 or not to be told
+	OnHost        bool     `json:"on_host"`       // the mount namespace is the host's, or that cannot be told
 	Unified       string   `json:"cgroup"`        // path of the v2 line of /proc/PID/cgroup
+	Init          string   `json:"init_cgroup"`   // that of PID 1, if this is another process and both have the same mounts
 	V1            []string `json:"v1,omitempty"`  // v1 hierarchies with this process in them
 	Missing       bool     `json:"missing"`       // /sys/fs/cgroup does not exist
 	Symlink       bool     `json:"symlink"`       // it is a symbolic link
 	Mount         *Mount   `json:"mount"`         // what is mounted there, nil: nothing
-	ParentShared  bool     `json:"parent_shared"` // the mount that holds it propagates
+	ParentShared  bool     `json:"parent_shared"` // the mount that holds it propagates, or does not show
 	SubMounts     []string `json:"sub_mounts,omitempty"`
 	Own           *Group   `json:"own"`              // the process's cgroup, nil where the mount does not show it
 	Above         *Group   `json:"above"`            // the cgroup above that, nil likewise
@@ -58,18 +63,33 @@ type Group struct {
 
 // Observe gathers the facts about this process. It changes nothing and never
 // fails: what cannot be read is missing and named in Errors.
-func Observe() *Facts { return ObserveProcess(0) }
+func Observe() *Facts {
+	f := &Facts{PID: os.Getpid()}
+	f.observe("/proc/self")
+	return f
+}
 
-// ObserveProcess gathers the facts about another process that shares our mounts;
-// 0 is this one. The mounts and the cgroup path are that process's own view.
-func ObserveProcess(pid int) *Facts {
-	proc := "/proc/self"
-	f := &Facts{PID: pid}
-	if pid == 0 {
-		f.PID = os.Getpid()
-	} else {
-		proc = "/proc/" + strconv.Itoa(pid)
+// ObserveInit gathers the facts about PID 1, as far as the caller may read them. It
+// returns nil where PID 1 has other mounts and so is no init of this container: the
+// pause container of a pod, or the host's. The cgroup path and the mount's root are
+// relative to the caller's cgroup namespace (cgroup_namespaces(7)).
+func ObserveInit() *Facts {
+	f := &Facts{PID: 1}
+	if f.observe("/proc/1"); f.Unified == "" || !sameMounts("/proc/self", "/proc/1") {
+		return nil
 	}
+	return f
+}
+
+// sameMounts compares by the IDs of the mounts, which are unique. Unlike the inodes of
+// the namespaces anybody may read them.
+func sameMounts(a, b string) bool {
+	mounts, err := linux.readFile(unix.AT_FDCWD, a+"/mountinfo")
+	other, _ := linux.readFile(unix.AT_FDCWD, b+"/mountinfo")
+	return err == nil && mounts == other
+}
+
+func (f *Facts) observe(proc string) {
 	var uname unix.Utsname
 	if unix.Uname(&uname) == nil {
 		f.Kernel = unix.ByteSliceToString(uname.Release[:])
@@ -77,17 +97,32 @@ func ObserveProcess(pid int) *Facts {
 	member := parseMembership(f.file(proc + "/cgroup"))
 	f.Unified, f.V1 = member.unified, member.v1
 	f.InitialUserNS = isInitialMap(f.file(proc + "/uid_map"))
-	f.SysAdmin = capable(f.file(proc+"/status"), unix.CAP_SYS_ADMIN)
+	status := f.file(proc + "/status")
+	f.UID = effectiveUID(status)
+	f.SysAdmin, f.Override = capable(status, unix.CAP_SYS_ADMIN), capable(status, unix.CAP_DAC_OVERRIDE)
 	f.CgroupNS = f.namespace(proc, "cgroup")
-	f.PIDNS = f.namespace(proc, "pid")
-	f.MountNS = f.namespace(proc, "mnt")
-	if f.PIDNS == initialPIDNamespace {
-		init := f.namespace("/proc/1", "mnt")
-		f.OnHost = init == 0 || init == f.MountNS
+	f.PIDNS = f.namespace("/proc/self", "pid")
+	f.MountNS = f.namespace("/proc/self", "mnt")
+	f.observeHost()
+	if f.PID != 1 && sameMounts("/proc/self", "/proc/1") {
+		init, _ := linux.readFile(unix.AT_FDCWD, "/proc/1/cgroup")
+		f.Init = parseMembership(init).unified
 	}
 	f.observeMounts(f.file(proc + "/mountinfo"))
 	f.observeGroups()
-	return f
+}
+
+// observeHost looks whether the mounts are the host's: those of the PID 1 of the
+// initial PID namespace. After `unshare --pid` alone /proc still is that namespace's.
+func (f *Facts) observeHost() {
+	var link [16]byte
+	n, err := unix.Readlink("/proc/self", link[:])
+	foreign := err == nil && string(link[:n]) != strconv.Itoa(os.Getpid())
+	if f.PIDNS == initialPIDNamespace || foreign {
+		init := f.namespace("/proc/1", "mnt")
+		f.OnHost = init == 0 || init == f.MountNS
+	}
+	f.OnHost = f.OnHost || f.MountNS == initialMountNamespace
 }
 
 // file is the content of a file, empty and noted where it cannot be read.
@@ -107,6 +142,18 @@ func (f *Facts) namespace(proc, name string) uint64 {
 		f.Errors = append(f.Errors, (&Error{"stat", file, "", err}).Error())
 	}
 	return s.Ino
+}
+
+// effectiveUID is the second number of the Uid line of /proc/PID/status (proc(5)).
+func effectiveUID(status string) int {
+	_, rest, _ := strings.Cut(status, "\nUid:")
+	line, _, _ := strings.Cut(rest, "\n")
+	if ids := strings.Fields(line); len(ids) > 1 {
+		if uid, err := strconv.Atoi(ids[1]); err == nil {
+			return uid
+		}
+	}
+	return -1
 }
 
 // capable looks for a capability in the CapEff line of /proc/PID/status (proc(5)).
@@ -132,6 +179,7 @@ func (f *Facts) observeMounts(mountinfo string) {
 	} else if m, ok := holdingMount(mounts, mountPoint); ok {
 		holder = m.ID
 	}
+	f.ParentShared = true // of what does not show, below the root of a chroot(2), nothing is known
 	for _, m := range mounts {
 		if m.ID == holder {
 			f.ParentShared = m.shared()
@@ -179,9 +227,10 @@ func (f *Facts) group(path string) *Group {
 		return nil // something else is mounted there
 	}
 	g := &Group{Path: path}
-	var stat unix.Stat_t
+	var stat, list unix.Stat_t
 	if unix.Fstat(dir, &stat) == nil {
 		g.ID, g.Owner, g.Mode = stat.Ino, int(stat.Uid), stat.Mode&0o7777
+		g.Writable = f.mayWrite(&stat) && unix.Fstatat(dir, "cgroup.procs", &list, 0) == nil && f.mayWrite(&list)
 	}
 	kind, err := linux.readFile(dir, "cgroup.type")
 	g.Root = is(err, unix.ENOENT)
@@ -197,8 +246,23 @@ func (f *Facts) group(path string) *Group {
 	}
 	pids, foreign := splitProcs(procs)
 	g.Processes, g.Foreign = len(pids), foreign
-	g.Writable = unix.Faccessat(dir, "cgroup.procs", unix.W_OK, unix.AT_EACCESS) == nil
 	return g
+}
+
+// overflowUID is the owner that a user namespace shows for those that it has no
+// number for (user_namespaces(7)); nobody in it is root over their files.
+const overflowUID = 65534
+
+// mayWrite is what the permissions give the process that the facts are about, which
+// is not always the caller: access(2) would answer for that.
+func (f *Facts) mayWrite(s *unix.Stat_t) bool {
+	switch {
+	case f.Override && (f.InitialUserNS || s.Uid != overflowUID):
+		return true
+	case int(s.Uid) == f.UID:
+		return s.Mode&unix.S_IWUSR != 0
+	}
+	return s.Mode&unix.S_IWOTH != 0
 }
 
 // Remaining names the processes in the cgroup, as "PID command", at most that many.

@@ -7,81 +7,81 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hints say what to change, by operation, the end of the path and errno; "" and 0
-// match all. The first row that matches counts. What the errnos mean is in the man
-// page of the call, for cgroup files in the kernel document.
+// hints say what to change, by call and errno; "" and 0 match all. A call is the
+// operation, and after a blank the end of the path, or all of it and how the data
+// begins. The first row that matches counts. What the errnos mean is in the man page
+// of the call, for cgroup files in the kernel document.
 var hints = []struct {
-	op, path string
-	err      unix.Errno
-	hint     string
+	call string
+	err  unix.Errno
+	hint string
 }{
-	{"unshare", "", unix.EPERM, privileged},
-	{"unshare", "", unix.EINVAL, noNamespaces},
-	{"unshare", "", unix.ENOSPC, "the limit of cgroup namespaces is reached: raise the node's sysctl user.max_cgroup_namespaces"},
-	{"open", "/ns/cgroup", unix.ENOENT, noNamespaces},
-	{"open", "/ns/cgroup", unix.EACCES, "PID 1 may not be inspected: run as the same user with CAP_SYS_PTRACE, or as PID 1"},
-	{"setns", "", unix.EXDEV, "PID 1 is not this container's (host PID namespace): make this program the container's PID 1"},
-	{"setns", "", unix.EPERM, privileged},
+	{"unshare", unix.EPERM, forbidden},
+	{"unshare", unix.EINVAL, noNamespaces},
+	{"unshare", unix.ENOSPC, "the limit of cgroup namespaces is reached: raise the node's sysctl user.max_cgroup_namespaces"},
+	{"open /ns/cgroup", unix.ENOENT, noNamespaces},
+	{"open /ns/cgroup", unix.EACCES, "PID 1 may not be inspected: run as the same user with CAP_SYS_PTRACE, or as PID 1"},
+	{"setns", unix.EXDEV, "PID 1 is not this container's (host PID namespace): make this program the container's PID 1"},
+	{"setns " + ownNamespace, unix.EPERM, "the cgroup namespace belongs to another user namespace, and there would be no way back into it: have the runtime make a private one (docker and podman --cgroupns=private)"},
+	{"setns", unix.EPERM, forbidden},
+	{"mkdir " + pinDir, 0, unpinned},
+	{"open " + pinnedNamespace, 0, unpinned},
+	{"mount " + pinnedNamespace, 0, unpinned},
+	{"setns " + pinnedNamespace, 0, unpinned},
 
-	{"fsopen", "", unix.ENODEV, noCgroup2},
-	{"mount", "", unix.ENODEV, noCgroup2},
-	{"fsconfig", "", unix.EPERM, privileged},
-	{"fsmount", "", unix.EPERM, privileged},
-	{"mount", "", unix.EPERM, privileged},
-	{"move_mount", "", unix.EPERM, privileged},
-	{"mount", "", unix.EACCES, securityModule},
-	{"fsopen", "", unix.EACCES, securityModule},
-	{"fsconfig", "", unix.EACCES, securityModule},
-	{"fsmount", "", unix.EACCES, securityModule},
-	{"move_mount", "", unix.EACCES, securityModule},
-	{"remount", "", unix.EACCES, securityModule},
-	{"remount", "", 0, writable},
-	{"mount", "", unix.ENOSPC, manyMounts},
-	{"move_mount", "", unix.ENOSPC, manyMounts},
-	{"mount", "", unix.ENOENT, "mount sysfs on /sys, as container runtimes do"},
-	{"move_mount", "", unix.ENOENT, "mount sysfs on /sys, as container runtimes do"},
-	{"move_mount", "", 0, otherMounts},
-	{"mount", "", unix.EBUSY, otherMounts},
-	{"mount", "", unix.EINVAL, otherMounts},
-	{"fsconfig", "", 0, otherMounts},
+	{"fsopen", unix.ENODEV, noCgroup2},
+	{"mount", unix.ENODEV, noCgroup2},
+	{"mount", unix.EPERM, forbidden},
+	{"mount", unix.EACCES, securityModule},
+	{"remount", unix.EACCES, securityModule},
+	{"remount", 0, writable},
+	{"mount", unix.ENOSPC, manyMounts},
+	{"move_mount", unix.ENOSPC, manyMounts},
+	{"mount", unix.ENOENT, "mount sysfs on /sys, as container runtimes do"},
+	{"move_mount", unix.ENOENT, "mount sysfs on /sys, as container runtimes do"},
+	{"move_mount", 0, otherMounts},
+	{"mount", unix.EBUSY, otherMounts},
+	{"mount", unix.EINVAL, otherMounts},
+	{"fsconfig", 0, otherMounts},
 
-	{"mkdir", "", unix.EROFS, writable},
-	{"open", "", unix.EROFS, writable},
-	{"mkdir", "", unix.EACCES, notDelegated},
-	{"mkdir", "", unix.EPERM, notDelegated},
-	{"open", "cgroup.procs", unix.EACCES, notDelegated},
-	{"open", subtreeControl, unix.EACCES, notDelegated},
-	{"mkdir", "", unix.EAGAIN, "a limit is reached: see cgroup.max.descendants and cgroup.max.depth of the cgroups above"},
-	{"mkdir", "", unix.ENOSPC, manyCgroups},
-	{"mkdir", "", unix.ENOMEM, manyCgroups},
-	{"open", "", unix.ENOTDIR, otherLeaf},
-	{"open", "/cgroup.type", unix.ENOENT, "this is the root of the whole hierarchy, which is never changed"},
-	{"read", "/cgroup.type", unix.EOPNOTSUPP, "the leaf is in threaded mode: remove it, or choose another with --cgroup-leaf"},
-	{"read", "", unix.EOPNOTSUPP, "the container's cgroup is threaded: its runtime has to create it as a domain"},
-	{"read", "", unix.ENODEV, "the cgroup was removed by somebody outside, such as systemd: look for two managers of one cgroup"},
+	{"mkdir", unix.EROFS, writable},
+	{"open", unix.EROFS, writable},
+	{"mkdir", unix.EACCES, notDelegated},
+	{"mkdir", unix.EPERM, notDelegated},
+	{"open cgroup.procs", unix.EACCES, notDelegated},
+	{"open " + subtreeControl, unix.EACCES, notDelegated},
+	{"mkdir", unix.EAGAIN, "a limit is reached: see cgroup.max.descendants and cgroup.max.depth of the cgroups above"},
+	{"mkdir", unix.ENOSPC, manyCgroups},
+	{"mkdir", unix.ENOMEM, manyCgroups},
+	{"open", unix.ENOTDIR, otherLeaf},
+	{"open cgroup.type", unix.ENOENT, "this is the root of the whole hierarchy, which is never changed"},
+	{"read /cgroup.type", unix.EOPNOTSUPP, "the leaf is in threaded mode: remove it, or choose another with --cgroup-leaf"},
+	{"read", unix.EOPNOTSUPP, "the container's cgroup is threaded: its runtime has to create it as a domain"},
+	{"read", unix.ENODEV, "the cgroup was removed by somebody outside, such as systemd: look for two managers of one cgroup"},
 
-	{"write", subtreeControl, unix.EBUSY, "processes keep entering the container's own cgroup (kubectl exec, probes): stop them or raise --cgroup-timeout; " +
+	{"write " + subtreeControl + " -", unix.EBUSY, "a cgroup below the container's uses controllers that were enabled in threaded mode: remove that cgroup, or recreate the container"},
+	{"write " + subtreeControl, unix.EBUSY, "processes keep entering the container's own cgroup (kubectl exec, probes): stop them or raise --cgroup-timeout; " +
 		"a process that shows as 0 was put there from outside the PID namespace"},
-	{"write", subtreeControl, unix.EOPNOTSUPP, "the cgroup is in threaded mode: some process enabled controllers one by one before; recreate the container"},
+	{"write " + subtreeControl, unix.EOPNOTSUPP, "the cgroup is in threaded mode: some process enabled controllers one by one before; recreate the container"},
 	// The kernel document, "CPU": with RT_GROUP_SCHED no real-time process may be below.
-	{"write", subtreeControl, unix.EINVAL, "a controller refuses: for cpu, real-time processes on a kernel with RT_GROUP_SCHED do that"},
-	{"write", subtreeControl, unix.ENOENT, "a controller is not enabled in the cgroup above"},
-	{"write", subtreeControl, unix.ENOSPC, manyCgroups},
-	{"write", subtreeControl, unix.ENOMEM, manyCgroups},
-	{"write", "cgroup.procs", unix.EBUSY, "the leaf has controllers enabled for cgroups below it: remove them, or choose another leaf with --cgroup-leaf"},
-	{"write", "cgroup.procs", unix.ENOENT, "the leaf is outside the cgroup namespace (nsdelegate)"},
-	{"write", "cgroup.procs", unix.EOPNOTSUPP, otherLeaf},
-	{"write", "cgroup.procs", unix.EAGAIN, manyCgroups},
-	{"write", "cgroup.procs", 0, notDelegated},
-	{"write", "", unix.EACCES, notDelegated},
-	{"write", "", unix.EPERM, notDelegated},
+	{"write " + subtreeControl, unix.EINVAL, "a controller refuses: for cpu, real-time processes on a kernel with RT_GROUP_SCHED do that"},
+	{"write " + subtreeControl, unix.ENOENT, "a controller is not enabled in the cgroup above"},
+	{"write " + subtreeControl, unix.ENOSPC, manyCgroups},
+	{"write " + subtreeControl, unix.ENOMEM, manyCgroups},
+	{"write cgroup.procs", unix.EBUSY, "the leaf has controllers enabled for cgroups below it: remove them, or choose another leaf with --cgroup-leaf"},
+	{"write cgroup.procs", unix.ENOENT, "the leaf is outside the cgroup namespace (nsdelegate)"},
+	{"write cgroup.procs", unix.EOPNOTSUPP, otherLeaf},
+	{"write cgroup.procs", unix.EAGAIN, manyCgroups},
+	{"write cgroup.procs", 0, notDelegated},
+	{"write", unix.EACCES, notDelegated},
+	{"write", unix.EPERM, notDelegated},
 
-	{"open", "memory.oom.group", 0, "--oom-group needs the memory controller, enabled for the container's cgroup by its runtime, and Linux 4.19"},
-	{"open", "cpu.max", 0, "--mirror-cpu-max needs the cpu controller, enabled for the container's cgroup by its runtime"},
+	{"open memory.oom.group", 0, "--oom-group needs the memory controller, enabled for the container's cgroup by its runtime, and Linux 4.19"},
+	{"open cpu.max", 0, "--mirror-cpu-max needs the cpu controller, enabled for the container's cgroup by its runtime"},
 
-	{"", "", unix.EMFILE, "raise the limit of open files: docker --ulimit nofile, Kubernetes: LimitNOFILE of the runtime's unit"},
-	{"", "", unix.ENFILE, "the node has no file descriptors left: raise its sysctl fs.file-max"},
-	{"", "", unix.ENOMEM, "the node or the container has no memory left: raise the container's memory limit"},
+	{"", unix.EMFILE, "raise the limit of open files: docker --ulimit nofile, Kubernetes: LimitNOFILE of the runtime's unit"},
+	{"", unix.ENFILE, "the node has no file descriptors left: raise its sysctl fs.file-max"},
+	{"", unix.ENOMEM, "the node or the container has no memory left: raise the container's memory limit"},
 }
 
 const (
@@ -92,6 +92,8 @@ const (
 	notDelegated  = "the cgroup is not delegated to this user namespace: " + userNamespace
 
 	securityModule = "a security module refuses the mount: see the audit log; AppArmor: docker --security-opt apparmor=unconfined, Kubernetes appArmorProfile Unconfined; SELinux: --security-opt label=disable, seLinuxOptions type spc_t"
+	forbidden      = "refused although there is CAP_SYS_ADMIN: by a seccomp profile (docker --security-opt seccomp=unconfined, Kubernetes seccompProfile Unconfined), a security module, or because the mount belongs to an outer user namespace"
+	unpinned       = "a later run by --exec in this container will stay in the host's cgroup namespace: make /run writable"
 	noNamespaces   = "the kernel has no cgroup namespaces (Linux 4.6, CONFIG_CGROUPS), or /proc is not mounted"
 	noCgroup2      = "the kernel has no cgroup v2 (Linux 4.5, CONFIG_CGROUPS)"
 	manyMounts     = "the limit of mounts is reached: raise the node's sysctl fs.mount-max"
@@ -107,7 +109,9 @@ func Hint(err error) string {
 		return ""
 	}
 	for _, row := range hints {
-		if (row.op == "" || row.op == e.Op) && strings.HasSuffix(e.Path, row.path) && (row.err == 0 || errors.Is(e.Err, row.err)) {
+		op, path, _ := strings.Cut(row.call, " ")
+		found := strings.HasSuffix(e.Path, path) || strings.HasPrefix(e.Path+" "+e.Data, path)
+		if found && (op == "" || op == e.Op) && (row.err == 0 || errors.Is(e.Err, row.err)) {
 			return row.hint
 		}
 	}

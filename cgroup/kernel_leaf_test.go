@@ -51,16 +51,6 @@ func TestUnfinishedDelegationIsTakenUp(t *testing.T) {
 	}
 }
 
-func TestUnfinishedThreadedDelegationIsTakenUp(t *testing.T) {
-	onVM(t)
-	s := newSandbox(t)
-	out := s.run(child{Setup: []string{"private", "in the leaf", "visitor", "half-done"}})
-	if out.State != Interrupted || out.Before.Type != "domain threaded" {
-		t.Errorf("%q, type %q", out.State, out.Before.Type)
-	}
-	s.delegated(out)
-}
-
 // The same cgroup again, with the leaf that the first container left. The runtime
 // disables the controllers, or it could not put a process in.
 func TestRestartInTheSameCgroup(t *testing.T) {
@@ -83,9 +73,9 @@ func TestRestartInTheSameCgroup(t *testing.T) {
 func TestExecJoinsTheNamespaceOfPID1(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
 		s := newSandbox(t)
-		out := s.run(child{Setup: []string{setup}, Exec: &child{Options: Options{Anywhere: true}}})
+		out := s.run(child{Setup: []string{setup}, Exec: []child{{Options: Options{Anywhere: true}}}})
 		s.delegated(out)
-		again := out.Exec
+		again := out.Exec[0]
 		if again.State != Delegated || again.Err != "" || again.After.Namespace != out.After.Namespace || again.After.Membership != "/init" {
 			t.Errorf("%s: %+v", setup, again)
 		}
@@ -98,22 +88,83 @@ func TestExecJoinsTheNamespaceOfPID1(t *testing.T) {
 	}
 }
 
+// A join that fails leaves the process where it is. The delegation stands.
 func TestFailedJoinLeavesTheNamespace(t *testing.T) {
-	for op, count := range map[string]int{"setns": 1, "open": 3, "read": 1} {
+	for op, count := range map[string]int{"setns": 2, "open": 3, "read": 1} {
 		for nth := 1; nth <= count; nth++ {
 			for _, errno := range errnos[op] {
 				s := newSandbox(t)
-				out := s.run(child{Setup: []string{"host"}, Exec: &child{Options: Options{Anywhere: true}, Faults: []fault{{Op: op, Nth: nth, Errno: errno}}}})
+				out := s.run(child{Setup: []string{"host"}, Exec: []child{{Options: Options{Anywhere: true}, Faults: []fault{{Op: op, Nth: nth, Errno: errno}}}}})
 				s.delegated(out)
-				if again := *out.Exec; again.Err != "" {
+				again := out.Exec[0]
+				if again.State != Delegated || again.Err != "" {
+					t.Errorf("%s %v: %+v", op, errno, again)
+				}
+				if again.After.Membership != "/init" {
 					s.untouched(again)
-					explained(t, again, op, errno)
-				} else if again.After.Membership != "/init" {
-					t.Errorf("%s %v: own cgroup is %q", op, errno, again.After.Membership)
 				}
 			}
 		}
 	}
+}
+
+// A supervisor in the host's cgroup namespace starts dockerd through the set-up, and
+// does so again when that has ended.
+func TestRunsOfASupervisorDoNotNest(t *testing.T) {
+	for _, setup := range []string{"private", "host"} {
+		for _, leaves := range [][2]string{{"init", "init"}, {"shim", "init"}, {"init", "shim"}} {
+			s := newSandbox(t)
+			out := s.run(child{Setup: []string{setup}, Idle: true, Exec: []child{
+				{Options: Options{Anywhere: true, Leaf: leaves[0]}},
+				{Options: Options{Anywhere: true, Leaf: leaves[1]}},
+				{Options: Options{Anywhere: true, Leaf: leaves[1]}},
+			}})
+			s.leafName = leaves[0]
+			for i, run := range out.Exec {
+				if (run.State == Delegated) != (i > 0) || run.Err != "" || run.After.Membership != "/"+leaves[0] || !slices.Equal(run.After.Children, leaves[:1]) {
+					t.Errorf("%s, %q: run %d: %q %s, own cgroup %s, children %q", setup, leaves, i+1, run.State, run.Err, run.After.Membership, run.After.Children)
+				}
+				if setup == "host" && run.After.Namespace != out.Exec[0].After.Namespace {
+					t.Errorf("%s: run %d is in another cgroup namespace than the first", setup, i+1)
+				}
+			}
+		}
+	}
+}
+
+// What a service in the container mounts would be mounted for its PID 1 too.
+func TestAServiceOfTheContainerIsLeft(t *testing.T) {
+	for _, setup := range []string{"private", "host"} {
+		s := newSandbox(t)
+		out := s.run(child{Setup: []string{setup}, Idle: true, Exec: []child{{Setup: []string{"in a cgroup of its own"}, Options: Options{Anywhere: true}}}})
+		if run := out.Exec[0]; run.State != NotOurs || !run.Skip {
+			t.Errorf("%s: %+v", setup, run)
+		}
+		s.untouched(out.Exec[0])
+	}
+}
+
+// After `unshare --pid` alone PID 1 has the host's mounts.
+func TestTheHostsMountsAreLeft(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Bare: true, Idle: true})
+	if out.State != Host || !out.Skip {
+		t.Errorf("%+v", out)
+	}
+}
+
+// Threaded by its runtime, a container can have no controllers for others.
+func TestThreadedContainerIsLeft(t *testing.T) {
+	onVM(t)
+	s := newSandbox(t).inside("pids")
+	if err := os.WriteFile(s.dir+"/cgroup.type", []byte("threaded"), 0); err != nil {
+		t.Fatal(err)
+	}
+	out := s.run(child{Setup: []string{"host"}})
+	if out.State != Threaded || !out.Skip {
+		t.Errorf("%+v", out)
+	}
+	s.untouched(out)
 }
 
 // Kubernetes gives a privileged pod with hostUsers: false the host's cgroup
@@ -123,6 +174,18 @@ func TestUserNamespaceInTheHostsCgroupNamespaceIsLeft(t *testing.T) {
 	s.user = true
 	out := s.run(child{Setup: []string{"host"}})
 	if out.State != Undelegated || !out.Skip {
+		t.Errorf("%+v", out)
+	}
+	s.untouched(out)
+}
+
+// There is no way back from an unshare into a namespace of another user namespace.
+func TestDelegatedToAUserNamespaceInTheHostsCgroupNamespaceIsLeft(t *testing.T) {
+	s := newSandbox(t)
+	s.user = true
+	s.handOver()
+	out := s.run(child{Setup: []string{"host"}})
+	if out.State != HostView || !strings.HasPrefix(out.Err, "setns ") || !strings.Contains(out.Hint, "another user namespace") {
 		t.Errorf("%+v", out)
 	}
 	s.untouched(out)

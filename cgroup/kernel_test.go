@@ -225,15 +225,17 @@ func TestThreadedLeafIsAnError(t *testing.T) {
 }
 
 func TestNoRoomForALeafIsAnError(t *testing.T) {
-	s := newSandbox(t)
-	if err := os.WriteFile(s.dir+"/cgroup.max.descendants", []byte("0"), 0); err != nil {
-		t.Fatal(err)
+	for _, file := range []string{"cgroup.max.descendants", "cgroup.max.depth"} {
+		s := newSandbox(t)
+		if err := os.WriteFile(s.dir+"/"+file, []byte("0"), 0); err != nil {
+			t.Fatal(err)
+		}
+		out := s.run(child{Setup: []string{"private"}})
+		if !strings.Contains(out.Err, "mkdir") || !strings.Contains(out.Hint, file) {
+			t.Errorf("err %q, hint %q", out.Err, out.Hint)
+		}
+		s.untouched(out)
 	}
-	out := s.run(child{Setup: []string{"private"}})
-	if !strings.Contains(out.Err, "mkdir") || !strings.Contains(out.Hint, "cgroup.max.descendants") {
-		t.Errorf("err %q, hint %q", out.Err, out.Hint)
-	}
-	s.untouched(out)
 }
 
 func TestStrangePaths(t *testing.T) {
@@ -360,12 +362,19 @@ func TestUserNamespaceWithoutDelegationIsLeft(t *testing.T) {
 func TestUserNamespaceWithDelegation(t *testing.T) {
 	s := newSandbox(t)
 	s.user = true
-	for _, file := range []string{"", "/cgroup.procs", "/cgroup.threads", "/" + subtreeControl} {
-		if err := os.Chown(s.dir+file, 100000, 100000); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s.handOver()
 	s.delegated(s.run(child{Setup: []string{"userns"}}))
+}
+
+// The mount of a user namespace that has no cgroup of its own, as most have it.
+func TestReadOnlyMountInAUserNamespaceIsLeft(t *testing.T) {
+	s := newSandbox(t)
+	s.user = true
+	out := s.run(child{Setup: []string{"userns", "read-only"}})
+	if out.State != Undelegated || !out.Skip {
+		t.Errorf("%+v", out)
+	}
+	s.untouched(out)
 }
 
 func TestOOMGroupAndCPUMirror(t *testing.T) {
@@ -385,6 +394,29 @@ func TestOOMGroupAndCPUMirror(t *testing.T) {
 		s.delegated(out)
 		if out.Output != "150000 100000\n150000 100000\n0\n" {
 			t.Errorf("%s: %q", setup, out.Output)
+		}
+	}
+}
+
+// A limit of a cgroup above holds too, where that shows.
+func TestEffectiveLimits(t *testing.T) {
+	onVM(t)
+	s := newSandbox(t).inside("cpu", "memory", "pids")
+	for file, value := range map[string]string{
+		"/cpu.max": "max", "/memory.max": "64M", "/pids.max": "100", "/memory.oom.group": "1",
+		"/../cpu.max": "50000 100000", "/../memory.max": "96M", "/../pids.max": "50",
+	} {
+		if err := os.WriteFile(s.dir+file, []byte(value), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for setup, want := range map[string]Limits{
+		"host":    {CPU: "0.5", Memory: "67108864", PIDs: "50", OOMGroup: "1"},
+		"private": {CPU: "max", Memory: "67108864", PIDs: "100", OOMGroup: "1"},
+	} {
+		out := s.run(child{Setup: []string{setup}, Idle: true})
+		if out.Limits != want {
+			t.Errorf("%s: %+v", setup, out.Limits)
 		}
 	}
 }

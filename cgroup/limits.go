@@ -66,7 +66,7 @@ func (r *run) container() (dir int, err error) {
 	return r.base, err
 }
 
-// Limits are the effective limits of the container: the lowest of its own cgroup
+// Limits are the effective limits of a container: the lowest of its own cgroup
 // and of those above as far as they show. "" is unknown, "max" none.
 type Limits struct {
 	CPU      string `json:"cpu"`    // CPUs, as a decimal number
@@ -76,13 +76,13 @@ type Limits struct {
 }
 
 // Limits reads them. A namespace hides what is above its root.
-func (f *Facts) Limits() Limits {
+func (g *Group) Limits() Limits {
 	var l Limits
-	if f.Own == nil {
+	if g == nil {
 		return l
 	}
 	cpu, memory, pids := unknown, unknown, unknown
-	for dir := f.Own.Path; strings.HasPrefix(dir, mountPoint); dir = dir[:strings.LastIndexByte(dir, '/')] {
+	for dir := g.Path; strings.HasPrefix(dir, mountPoint); dir = dir[:strings.LastIndexByte(dir, '/')] {
 		read := func(lowest *uint64, name string) {
 			if value, err := linux.readFile(unix.AT_FDCWD, dir+"/"+name); err == nil {
 				*lowest = min(*lowest, limit(value))
@@ -91,10 +91,9 @@ func (f *Facts) Limits() Limits {
 		read(&cpu, "cpu.max")
 		read(&memory, "memory.max")
 		read(&pids, "pids.max")
-		if group, err := linux.readFile(unix.AT_FDCWD, dir+"/memory.oom.group"); err == nil && (dir == mountPoint || l.OOMGroup == "") {
-			l.OOMGroup = strings.TrimSpace(group)
-		}
 	}
+	group, _ := linux.readFile(unix.AT_FDCWD, g.Path+"/memory.oom.group")
+	l.OOMGroup = strings.TrimSpace(group)
 	l.CPU, l.Memory, l.PIDs = decimal(cpu), decimal(memory), decimal(pids)
 	return l
 }

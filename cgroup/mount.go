@@ -66,8 +66,11 @@ func (s writableStep) do(r *run) error {
 	if err := r.k.mount("", mountPoint, "", flags, ""); err != nil {
 		return &Error{"remount", mountPoint, "bind,rw", err}
 	}
-	r.onFailure(func() {
-		_ = r.k.mount("", mountPoint, "", flags|unix.MS_RDONLY, "")
+	r.onFailure(func() error {
+		if err := r.k.mount("", mountPoint, "", flags|unix.MS_RDONLY, ""); err != nil {
+			return &Error{"remount", mountPoint, "bind,ro", err}
+		}
+		return nil
 	})
 	return nil
 }
@@ -91,7 +94,7 @@ func (s buildStep) do(r *run) (err error) {
 	case err == nil:
 		r.base = r.mount
 		return r.verify(s.own)
-	case !is(err, unix.ENOSYS, unix.EPERM):
+	case !refused(err):
 		return err
 	case s.usable:
 		if r.base, err = r.openDir(unix.AT_FDCWD, s.own); err != nil {
@@ -211,13 +214,23 @@ func (s placeStep) do(r *run) error {
 			r.report.Replaced = true
 			break
 		}
-		if err := r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-			return &Error{"move_mount", mountPoint, "", err}
+		err := r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH)
+		if refused(err) {
+			err = r.placeOld(s)
+		} else if err != nil {
+			err = &Error{"move_mount", mountPoint, "", err}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	r.try(r.visible)
 	return nil
 }
+
+// refused reports whether err is how a kernel or a profile answers that knows mount(2)
+// and not the calls of Linux 5.2: seccomp by ENOSYS or EPERM, AppArmor by EACCES.
+func refused(err error) bool { return is(err, unix.ENOSYS, unix.EPERM, unix.EACCES) }
 
 // isolate comes before anything is mounted on the old mount or taken from it: a
 // mount on a shared mount shows in every peer, the host's among them
@@ -267,16 +280,19 @@ func (r *run) placeOld(s placeStep) error {
 	if err := r.k.mount("tmpfs", mountPoint, "tmpfs", mountFlags, "size=0,mode=755"); err != nil {
 		return &Error{"mount", mountPoint, "tmpfs", err}
 	}
-	detach := func() { _ = r.k.umount(mountPoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) }
+	r.onFailure(r.detach)
 	if err := r.k.mount("cgroup2", mountPoint, "cgroup2", mountFlags, ""); err != nil {
-		detach()
 		return &Error{"mount", mountPoint, "cgroup2", err}
 	}
+	r.onFailure(r.detach)
 	r.placed = true
-	r.onFailure(func() {
-		detach()
-		detach()
-	})
+	return nil
+}
+
+func (r *run) detach() error {
+	if err := r.k.umount(mountPoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+		return &Error{"umount", mountPoint, "", err}
+	}
 	return nil
 }
 

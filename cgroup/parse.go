@@ -98,8 +98,11 @@ func unescape(s string) string {
 // that it is on.
 func topMount(mounts []Mount, point string) (top Mount, found bool) {
 	for _, m := range mounts {
-		covers := func(o Mount) bool { return o.Point == point && o.Parent == m.ID && o.ID != m.ID }
-		if m.Point == point && !slices.ContainsFunc(mounts, covers) {
+		covered := m.Point != point
+		for _, o := range mounts {
+			covered = covered || o.Point == point && o.Parent == m.ID && o.ID != m.ID
+		}
+		if !covered {
 			top, found = m, true
 		}
 	}
@@ -108,8 +111,8 @@ func topMount(mounts []Mount, point string) (top Mount, found bool) {
 
 // holdingMount is the mount that the directory of point is in.
 func holdingMount(mounts []Mount, point string) (m Mount, found bool) {
-	for point != "/" && !found {
-		point = path.Dir(point)
+	for up := path.Dir(point); up != point && !found; up = path.Dir(point) {
+		point = up
 		m, found = topMount(mounts, point)
 	}
 	return m, found

@@ -2,8 +2,11 @@ package cgroup
 
 import (
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestParseMembership(t *testing.T) {
@@ -73,6 +76,42 @@ func TestIsInitialMap(t *testing.T) {
 	}
 }
 
+const statusSample = "Name:\tcgshim\nUid:\t1000\t1001\t1002\t1003\nCapPrm:\t0000000000200000\nCapEff:\t0000000000200002\n"
+
+func TestStatus(t *testing.T) {
+	if uid := effectiveUID(statusSample); uid != 1001 {
+		t.Errorf("uid %d", uid)
+	}
+	if !capable(statusSample, unix.CAP_SYS_ADMIN) || !capable(statusSample, unix.CAP_DAC_OVERRIDE) || capable(statusSample, unix.CAP_CHOWN) {
+		t.Error("capabilities")
+	}
+	if effectiveUID("") != -1 || capable("", 0) {
+		t.Error("of nothing")
+	}
+}
+
+func TestMayWrite(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		facts Facts
+		owner uint32
+		mode  uint32
+		want  bool
+	}{
+		{"root", Facts{Override: true, InitialUserNS: true}, 0, 0o555, true},
+		{"root of a user namespace, of its own", Facts{Override: true}, 0, 0o555, true},
+		{"root of a user namespace, of nobody it knows", Facts{Override: true}, overflowUID, 0o755, false},
+		{"the owner", Facts{UID: 1000}, 1000, 0o644, true},
+		{"the owner, read-only", Facts{UID: 1000}, 1000, 0o444, false},
+		{"another user", Facts{UID: 1000}, 0, 0o644, false},
+		{"everybody", Facts{UID: 1000}, 0, 0o646, true},
+	} {
+		if got := c.facts.mayWrite(&unix.Stat_t{Uid: c.owner, Mode: c.mode}); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+	}
+}
+
 func TestLimit(t *testing.T) {
 	for in, want := range map[string]string{"max 100000\n": "max", "150000 100000\n": "1.5", "max\n": "max", "1048576\n": "1048576", "5 0": "5", "5000 100000": "0.05", "9223372036854771712": "max", "18446744073709551615": "max", "-1": "max", "": "max"} {
 		if got := decimal(limit(in)); got != want {
@@ -99,6 +138,10 @@ func FuzzParseMountinfo(f *testing.F) {
 			if m.Type == "" || len(m.Point) > len(in) {
 				t.Errorf("%q: %+v", in, m)
 			}
+			if top, found := topMount(parseMountinfo(in), m.Point); found && top.Point != m.Point {
+				t.Errorf("%q: %+v on top at %q", in, top, m.Point)
+			}
+			holdingMount(parseMountinfo(in), m.Point)
 		}
 	})
 }
@@ -115,10 +158,41 @@ func FuzzSplitProcs(f *testing.F) {
 
 func FuzzIsInitialMap(f *testing.F) {
 	f.Add("0 0 4294967295")
-	f.Fuzz(func(t *testing.T, in string) { isInitialMap(in) })
+	f.Fuzz(func(t *testing.T, in string) {
+		if isInitialMap(in) && strings.Join(strings.Fields(in), " ") != "0 0 4294967295" {
+			t.Errorf("%q", in)
+		}
+	})
 }
 
 func FuzzLimit(f *testing.F) {
 	f.Add("100000 100000")
-	f.Fuzz(func(t *testing.T, in string) { decimal(limit(in)) })
+	f.Fuzz(func(t *testing.T, in string) {
+		got := decimal(limit(in))
+		if again := decimal(limit(got)); !strings.Contains(got, ".") && again != got {
+			t.Errorf("%q is %s, and that is %s", in, got, again)
+		}
+	})
+}
+
+func FuzzStatus(f *testing.F) {
+	f.Add(statusSample)
+	f.Add("\nUid:\n\nCapEff:")
+	f.Fuzz(func(t *testing.T, in string) {
+		if uid := effectiveUID(in); uid != -1 && !strings.Contains(in, strings.TrimPrefix(strconv.Itoa(uid), "-")) {
+			t.Errorf("%q: uid %d", in, uid)
+		}
+		capable(in, unix.CAP_SYS_ADMIN)
+	})
+}
+
+// What the kernel escapes comes back, and what it does not stays.
+func FuzzUnescape(f *testing.F) {
+	f.Add("/a b\tc\nd\\e")
+	escape := strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`)
+	f.Fuzz(func(t *testing.T, in string) {
+		if out := unescape(escape.Replace(in)); out != in {
+			t.Errorf("%q became %q", in, out)
+		}
+	})
 }

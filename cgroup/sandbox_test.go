@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -57,7 +58,9 @@ type child struct {
 	Others  bool     // then start a process in a cgroup beside the leaf, and KillOthers
 	Hide    string   // a directory that is empty while the plan is made and carried out
 	Watch   bool     // look at the mount all the time meanwhile
-	Exec    *child   // then run this as a process of the container, but in the cgroup namespace of the start
+	Idle    bool     // only look: for what comes with Exec
+	Bare    bool     // in the mounts that it is started with
+	Exec    []child  // then run these as processes of the container, but in the cgroup namespace of the start
 }
 
 // fault makes the nth call of op fail; 0 is every one.
@@ -88,9 +91,10 @@ type outcome struct {
 	Again   State  // with Twice
 	Killed  string // with Others: how that process ended
 	OOM     uint64
+	Limits  Limits
 	Looks   int // with Watch: how often
 	Gaps    int // and how often there was no cgroup2
-	Exec    *outcome
+	Exec    []outcome
 }
 
 // view is all that a delegation may change.
@@ -118,9 +122,10 @@ func runChild(spec string) {
 	if err := json.Unmarshal([]byte(spec), &c); err != nil {
 		panic(err)
 	}
-	if os.Getpid() == 1 {
+	if os.Getpid() == 1 && !c.Bare {
 		must("private mounts", unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""))
 		must("mount proc", unix.Mount("proc", "/proc", "proc", 0, ""))
+		must("mount run", unix.Mount("tmpfs", "/run", "tmpfs", 0, ""))
 	}
 	start, err := os.Open("/proc/self/ns/cgroup")
 	must("open", err)
@@ -142,8 +147,8 @@ func runChild(spec string) {
 		stopWatch = watch(&out)
 	}
 	p := Decide(Observe(), c.Options)
-	out.State, out.Skip, out.Reason = p.State, p.Skip, p.Reason
-	if !p.Skip {
+	out.State, out.Skip, out.Reason, out.Limits = p.State, p.Skip, p.Reason, p.Container.Limits()
+	if !p.Skip && !c.Idle {
 		report, err := p.apply(k)
 		out.Report = *report
 		for name := range report.Missing {
@@ -177,10 +182,10 @@ func runChild(spec string) {
 	if c.Others {
 		out.Killed = killOthers()
 	}
-	if c.Exec != nil {
-		out.Exec = runExec(*c.Exec, start)
+	for _, c := range c.Exec {
+		out.Exec = append(out.Exec, runExec(c, start))
 	}
-	out.OOM, _ = OOMKills()
+	out.OOM, _ = OOMKills(true)
 	var usage unix.Rusage
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &usage)
 	out.CPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
@@ -218,8 +223,7 @@ func watch(out *outcome) (stop func()) {
 // runExec runs c in the cgroup that this process is in, and in another cgroup
 // namespace: what runc's exec is in a container that shares the host's. It starts it
 // from a thread of its own, for /proc/1/ns is the main thread's.
-func runExec(c child, namespace *os.File) *outcome {
-	out := new(outcome)
+func runExec(c child, namespace *os.File) (out outcome) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -232,7 +236,7 @@ func runExec(c child, namespace *os.File) *outcome {
 		cmd.Stderr = os.Stderr
 		data, err := cmd.Output()
 		must("exec", err)
-		must("unmarshal", json.Unmarshal(data, out))
+		must("unmarshal", json.Unmarshal(data, &out))
 	}()
 	<-done
 	return out
@@ -383,7 +387,15 @@ var setups = map[string]func(){
 	// What only the cgroup above can do; outside is a second witness.
 	"pids taken away":    func() { must("disable", os.WriteFile(outside+"/"+subtreeControl, []byte("-pids"), 0)) },
 	"hugetlb taken away": func() { must("disable", os.WriteFile(outside+"/"+subtreeControl, []byte("-hugetlb"), 0)) },
-	"moved out":          func() { must("move", os.WriteFile(outside+"/beside/cgroup.procs", []byte("1"), 0)) },
+	"moved out": func() {
+		_, err := beside.WriteString("1")
+		must("move", err)
+	},
+	// As by a service manager in the container.
+	"in a cgroup of its own": func() {
+		must("mkdir", os.Mkdir(witness+"/unit", 0o755))
+		must("move", os.WriteFile(witness+"/unit/cgroup.procs", []byte(strconv.Itoa(os.Getpid())), 0))
+	},
 	"sleepers": func() {
 		for range 200 {
 			sleeper(nil)
@@ -435,6 +447,10 @@ func refuseNewMountAPI(errno syscall.Errno) {
 	must("seccomp", unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0))
 }
 
+// beside is the cgroup.procs of a cgroup beside the container's. With nsdelegate only
+// who has opened it outside of the namespace may write it.
+var beside *os.File
+
 // keepWitness binds the container's cgroup to a place of its own.
 func keepWitness() string {
 	h := hierarchy()
@@ -443,6 +459,7 @@ func keepWitness() string {
 	must("bind", unix.Mount(own, witness, "", unix.MS_BIND, ""))
 	must("mkdir", os.MkdirAll(outside, 0o777))
 	must("bind", unix.Mount(filepath.Dir(own), outside, "", unix.MS_BIND, ""))
+	beside, _ = os.OpenFile(outside+"/beside/cgroup.procs", os.O_WRONLY, 0)
 	return h
 }
 
@@ -504,6 +521,9 @@ func faulty(faults []fault, calls map[string]int) *kernel {
 	}
 	k.write = func(fd int, p []byte) (int, error) {
 		if err := hit("write"); err != nil {
+			if err == lie {
+				return len(p), nil
+			}
 			return -1, err
 		}
 		return linux.write(fd, p)
@@ -576,6 +596,16 @@ func (s *sandbox) inside(controllers ...string) *sandbox {
 	return &inner
 }
 
+// handOver gives the cgroup to root of the sandbox's user namespace, as runc does.
+func (s *sandbox) handOver() {
+	s.t.Helper()
+	for _, file := range []string{"", "/cgroup.procs", "/cgroup.threads", "/" + subtreeControl} {
+		if err := os.Chown(s.dir+file, 100000, 100000); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
 // enableAtTop gives the test cgroups controllers, as systemd does on a host.
 func enableAtTop(t *testing.T) {
 	t.Helper()
@@ -635,7 +665,10 @@ func (s *sandbox) command(c child) (*exec.Cmd, *os.File) {
 	cmd := exec.Command("/proc/self/exe", "-test.run=^$")
 	cmd.Env = append(os.Environ(), childEnv+"="+string(spec), "CGSHIM_TEST_GROUP="+s.name)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS, UseCgroupFD: true, CgroupFD: int(dir.Fd()),
+		Cloneflags: unix.CLONE_NEWPID, UseCgroupFD: true, CgroupFD: int(dir.Fd()),
+	}
+	if !c.Bare {
+		cmd.SysProcAttr.Cloneflags |= unix.CLONE_NEWNS
 	}
 	if s.user {
 		ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 100000, Size: 65536}}
@@ -649,11 +682,12 @@ func (s *sandbox) command(c child) (*exec.Cmd, *os.File) {
 func (s *sandbox) run(c child) outcome {
 	s.t.Helper()
 	s.leafName = c.Options.Leaf
-	for _, c := range []*child{&c, c.Exec} {
-		if c != nil {
-			c.Options.Leaf = cmp.Or(c.Options.Leaf, "init")
-			c.Options.Timeout = cmp.Or(c.Options.Timeout, 10*time.Second)
-		}
+	defaults := func(o *Options) {
+		o.Leaf, o.Timeout = cmp.Or(o.Leaf, "init"), cmp.Or(o.Timeout, 10*time.Second)
+	}
+	defaults(&c.Options)
+	for i := range c.Exec {
+		defaults(&c.Exec[i].Options)
 	}
 	cmd, dir := s.command(c)
 	defer dir.Close()

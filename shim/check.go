@@ -3,7 +3,6 @@ package shim
 import (
 	"encoding/json"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -41,21 +40,21 @@ func Check(config Config, asJSON bool, w io.Writer) int {
 func diagnoseCgroup(config Config) (*diagnosis, *cgroup.Plan) {
 	d := new(diagnosis)
 	d.Facts = cgroup.Observe()
-	if os.Getpid() != 1 {
+	if d.Facts.PID != 1 && !config.Cgroup.Anywhere {
 		// As an exec in a running container: what counts is the container's init.
 		// runc leaves an exec in the host's cgroup namespace where the container
 		// was started in that, so its own view would mislead.
-		if init := cgroup.ObserveProcess(1); init.Unified != "" && init.PIDNS != 0 {
+		if init := cgroup.ObserveInit(); init != nil {
 			d.Facts = init
 			d.Notes = append(d.Notes, "not PID 1: this is about PID 1; an exec may be in another cgroup namespace than that")
 		} else {
-			d.Notes = append(d.Notes, "not PID 1, and PID 1 cannot be read: this is about the calling process as if it were PID 1")
+			d.Notes = append(d.Notes, "not PID 1, and PID 1 has other mounts: this is about the calling process as if it were PID 1")
 			config.Cgroup.Anywhere = true
 		}
 	}
 	plan := cgroup.Decide(d.Facts, config.Cgroup)
 	d.State, d.Reason, d.Hint = plan.State.String(), plan.Reason, plan.Hint
-	d.Limits = d.Facts.Limits()
+	d.Limits = plan.Container.Limits()
 	d.Steps = []string{}
 	for _, step := range plan.Steps {
 		d.Steps = append(d.Steps, step.String())
@@ -121,7 +120,7 @@ func (d *diagnosis) text() string {
 			" owner "+strconv.Itoa(g.group.Owner)+" mode "+strconv.FormatUint(uint64(g.group.Mode), 8)+" writable "+yesNo(g.group.Writable))
 		line(g.name+" controllers", strings.Join(g.group.Controllers, " "))
 		line(g.name+" subtree_control", strings.Join(g.group.Enabled, " "))
-		line(g.name+" processes", strconv.Itoa(g.group.Processes)+", of other PID namespaces "+strconv.Itoa(g.group.Foreign))
+		line(g.name+" processes", strconv.Itoa(g.group.Processes)+", of other PID namespaces "+strconv.Itoa(g.group.Foreign)+"; "+strings.Join(g.group.Remaining(8), ", "))
 	}
 	line("cpu limit", d.Limits.CPU)
 	line("memory limit", d.Limits.Memory)

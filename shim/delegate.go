@@ -16,6 +16,7 @@ func (s *shim) delegate() int {
 		s.log.Log(Debug, "cgroup set-up skipped", "reason", "not PID 1")
 		return 0
 	}
+	s.Cgroup.Interrupted = s.signals.stopPending // who wants an end need not wait for it
 	plan := cgroup.Decide(cgroup.Observe(), s.Cgroup)
 	for _, step := range plan.Steps {
 		s.log.Log(Debug, "cgroup step", "step", step.String())
@@ -25,25 +26,38 @@ func (s *shim) delegate() int {
 	}
 	report, err := plan.Apply()
 	if err != nil {
-		return s.refused(err)
+		return s.notDelegated(Warn, explain(err)) // what was done is undone
 	}
 	s.delegated = true
+	for _, err := range report.Warnings {
+		s.log.Log(Warn, "optional cgroup step failed", explain(err)...)
+	}
+	facts := []any{"cgroup", report.HostPath, "id", report.ID, "controllers", strings.Join(report.Enabled, " ")}
 	if plan.State == cgroup.Delegated {
-		s.log.Log(Info, plan.State.String(), "cgroup", report.HostPath)
+		s.log.Log(Info, plan.State.String(), facts...)
 		return 0
 	}
-	facts := []any{
-		"cgroup", report.HostPath, "id", report.ID, "controllers", strings.Join(report.Enabled, " "),
-		"moved", report.Moved, "rounds", report.Rounds, "elapsed", report.Elapsed,
-	}
-	for _, err := range report.Warnings {
-		s.log.Log(Warn, "limit not set", "err", err)
-	}
+	facts = append(facts, "moved", report.Moved, "rounds", report.Rounds, "elapsed", report.Elapsed)
 	for name, err := range report.Missing {
 		facts = append(facts, "missing_"+name, err)
+		if hint := cgroup.Hint(err); hint != "" {
+			facts = append(facts, "hint", hint)
+		}
+	}
+	if len(report.Enabled) == 0 {
+		facts = append(facts, "hint", "inner containers can have no limits: the cgroups above this one enable no controllers for it")
 	}
 	s.log.Notice("cgroup delegated", facts...)
 	return 0
+}
+
+// explain is an error with what to change about it.
+func explain(err error) []any {
+	facts := []any{"err", err}
+	if hint := cgroup.Hint(err); hint != "" {
+		facts = append(facts, "hint", hint)
+	}
+	return facts
 }
 
 // skip says why nothing was done, at the default level only where the user can
@@ -53,28 +67,18 @@ func (s *shim) skip(plan *cgroup.Plan) int {
 	if hint := plan.Hint; hint != "" {
 		facts = append(facts, "hint", hint)
 	}
-	switch {
-	case s.CgroupMode == CgroupRequire:
-		s.log.Log(Error, "cgroup not delegated, which --cgroup=require asks for", facts...)
-		return ExitRequire
-	case plan.Actionable:
-		s.log.Log(Warn, "cgroup not delegated", facts...)
-	default:
-		s.log.Log(Info, "cgroup not delegated", facts...)
+	if plan.Actionable {
+		return s.notDelegated(Warn, facts)
 	}
-	return 0
+	return s.notDelegated(Info, facts)
 }
 
-// refused reports a step that failed; everything before it has been undone.
-func (s *shim) refused(err error) int {
-	facts := []any{"err", err}
-	if hint := cgroup.Hint(err); hint != "" {
-		facts = append(facts, "hint", hint)
-	}
+// notDelegated says so at level, and ends the run where a delegation is required.
+func (s *shim) notDelegated(level Level, facts []any) int {
 	if s.CgroupMode == CgroupRequire {
 		s.log.Log(Error, "cgroup not delegated, which --cgroup=require asks for", facts...)
 		return ExitRequire
 	}
-	s.log.Log(Warn, "cgroup not delegated", facts...)
+	s.log.Log(level, "cgroup not delegated", facts...)
 	return 0
 }

@@ -19,7 +19,7 @@ func (s *shim) drain() {
 		return
 	}
 	s.reap()
-	if !s.orphans {
+	if !s.somebody() {
 		return
 	}
 	s.log.Log(Info, "draining", "timeout", s.DrainTimeout)
@@ -28,7 +28,7 @@ func (s *shim) drain() {
 		return
 	}
 	s.log.Log(Warn, "processes are left after the drain timeout, killing them", "timeout", s.DrainTimeout)
-	if s.delegated {
+	if s.delegated && s.pid1 { // beside another PID 1 the inner containers are its program's
 		if err := cgroup.KillOthers(); err != nil {
 			s.log.Log(Debug, "cgroup.kill not used", "err", err)
 		}
@@ -42,23 +42,29 @@ func (s *shim) drain() {
 
 const killGrace = 2 * time.Second
 
-// awaitRest reaps until no child is left, and reports whether that is so at the
+// awaitRest reaps until nobody is left, and reports whether that is so at the
 // deadline. A stop signal meanwhile, with hurry, ends the wait.
 func (s *shim) awaitRest(deadline time.Time, hurry bool) bool {
-	for s.orphans {
-		e, ok := s.signals.next(deadline)
+	for s.somebody() {
+		next := deadline
+		if !s.orphans { // no SIGCHLD will tell
+			next = earlier(deadline, time.Now().Add(20*time.Millisecond))
+		}
+		e, ok := s.signals.next(next)
 		switch {
-		case !ok:
-			return false
-		case e.signal == unix.SIGCHLD:
+		case ok && e.signal == unix.SIGCHLD:
 			s.reap()
-		case e.signal == unix.SIGTERM || e.signal == unix.SIGINT || e.signal == unix.SIGQUIT:
-			if hurry {
-				return false
-			}
+		case ok && hurry && isStop(e.signal), past(deadline):
+			return false
 		}
 	}
 	return true
+}
+
+// somebody reports whether a process is left. Those that were started from outside, as
+// by docker exec, are nobody's children here.
+func (s *shim) somebody() bool {
+	return s.orphans || s.pid1 && unix.Kill(-1, 0) == nil
 }
 
 // signalRest sends sig to everything that this process answers for. As PID 1 that

@@ -22,14 +22,21 @@ func (s *shim) forward(e event) {
 	}
 	s.log.Log(Debug, "forwarding signal", "signal", SignalName(sig), "received", SignalName(e.signal),
 		"from_pid", int(e.pid), "from_uid", int(e.uid), "pid", s.child)
-	s.lastSent = sig
+	s.sent[sig] = true
 	s.send(sig)
-	switch sig {
-	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT:
-		if s.StopTimeout > 0 && s.killAt.IsZero() {
-			s.killAt = time.Now().Add(s.StopTimeout)
-		}
+	if (isStop(sig) || isStop(e.signal)) && s.StopTimeout > 0 && s.killAt.IsZero() {
+		s.killAt = time.Now().Add(s.StopTimeout)
 	}
+}
+
+// isStop reports whether who sends sig wants an end.
+func isStop(sig Signal) bool {
+	return sig == unix.SIGTERM || sig == unix.SIGINT || sig == unix.SIGQUIT
+}
+
+// Rewritable reports whether sig can reach this process and so be rewritten.
+func Rewritable(sig Signal) bool {
+	return forwardable(sig) || sig == unix.SIGTTIN || sig == unix.SIGTTOU
 }
 
 // send signals the child or, with KillGroup, its process group. Not being able

@@ -25,16 +25,16 @@ type shim struct {
 	signals *Signals
 
 	pid1      bool
-	delegated bool   // the container's cgroup is ours to kill in
+	delegated bool   // /sys/fs/cgroup is the container's cgroup, and this process in a leaf of it
 	oomKills  uint64 // before the child started
 
-	child    int
-	started  time.Time
-	tty      *terminal
-	exit     *reaper.Exit
-	orphans  bool      // some child is left
-	killAt   time.Time // when the child is killed; zero: never
-	lastSent Signal    // last signal forwarded
+	child   int
+	started time.Time
+	tty     *terminal
+	exit    *reaper.Exit
+	orphans bool             // some child is left
+	killAt  time.Time        // when the child is killed; zero: never
+	sent    [numSignals]bool // signals forwarded
 }
 
 // Run does all of it and returns the exit status.
@@ -50,7 +50,7 @@ func Run(config Config, signals *Signals, log Log) int {
 	if status := s.delegate(); status != 0 {
 		return status
 	}
-	s.oomKills, _ = cgroup.OOMKills()
+	s.oomKills, _ = cgroup.OOMKills(s.delegated)
 	s.prepareDind()
 	if s.Exec {
 		return s.become()
@@ -146,6 +146,7 @@ func (s *shim) become() int {
 func (s *shim) cannotExecute(err error) int {
 	if s.child != 0 {
 		reaper.Await(s.child)
+		s.tty.reclaim(s.child)
 	}
 	s.log.Log(Error, "cannot execute", "program", s.Args[0], "err", err, "reason", diagnose(s.Args[0], s.Env, err))
 	switch {
@@ -174,13 +175,16 @@ func (s *shim) supervise() {
 			s.reap()
 		case ok:
 			s.forward(e)
-		case !idleAt.IsZero() && time.Now().After(idleAt):
-			releaseText()
-			idleAt = time.Time{}
-		default:
+		case past(s.killAt):
 			s.log.Log(Warn, "child did not stop in time, killing it", "pid", s.child, "timeout", s.StopTimeout)
 			s.killAt = time.Time{}
-			s.send(unix.SIGKILL)
+			if s.KillGroup {
+				_ = unix.Kill(-s.child, unix.SIGKILL)
+			}
+			_ = unix.Kill(s.child, unix.SIGKILL) // it may have left its group
+		case past(idleAt):
+			releaseText()
+			idleAt = time.Time{}
 		}
 	}
 }
@@ -196,6 +200,8 @@ func earlier(a, b time.Time) time.Time {
 	}
 	return a
 }
+
+func past(deadline time.Time) bool { return !deadline.IsZero() && !time.Now().Before(deadline) }
 
 // reap collects what has ended.
 func (s *shim) reap() {
@@ -239,7 +245,7 @@ func (s *shim) report() int {
 	status := s.expect(s.exit.Code())
 	facts := []any{"pid", s.child, "program", path.Base(s.Args[0]), "status", status, "elapsed", time.Since(s.started).Round(time.Millisecond)}
 	killed := uint64(0)
-	if n, ok := cgroup.OOMKills(); ok && n > s.oomKills {
+	if n, ok := cgroup.OOMKills(s.delegated); ok && n > s.oomKills {
 		killed = n - s.oomKills
 	}
 	if killed > 0 {
@@ -248,10 +254,10 @@ func (s *shim) report() int {
 	msg, abnormal := "child exited", false
 	if s.exit.Status.Signaled() {
 		sig := s.exit.Status.Signal()
-		msg, abnormal = "child ended by signal", sig != s.lastSent
+		msg, abnormal = "child ended by signal", !s.sent[sig]
 		facts = append(facts, "signal", SignalName(sig), "core_dumped", s.exit.Status.CoreDump())
 	}
-	if (abnormal || killed > 0) && !s.Tini {
+	if (abnormal || killed > 0 && s.exit.Code() != 0) && !s.Tini {
 		s.log.Log(Warn, msg, facts...)
 	} else {
 		s.log.Log(Info, msg, facts...)
@@ -287,6 +293,7 @@ func (p *program) rewriteListenPID(env []string) {
 			buf := []byte("LISTEN_PID=0123456789\x00")
 			p.envv[i] = &buf[0]
 			p.listenPID = buf[len("LISTEN_PID="):]
+			return // getenv(3) takes the first
 		}
 	}
 }

@@ -125,6 +125,13 @@ func (s *Signals) next(deadline time.Time) (e event, ok bool) {
 	}
 }
 
+// stopPending reports whether a signal that asks for an end waits to be taken.
+func (s *Signals) stopPending() bool {
+	var pending uint64
+	syscall.RawSyscall(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&pending)), 8, 0)
+	return pending&(bit(unix.SIGTERM)|bit(unix.SIGINT)|bit(unix.SIGQUIT)) != 0
+}
+
 func bit(sig Signal) uint64 { return 1 << (sig - 1) }
 
 const faults uint64 = 1<<(unix.SIGILL-1) | 1<<(unix.SIGTRAP-1) | 1<<(unix.SIGABRT-1) | 1<<(unix.SIGBUS-1) |
