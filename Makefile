@@ -29,7 +29,11 @@ LDFLAGS += $(if $(ALIGN_$(GOARCH)),-funcalign=$(ALIGN_$(GOARCH)))
 SMALL := $(shell GOEXPERIMENT=nogreenteagc go env GOEXPERIMENT 2>/dev/null)
 # cgshim_release is what names parts of the runtime (shim/runtime_release.go).
 LDFLAGS += -checklinkname=0
-BUILD := GOOS=linux GOEXPERIMENT=$(SMALL) go build -trimpath -buildvcs=false -tags cgshim_release -gcflags=all=-l -ldflags '$(LDFLAGS)'
+TAGS := cgshim_release
+BUILD = GOOS=linux GOEXPERIMENT=$(SMALL) go build -trimpath -buildvcs=false -tags $(TAGS) -gcflags=all=-l -ldflags '$(LDFLAGS)'
+
+# What holds on the ports without assembly too.
+PORTABLE := Quick|Orphans|Pause|Stop|Stuck|Drain|Reason|Script|JobOf|Shell|Closed|Exec|Dind
 
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 NEED := test/deps/install.sh
@@ -53,6 +57,8 @@ race: ## the packages with goroutines under the race detector
 test-root: build ## as root, in namespaces: against the built binary and against tini
 	@$(NEED) tini busybox unshare cc
 	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|bench|release)(/|$$)')
+	@$(MAKE) -s build TAGS=cgshim_release,cgshim_portable ENTRY_$(GOARCH)= OUT=bin/cgshim-portable
+	cd test && CGSHIM_BIN=$(CURDIR)/bin/cgshim-portable go test -count=1 ./init -run '$(PORTABLE)'
 
 test-vm: build ## the cgroup code on Debian kernels with every v2 controller, under QEMU
 	@$(NEED) qemu-system-x86_64 busybox

@@ -21,21 +21,40 @@ type logger struct {
 
 // stderr is descriptor 2 without os.File, which ends the process with SIGPIPE
 // when the reader has gone (os/signal, "SIGPIPE"). A log line that cannot be
-// written is lost and that is all: PID 1 goes on.
+// written is lost and that is all: PID 1 goes on, and does not wait for a reader
+// that has stopped to read.
 type stderr struct{}
 
-func (stderr) Write(p []byte) (int, error) {
-	for written := 0; written < len(p); {
-		n, err := unix.Write(2, p[written:])
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
+func (stderr) Write(p []byte) (written int, err error) {
+	for written < len(p) && writable(2) {
+		// Where poll(2) says so a pipe has room for PIPE_BUF bytes (pipe(7)).
+		const pipeBuf = 4096
+		n, err := unix.Write(2, p[written:min(len(p), written+pipeBuf)])
+		switch {
+		case err == nil:
+			written += n
+		case err != unix.EINTR:
 			return written, err
 		}
-		written += n
 	}
-	return len(p), nil
+	return written, nil
+}
+
+// patience is how long to wait for a reader, in milliseconds: not twice for the same.
+var patience = 100
+
+// writable reports whether a write to fd neither blocks nor raises SIGPIPE.
+func writable(fd int32) bool {
+	ready := []unix.PollFd{{Fd: fd, Events: unix.POLLOUT}}
+	_, err := unix.Poll(ready, patience)
+	for err == unix.EINTR {
+		_, err = unix.Poll(ready, patience)
+	}
+	patience = 0
+	if ready[0].Revents == unix.POLLOUT {
+		patience = 100
+	}
+	return ready[0].Revents == unix.POLLOUT
 }
 
 func (stderr) Sync() error { return nil } // EINVAL on terminals and pipes

@@ -35,7 +35,7 @@ func run(args, env []string) int {
 	case s.print != "":
 		return output(s.print)
 	case s.check:
-		return shim.Check(s.Config, s.json, os.Stdout)
+		return shim.Check(s.Config, s.json, stdout{})
 	case !s.Pause && len(s.Args) == 0:
 		return misuse(s, "no program given")
 	}
@@ -48,10 +48,15 @@ func misuse(s *settings, problem string) int {
 	return shim.ExitFailure
 }
 
+// stdout is descriptor 1 without os.File: see stderr.
+type stdout struct{}
+
+func (stdout) Write(p []byte) (int, error) { return unix.Write(1, p) }
+
 // output prints what was asked for. A script that reads it must not take an
 // empty answer for success.
 func output(text string) int {
-	if _, err := unix.Write(1, []byte(text)); err != nil {
+	if _, err := (stdout{}).Write([]byte(text)); err != nil {
 		_, _ = stderr{}.Write([]byte("write stdout " + strconv.Itoa(len(text)) + " bytes: " + err.Error() + "\n"))
 		return shim.ExitFailure
 	}

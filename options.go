@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -133,7 +134,7 @@ func parseOptions(args, env []string) (*settings, error) {
 		s.Name = path.Base(args[0])
 		args = args[1:]
 	}
-	s.Tini = s.Name == "tini" || s.Name == "tini-static" || s.Name == "docker-init"
+	s.Tini = slices.Contains([]string{"tini", "tini-static", "docker-init", "podman-init"}, s.Name)
 	s.Cgroup.Leaf, s.Cgroup.Timeout = "init", 5*time.Second
 	if s.Tini {
 		s.CgroupMode = shim.CgroupOff
@@ -163,7 +164,7 @@ func parseOptions(args, env []string) (*settings, error) {
 			return s, err
 		}
 	}
-	if format, ok := getenv(env, "CGSHIM_LOG_FORMAT"); ok && !s.json {
+	if format, _ := getenv(env, "CGSHIM_LOG_FORMAT"); format != "" && !flags.Changed("json") {
 		if format != "json" && format != "console" {
 			return s, fmt.Errorf("CGSHIM_LOG_FORMAT: %q is not a log format: use json or console", format)
 		}
@@ -181,8 +182,12 @@ func (o *option) fromEnv(s *settings, given bool) error {
 	case o.env == "" || !set || given && o.env != "TINI_VERBOSITY":
 		return nil
 	case o.env == "TINI_VERBOSITY":
-		s.verbosity, _ = strconv.Atoi(v) // as tini: what is no number is 0
-		s.verbosity = max(0, s.verbosity)
+		// As tini, by atoi(3): what follows the number does not matter, none is 0.
+		digits := strings.TrimLeft(v, " +")
+		if end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
+			digits = digits[:end]
+		}
+		s.verbosity, _ = strconv.Atoi(digits)
 		return nil
 	case o.present:
 		v = "true"
@@ -243,6 +248,9 @@ func printer(text func(*settings) string) func(*settings, string) error {
 }
 
 func setExpectExit(s *settings, v string) error {
+	if v == "" {
+		v = "0" // as tini's strtol(3) has it
+	}
 	for _, item := range strings.Split(v, ",") {
 		low, high, isRange := strings.Cut(item, "-")
 		if !isRange {
@@ -270,6 +278,9 @@ func setRewrite(s *settings, v string) error {
 			return fmt.Errorf("%q is not a rewrite: use SRC:DST, such as TERM:QUIT, or HUP:0 to drop HUP", item)
 		}
 		src, err := shim.ParseSignal(from)
+		if err == nil && !shim.Rewritable(src) {
+			err = fmt.Errorf("%q cannot be rewritten: it is never forwarded", from)
+		}
 		if err != nil {
 			return err
 		}

@@ -28,6 +28,7 @@ func TestOptions(t *testing.T) {
 		{"a variable alone", []string{"cgshim", "x"}, []string{"CGSHIM_STOP_TIMEOUT=9"}, func(s *settings) bool { return s.StopTimeout == 9*time.Second }},
 		{"an empty variable is not set", []string{"cgshim", "x"}, []string{"CGSHIM_CGROUP="}, func(s *settings) bool { return s.CgroupMode == shim.CgroupAuto }},
 		{"CGSHIM_DIND=0 is off", []string{"cgshim", "x"}, []string{"CGSHIM_DIND=0"}, func(s *settings) bool { return !s.Dind }},
+		{"podman-init leaves cgroups alone", []string{"/run/podman-init", "--", "x"}, nil, func(s *settings) bool { return s.Tini && s.CgroupMode == shim.CgroupOff }},
 		{"docker-init leaves cgroups alone", []string{"/sbin/docker-init", "--", "x"}, nil, func(s *settings) bool { return s.Tini && s.CgroupMode == shim.CgroupOff }},
 		{"rewrite by name and number", []string{"cgshim", "-r", "TERM:QUIT", "-r", "1:0", "x"}, nil, func(s *settings) bool { return s.Rewrite[15] == 3 && s.Rewrite[1] == 0 && len(s.Rewrite) == 2 }},
 		{"auto by name with -x acts anywhere", []string{"cgshim", "-x", "--cgroup=auto", "x"}, nil, func(s *settings) bool { return s.Cgroup.Anywhere }},

@@ -19,7 +19,7 @@ const (
 // Config is what the command line and the environment ask for.
 type Config struct {
 	Name string   // argv[0]'s last element: the personality, and the name in messages
-	Tini bool     // called as tini, tini-static or docker-init: keep tini's defaults
+	Tini bool     // called by a name of tini's: keep tini's defaults
 	Args []string // the program and its arguments
 	Env  []string
 

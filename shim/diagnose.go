@@ -146,7 +146,7 @@ func elfInterpreter(data []byte) string {
 	}
 	for i := range count {
 		at := start + i*size
-		if at < 0 || at+56 > len(data) {
+		if at < 0 || at > len(data)-56 {
 			return ""
 		}
 		const ptInterp = 3
@@ -154,7 +154,7 @@ func elfInterpreter(data []byte) string {
 			continue
 		}
 		from, length := e.word(at+4, at+8), e.word(at+16, at+32)
-		if from < 0 || length < 1 || from+length > len(data) {
+		if from < 0 || length < 1 || length > len(data) || from > len(data)-length {
 			return ""
 		}
 		return string(data[from : from+length-1])

@@ -1,6 +1,8 @@
 package shim
 
 import (
+	"os"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,7 +78,7 @@ func isMountPoint(dir string) bool {
 // and dockerd then refuses to start.
 func removeStalePidFiles(args []string, log Log) {
 	for _, file := range pidFiles(args) {
-		if pid, live := holder(file); live {
+		if pid, stays := holder(file); stays {
 			log.Log(Info, "pid file kept", "path", file, "pid", pid)
 			continue
 		}
@@ -93,14 +95,17 @@ func removeStalePidFiles(args []string, log Log) {
 func pidFiles(args []string) []string {
 	roots := []string{"/run", "/var/run"}
 	var files []string
-	if root := argument(args, "--exec-root"); root != "" {
-		roots = append(roots, root)
-	}
-	if root := argument(args, "--data-root", "-g"); root != "" {
-		roots = append(roots, root+"/containerd")
-	}
-	if file := argument(args, "--pidfile", "-p"); file != "" && fileType(file) == unix.S_IFREG {
-		files = append(files, file)
+	// What the options of another program mean is not known.
+	if slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(path.Base(arg), "dockerd") }) {
+		if root := argument(args, "--exec-root"); root != "" {
+			roots = append(roots, root)
+		}
+		if root := argument(args, "--data-root", "-g"); root != "" {
+			roots = append(roots, root+"/containerd")
+		}
+		if file := argument(args, "--pidfile", "-p"); fileType(file) == unix.S_IFREG {
+			files = append(files, file)
+		}
 	}
 	for _, root := range roots {
 		files = findPidFiles(root, files)
@@ -111,6 +116,9 @@ func pidFiles(args []string) []string {
 // findPidFiles adds the pid files below dir to files. It follows no links:
 // /var/run is most often one to /run.
 func findPidFiles(dir string, files []string) []string {
+	if fileType(dir) != unix.S_IFDIR {
+		return files
+	}
 	for _, name := range entriesOf(dir) {
 		file := dir + "/" + name
 		kind := fileType(file)
@@ -129,19 +137,21 @@ func isDaemon(name string) bool {
 	return strings.HasPrefix(name, "docker") || strings.HasPrefix(name, "containerd")
 }
 
-// holder is the process that a pid file names, and whether it is a daemon that
-// is alive. proc(5): comm is the program's name, cut to 15 bytes.
-func holder(file string) (pid int, live bool) {
+// holder is the process that a pid file names, and whether the file has to stay: for a
+// daemon that is alive, or because it is no pid file. proc(5): comm is the program's
+// name, cut to 15 bytes.
+func holder(file string) (pid int, stays bool) {
 	data, err := readFile(file)
-	if err != nil {
-		return 0, true // unreadable: not ours to judge
+	text := strings.TrimSpace(string(data))
+	if err == nil && text == "" { // it was killed before it wrote its number
+		return 0, !isDaemon(path.Base(file))
 	}
-	pid, err = strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil || pid <= 0 {
-		return 0, false
+	pid, notNumber := strconv.Atoi(text)
+	if err != nil || notNumber != nil || pid <= 0 {
+		return 0, true
 	}
-	comm, err := readFile("/proc/" + strconv.Itoa(pid) + "/comm")
-	return pid, err == nil && isDaemon(string(comm))
+	comm, err := readFile("/proc/" + text + "/comm")
+	return pid, err == nil && isDaemon(string(comm)) && pid != os.Getpid()
 }
 
 // argument is the value of an option in args: --name VALUE, --name=VALUE, and

@@ -38,11 +38,11 @@ var sigsetSize = func() uintptr {
 }()
 
 // inheritFromRuntime is what can still be known once Go's runtime has started:
-// it keeps an ignored HUP or INT; the other ignored signals and the soft
-// RLIMIT_NOFILE are lost, and so are some blocked signals; a closed standard
+// it keeps an ignored HUP or INT; the other ignored signals are lost, and so are some
+// blocked signals, and without nofileBefore the soft RLIMIT_NOFILE; a closed standard
 // descriptor is /dev/null.
 func inheritFromRuntime() inheritance {
-	var in inheritance
+	in := inheritance{nofile: nofileBefore()}
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, nil, &in.mask) // constant arguments: cannot fail
 	for sig := Signal(1); sig < numSignals; sig++ {
 		if !signal.Ignored(sig) {

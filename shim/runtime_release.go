@@ -4,6 +4,8 @@ package shim
 
 import (
 	"math"
+	"sync/atomic"
+	"syscall"
 	_ "unsafe" // go:linkname
 )
 
@@ -32,3 +34,18 @@ func lockOSThread()
 // LockMainThread keeps the caller, an init function, and with it main, on the main
 // thread.
 func LockMainThread() { lockOSThread() }
+
+// origRlimitNofile is the limit before the syscall package raised it, nil where it did
+// not have to.
+//
+//go:linkname origRlimitNofile syscall.origRlimitNofile
+var origRlimitNofile atomic.Pointer[syscall.Rlimit]
+
+// nofileBefore is the RLIMIT_NOFILE that Go's runtime has changed, nil if none.
+func nofileBefore() *[2]uint64 {
+	limit := origRlimitNofile.Load()
+	if limit == nil {
+		return nil
+	}
+	return &[2]uint64{uint64(limit.Cur), uint64(limit.Max)}
+}

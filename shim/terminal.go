@@ -40,9 +40,11 @@ func openTerminal() *terminal {
 	return t
 }
 
-// descriptor is the terminal to hand to the child, or -1.
+// descriptor is the terminal to hand to the child, or -1. It is only handed over by
+// standard input: one that is reached as /dev/tty alone belongs to somebody who reads
+// from it, such as a script that has started this in the background.
 func (t *terminal) descriptor() int {
-	if !t.foreground {
+	if !t.foreground || t.opened {
 		return -1
 	}
 	return t.fd
@@ -78,7 +80,7 @@ func (t *terminal) resume(child int) bool {
 		return false
 	}
 	t.stopped = false
-	if group, err := unix.IoctlGetInt(t.fd, unix.TIOCGPGRP); err == nil && group == t.own {
+	if group, err := unix.IoctlGetInt(t.fd, unix.TIOCGPGRP); err == nil && group == t.own && !t.opened {
 		t.give(child)
 	}
 	_ = unix.Kill(-child, unix.SIGCONT)
@@ -96,8 +98,12 @@ func (t *terminal) reclaim(child int) {
 	}
 }
 
-// give makes group the foreground one. The main thread blocks SIGTTOU, so this
-// works from the background too (tcsetpgrp(3)).
+// give makes group the foreground one. With SIGTTOU blocked that works from the
+// background too (tcsetpgrp(3)).
 func (t *terminal) give(group int) {
+	var ttou, old unix.Sigset_t
+	ttou.Val[0] = 1 << (unix.SIGTTOU - 1)
+	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &ttou, &old)
 	_ = unix.IoctlSetPointerInt(t.fd, unix.TIOCSPGRP, group)
+	_ = unix.PthreadSigmask(unix.SIG_SETMASK, &old, nil)
 }

@@ -29,6 +29,29 @@ func TestDindChores(t *testing.T) {
 	}
 }
 
+// A daemon that lives keeps its pid file. The number of the init itself is a leftover,
+// and so is an empty file.
+func TestDindKeepsThePidFileOfALiveDaemon(t *testing.T) {
+	r := dind(t, "cp /bin/sleep /run/dockerd-own && mkdir /run/sub && { /run/dockerd-own 1000 & echo $! >/run/sub/docker.pid; } && "+
+		"echo 1 >/run/docker.pid && : >/run/containerd.pid && mv /run/cgshim /run/docker-init && ln -s docker-init /run/cgshim",
+		"--dind", `find /run -name "*.pid"`)
+	if status := r.Do(t); status != 0 || r.Stdout.String() != "/run/sub/docker.pid\n" {
+		t.Errorf("%d, %q, %q", status, r.Stdout.String(), r.Stderr.String())
+	}
+}
+
+// What the options mean to another program than dockerd is not known, and what has no
+// number in it is no pid file.
+func TestDindDeletesPidFilesAlone(t *testing.T) {
+	for program, left := range map[string]string{"other": "notes stale\n", "dockerd": "notes\n"} {
+		r := dind(t, "printf '#!/bin/sh\\ncd /run; ls | grep -E \"notes|stale\" | xargs' >/run/"+program+" && chmod +x /run/"+program+" && "+
+			"echo keep >/run/notes && echo 4194305 >/run/stale && exec /run/cgshim --cgroup=off --dind -- /run/"+program+" -p /run/stale --pidfile=/run/notes", "", "")
+		if status := r.Do(t); status != 0 || r.Stdout.String() != left {
+			t.Errorf("%s: %d, %q, %q", program, status, r.Stdout.String(), r.Stderr.String())
+		}
+	}
+}
+
 func TestDindKeepsWhatIsSet(t *testing.T) {
 	r := dind(t, "export container=podman", "--dind", "echo container=$container")
 	if r.Do(t); r.Stdout.String() != "container=podman\n" {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +18,69 @@ func TestStopTimeout(t *testing.T) {
 	kill(t, r.PID(), 15)
 	if status := r.Wait(t); status != 137 || !strings.Contains(r.Stderr.String(), "did not stop in time") {
 		t.Errorf("%d, %q", status, r.Stderr.String())
+	}
+}
+
+// One that has left the group that signals go to is killed all the same.
+func TestStopTimeoutWithAGroupThatWasLeft(t *testing.T) {
+	r := pid1(t, "-g", "--stop-timeout=200ms", "--", lab.Probe(t), "moved")
+	r.Start(t)
+	lab.Until(t, "the child", func() bool { return r.Stdout.String() == "ready\n" })
+	kill(t, r.PID(), 15)
+	if status := r.Wait(t); status != 137 || !strings.Contains(r.Stderr.String(), "cannot forward signal") {
+		t.Errorf("%d, %q", status, r.Stderr.String())
+	}
+}
+
+func TestStopTimeoutOfARewrittenSignal(t *testing.T) {
+	r := pid1(t, "--rewrite=TERM:WINCH", "--stop-timeout=200ms", "--", "sh", "-c", "echo ready; while :; do sleep 0.05; done")
+	r.Start(t)
+	lab.Until(t, "the child", func() bool { return r.Stdout.String() == "ready\n" })
+	kill(t, r.PID(), 15)
+	if status := r.Wait(t); status != 137 {
+		t.Errorf("%d, %q", status, r.Stderr.String())
+	}
+}
+
+// Nobody reads from stderr, and the pipe is full: what is said is lost, and no more.
+func TestAStuckReaderOfTheLog(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	fd := int(write.Fd())
+	for _, full := range []bool{false, true} {
+		if full {
+			_ = syscall.SetNonblock(fd, true)
+			for err = nil; err == nil; {
+				_, err = syscall.Write(fd, make([]byte, 4096))
+			}
+			_ = syscall.SetNonblock(fd, false)
+		}
+		r := pid1(t, "-vvvv", "-w", "--", "sh", "-c", "(true &); exec 2>&-; sleep 0.1; kill -KILL $$")
+		r.ErrorTo = write
+		if status := r.Do(t); status != 137 {
+			t.Errorf("%d", status)
+		}
+	}
+}
+
+// A process that was started into the container is nobody's child in it.
+func TestDrainAsksThoseThatWereStartedFromOutside(t *testing.T) {
+	mark := t.TempDir() + "/mark"
+	r := pid1(t, "--drain-timeout=30s", "--", "sh", "-c", "echo ready; while [ ! -e "+mark+" ]; do sleep 0.01; done; exit 7")
+	r.Start(t)
+	lab.Until(t, "the child", func() bool { return r.Stdout.String() == "ready\n" })
+	enter := &lab.Run{Path: "/usr/bin/nsenter", Args: []string{"--target", fmt.Sprint(r.PID()), "--pid", "sh", "-c",
+		"trap 'echo term >" + mark + "2; exit' TERM; echo >" + mark + "; while :; do sleep 0.02; done"}}
+	enter.Start(t)
+	if status := r.Wait(t); status != 7 {
+		t.Errorf("%d, %q", status, r.Stderr.String())
+	}
+	if data, _ := os.ReadFile(mark + "2"); string(data) != "term\n" {
+		t.Errorf("%q", data)
 	}
 }
 
@@ -87,6 +151,7 @@ func TestTheReasonIsSaid(t *testing.T) {
 		{"kill -KILL $$", 137, "SIGKILL"},
 		{"exit 3", 3, ""},
 		{"kill -TERM 1; sleep 10", 143, ""},
+		{"trap '' WINCH; kill -TERM 1; kill -WINCH 1; sleep 10", 143, ""},
 	} {
 		r := pid1(t, "--", "sh", "-c", c.script)
 		status := r.Do(t)

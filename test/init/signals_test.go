@@ -242,26 +242,37 @@ func TestForwardThatIsNotPermitted(t *testing.T) {
 }
 
 func TestKillGroup(t *testing.T) {
-	for args, want := range map[string]int{"": 0, "-g": 1} {
-		r := pid1(t)
-		if args != "" {
-			r.Args = append(r.Args, args)
-		}
+	for _, c := range []struct {
+		args, env []string
+		group     bool
+	}{{nil, nil, false}, {[]string{"-g"}, nil, true}, {nil, []string{"TINI_KILL_PROCESS_GROUP="}, true}} {
+		r := pid1(t, c.args...)
 		dir := t.TempDir()
-		r.Args = append(r.Args, "--", "sh", "-c", `trap : TERM; (trap "echo grandchild; exit" TERM; echo >`+dir+`/ready; while :; do sleep 0.01; done) & wait; wait; echo child; [ "$0" = sh ]; sleep 0.3`)
+		r.Env = append(os.Environ(), c.env...)
+		r.Args = append(r.Args, "--", "sh", "-c", `trap "echo child" TERM; (trap "echo grandchild; exit" TERM; echo >`+dir+`/ready; while :; do sleep 0.01; done) & wait; wait`)
 		r.Start(t)
 		lab.Until(t, "the grandchild", func() bool { _, err := os.Stat(dir + "/ready"); return err == nil })
 		kill(t, r.PID(), 15)
-		if want == 0 {
-			// The grandchild does not end by itself: end the namespace.
-			lab.Until(t, "the child's trap", func() bool { return lab.Status(r.Child(t), "State") != "" })
+		lab.Until(t, "the child's trap", func() bool { return strings.Contains(r.Stdout.String(), "child\n") })
+		if !c.group { // the grandchild goes on, and the child waits for it
 			kill(t, r.PID(), 9)
-			r.Wait(t)
-		} else {
-			r.Wait(t)
 		}
-		if got := strings.Count(r.Stdout.String(), "grandchild"); got != want {
-			t.Errorf("%q: %q", args, r.Stdout.String())
+		r.Wait(t)
+		if got := strings.Contains(r.Stdout.String(), "grandchild"); got != c.group {
+			t.Errorf("%q %q: %q", c.args, c.env, r.Stdout.String())
+		}
+	}
+}
+
+// The child sees a signal from its parent, as from kill(2): tini's way.
+func TestOriginOfAForwardedSignal(t *testing.T) {
+	for path, args := range map[string][]string{lab.Tini: nil, lab.Cgshim(t): {"--cgroup=off"}} {
+		r := lab.Run{Path: path, Args: append(args, "--", lab.Probe(t), "origin"), PID1: true}
+		r.Start(t)
+		lab.Until(t, "the child", func() bool { return r.Stdout.String() == "ready\n" })
+		kill(t, r.PID(), 10)
+		if r.Wait(t); r.Stdout.String() != "ready\nsignal 10 code 0 from the parent 1 value 0\n" {
+			t.Errorf("%s: %q", path, r.Stdout.String())
 		}
 	}
 }

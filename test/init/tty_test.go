@@ -181,3 +181,32 @@ func TestScriptReadsAfterTheInit(t *testing.T) {
 		t.Errorf("%v\n%s", err, x.screen.String())
 	}
 }
+
+// One that could not be started gives it back too.
+func TestScriptReadsAfterAProgramThatIsNotThere(t *testing.T) {
+	x := atTerminal(t, 0, "bash", "--norc", "-i")
+	x.reads("prompt> ")
+	x.types("sh -c '" + lab.Cgshim(t) + " -- no-such-program; read y; echo second=$y.'\n")
+	x.reads("cannot execute")
+	x.types("b\n")
+	x.reads("second=b.")
+	x.types("exit 8\n")
+	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != 8 {
+		t.Errorf("%v\n%s", err, x.screen.String())
+	}
+}
+
+// With another standard input it leaves the terminal to the script that started it.
+func TestScriptReadsBesideAnInitWithoutTheTerminal(t *testing.T) {
+	x := atTerminal(t, 0, "bash", "--norc", "-i")
+	x.reads("prompt> ")
+	dir := t.TempDir()
+	x.types("sh -c '" + lab.Cgshim(t) + " -- sh -c \"echo >" + dir + "/runs; sleep 1000\" & while [ ! -e " + dir + "/runs ]; do sleep 0.01; done; echo re\"\"ady; read y; echo got=$y.; kill $!'\n")
+	x.reads("ready")
+	x.types("b\n")
+	x.reads("got=b.")
+	x.types("exit 8\n")
+	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != 8 {
+		t.Errorf("%v\n%s", err, x.screen.String())
+	}
+}

@@ -93,7 +93,9 @@ type Run struct {
 	PID1  bool // in a PID namespace of its own
 	Stdin io.Reader
 	Extra []*os.File
-	Attr  syscall.SysProcAttr
+	// ErrorTo is stderr, nil: Stderr.
+	ErrorTo *os.File
+	Attr    syscall.SysProcAttr
 
 	Cmd            *exec.Cmd
 	Stdout, Stderr *Buffer
@@ -126,6 +128,9 @@ func (r *Run) Start(t testing.TB) {
 	}
 	r.Stdout, r.Stderr = new(Buffer), new(Buffer)
 	r.Cmd.Stdout, r.Cmd.Stderr, r.Cmd.Stdin = r.Stdout, r.Stderr, r.Stdin
+	if r.ErrorTo != nil {
+		r.Cmd.Stderr = r.ErrorTo
+	}
 	r.Cmd.Env, r.Cmd.Dir, r.Cmd.ExtraFiles = r.Env, r.Dir, r.Extra
 	r.Cmd.WaitDelay = 10 * time.Second
 	attr := r.Attr
