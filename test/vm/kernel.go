@@ -28,36 +28,52 @@ func findKernel(version string) (string, error) {
 	if have, _ := filepath.Glob(filepath.Join(cache, version, "boot", "vmlinuz-*")); len(have) > 0 {
 		return have[0], nil
 	}
-	name, err := newestPackage(version)
-	if err != nil {
-		return "", err
-	}
 	// Into a directory of its own and then renamed: a fetch that is cut off, or two
 	// at a time, leave nothing half-done.
 	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return "", err
+	}
+	root, err := fetch(version, cache)
+	if err != nil { // the lists may be old: of a version that the mirror has no more
+		if out, failed := exec.Command("apt-get", "update", "-qq").CombinedOutput(); failed != nil {
+			return "", fmt.Errorf("%w; apt-get update: %w\n%s", err, failed, out)
+		}
+		root, err = fetch(version, cache)
+	}
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(filepath.Dir(root))
+	if err := os.Rename(root, filepath.Join(cache, version)); err != nil && !os.IsExist(err) {
+		return "", err
+	}
+	found, _ := filepath.Glob(filepath.Join(cache, version, "boot", "vmlinuz-*"))
+	if len(found) == 0 {
+		return "", fmt.Errorf("no boot/vmlinuz in the package of Linux %s", version)
+	}
+	return found[0], nil
+}
+
+// fetch unpacks the kernel's package into a new directory in cache.
+func fetch(version, cache string) (root string, err error) {
+	name, err := newestPackage(version)
+	if err != nil {
 		return "", err
 	}
 	work, err := os.MkdirTemp(cache, "fetch-")
 	if err != nil {
 		return "", err
 	}
-	defer os.RemoveAll(work)
 	fmt.Fprintln(os.Stderr, "vmrun: fetching", name)
 	for _, step := range []string{"apt-get download -qq " + name, "dpkg-deb -x *.deb root"} {
 		cmd := exec.Command("sh", "-c", step)
 		cmd.Dir = work
 		if out, err := cmd.CombinedOutput(); err != nil {
+			_ = os.RemoveAll(work)
 			return "", fmt.Errorf("%s: %w\n%s", step, err, out)
 		}
 	}
-	if err := os.Rename(filepath.Join(work, "root"), filepath.Join(cache, version)); err != nil && !os.IsExist(err) {
-		return "", err
-	}
-	found, _ := filepath.Glob(filepath.Join(cache, version, "boot", "vmlinuz-*"))
-	if len(found) == 0 {
-		return "", fmt.Errorf("no boot/vmlinuz in %s", name)
-	}
-	return found[0], nil
+	return filepath.Join(work, "root"), nil
 }
 
 // newestPackage finds the newest linux-image-VERSION*-cloud-amd64.
@@ -74,7 +90,7 @@ func newestPackage(version string) (string, error) {
 		}
 	}
 	if len(names) == 0 {
-		return "", fmt.Errorf("no linux-image-%s*-cloud-amd64: run apt-get update", version)
+		return "", fmt.Errorf("apt knows no linux-image-%s*-cloud-amd64", version)
 	}
 	return slices.MaxFunc(names, func(a, b string) int { return slices.Compare(numbers(a), numbers(b)) }), nil
 }
