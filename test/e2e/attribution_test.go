@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
 // TestAttribution starts dockerd in a container with either kind of cgroup
@@ -72,9 +75,30 @@ func attribution(t *testing.T, ns string, v variant, baseline string) {
 	part("the outer memory limit holds for an inner hog", o.holdsMemory)
 	part("the outer pids limit holds for an inner fork bomb", o.holdsPIDs)
 	part("docker exec into the outer container works", func() error { return o.execLands("6111") })
+	if v.name == ours.name {
+		part("cgshim --check by docker exec says so", func() error { return o.checks() })
+	}
 	rows.check(t, "the host is as it was ("+ns+")", v, func() error {
 		return errors.Join(o.remove(), before.since())
 	})
+}
+
+// checks asks a second cgshim, which runc starts in the namespace that the container
+// was started in.
+func (o *outer) checks() error {
+	status, out := statusOf(socket, "exec", "--env=CGSHIM_LOG_FORMAT=json", o.id, "/cgshim", "--check")
+	var d struct {
+		State  string
+		Limits struct{ Memory, PIDs string }
+		Facts  struct{ PID int }
+	}
+	if err := json.Unmarshal([]byte(out), &d); err != nil || status != 0 {
+		return fmt.Errorf("status %d, %v: %s", status, err, out)
+	}
+	if d.State != "already delegated" || d.Limits.Memory != strconv.Itoa(memoryLimit) || d.Limits.PIDs != strconv.Itoa(pidsLimit) || d.Facts.PID != 1 {
+		return fmt.Errorf("%+v in %s", d, out)
+	}
+	return nil
 }
 
 // holdsMemory lets an inner container touch more memory than the outer one may
@@ -163,7 +187,7 @@ func (o *outer) seenByBPF(v variant) error {
 	cmd := exec.Command("bpftrace", "-B", "none", "-e", `
 BEGIN { printf("attached\n"); }
 tracepoint:sched:sched_process_exec /comm == "id"/ { printf("exec %lu %s\n", cgroup, comm); }`)
-	var out syncBuffer
+	var out lab.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		return err

@@ -18,16 +18,21 @@ func TestExecMode(t *testing.T) {
 		unshared.name: "/bin/unshare --cgroup /unshared ",
 	} {
 		v := variants[slices.IndexFunc(variants, func(w variant) bool { return w.name == v })]
-		t.Run(v.name, func(t *testing.T) {
-			rows.check(t, "twice in one container and exec in place (-x): nothing nests deeper", v, func() error { return execMode(v, command) })
-		})
+		for _, ns := range []string{"private", "host"} {
+			t.Run(ns+"/"+v.name, func(t *testing.T) {
+				baseline := optionsAfterPlain(t, ns)
+				rows.check(t, "twice in one container and exec in place (-x): nothing nests deeper ("+ns+")", v, func() error {
+					return leavesTheHost(baseline, func() error { return execMode(ns, v, command) })
+				})
+			})
+		}
 	}
 }
 
-func execMode(v variant, command string) (err error) {
+func execMode(ns string, v variant, command string) (err error) {
 	daemon := strings.Join(innerDaemon, " ")
 	supervisor := variant{"supervisor", []string{"/bin/sh", "-c", "while :; do " + command + daemon + " & wait $!; rm -f /var/run/docker.pid; echo again; done"}}
-	o, err := start("twice-"+v.name, supervisor, "--cgroupns=private")
+	o, err := start("twice-"+v.name, supervisor, "--cgroupns="+ns)
 	defer func() { err = errors.Join(err, o.remove()) }()
 	if err != nil {
 		return err
@@ -111,23 +116,20 @@ func TestBeforeDind(t *testing.T) {
 		"docker:dind's entry point steps after cgshim are harmless": {"/cgshim", "--", "/bin/sh", "-c", `find /run /var/run -iname 'docker*.pid' -delete; exec /bin/tini -- /dind "$@"`, "entry"},
 	} {
 		for _, ns := range []string{"private", "host"} {
-			rows.check(t, name+" ("+ns+")", ours, func() (err error) {
-				before, err := observe()
-				if err != nil {
+			baseline := optionsAfterPlain(t, ns)
+			rows.check(t, name+" ("+ns+")", ours, func() error {
+				return leavesTheHost(baseline, func() (err error) {
+					o, err := start("before-dind", variant{"", entry}, "--cgroupns="+ns)
+					defer func() { err = errors.Join(err, o.remove()) }()
+					if err != nil {
+						return err
+					}
+					path, err := o.nested()
+					if err == nil && path != "/docker/ID" {
+						err = fmt.Errorf("an inner container is at %s", path)
+					}
 					return err
-				}
-				before.options = optionsAfterPlain(t, ns)
-				defer before.repair()
-				o, err := start("before-dind", variant{"", entry}, "--cgroupns="+ns)
-				defer func() { err = errors.Join(err, o.remove(), before.since()) }()
-				if err != nil {
-					return err
-				}
-				path, err := o.nested()
-				if err == nil && path != "/docker/ID" {
-					err = fmt.Errorf("an inner container is at %s", path)
-				}
-				return err
+				})
 			})
 		}
 	}
@@ -145,44 +147,52 @@ func TestScratch(t *testing.T) {
 		{"unprivileged", nil, false},
 		{"no capability, read-only, another user", []string{"--cap-drop=ALL", "--read-only", "--user=1234", "--security-opt=no-new-privileges"}, false},
 	} {
-		rows.check(t, "FROM scratch: "+c.name, ours, func() (err error) {
-			defer resetOptions()
-			args := append([]string{"create", "--name=scratch", "--network=none"}, c.options...)
-			id, err := docker(append(args, scratchImage, "/cgshim", "--", "/busybox", "sh", "-c", "trap 'exit 5' TERM; while :; do /busybox sleep 1 & wait; done")...)
-			o := &outer{id: id, cgroup: "/docker/" + id, dir: lab + "/scratch"}
-			defer func() { err = errors.Join(err, o.remove()) }()
-			if err != nil {
-				return err
-			}
-			if _, err := docker("start", id); err != nil {
-				return err
-			}
-			if err := o.under("trap 'exit 5' TERM"); err != nil {
-				return err
-			}
-			pid, err := o.pid()
-			if err != nil {
-				return err
-			}
-			err = eventually(20*time.Second, func() error {
-				path, err := cgroupOf(pid)
-				if err == nil && (path == o.cgroup+"/init") != c.leaf {
-					err = fmt.Errorf("PID 1 is in %s", path)
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			if _, err := docker("stop", id); err != nil {
-				return err
-			}
-			status, err := docker("inspect", "--format={{.State.ExitCode}}", id)
-			if err == nil && status != "5" {
-				logs, _ := o.logs()
-				err = fmt.Errorf("exit status %s: %s", status, tail(logs, 3))
-			}
-			return err
+		ns := "private"
+		if slices.Contains(c.options, "--cgroupns=host") {
+			ns = "host"
+		}
+		baseline := optionsAfterPlain(t, ns)
+		rows.check(t, "FROM scratch: "+c.name, ours, func() error {
+			return leavesTheHost(baseline, func() error { return scratch(c.options, c.leaf) })
 		})
 	}
+}
+
+func scratch(options []string, leaf bool) (err error) {
+	args := append([]string{"create", "--name=scratch", "--network=none"}, options...)
+	id, err := docker(append(args, scratchImage, "/cgshim", "--", "/busybox", "sh", "-c", "trap 'exit 5' TERM; while :; do /busybox sleep 1 & wait; done")...)
+	o := &outer{id: id, cgroup: "/docker/" + id, dir: place + "/scratch"}
+	defer func() { err = errors.Join(err, o.remove()) }()
+	if err != nil {
+		return err
+	}
+	if _, err := docker("start", id); err != nil {
+		return err
+	}
+	if err := o.under("trap 'exit 5' TERM"); err != nil {
+		return err
+	}
+	pid, err := o.pid()
+	if err != nil {
+		return err
+	}
+	err = eventually(20*time.Second, func() error {
+		path, err := cgroupOf(pid)
+		if err == nil && (path == o.cgroup+"/init") != leaf {
+			err = fmt.Errorf("PID 1 is in %s", path)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := docker("stop", id); err != nil {
+		return err
+	}
+	status, err := docker("inspect", "--format={{.State.ExitCode}}", id)
+	if err == nil && status != "5" {
+		logs, _ := o.logs()
+		err = fmt.Errorf("exit status %s: %s", status, tail(logs, 3))
+	}
+	return err
 }

@@ -17,6 +17,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
 // pauseImage is the sandbox image: cgshim as the pod's pause program.
@@ -81,14 +83,14 @@ type kubelet struct {
 }
 
 func newKubelet() (*kubelet, error) {
-	config := lab + "/containerd.toml"
-	if err := os.WriteFile(config, fmt.Appendf(nil, criConfig, lab), 0o644); err != nil {
+	config := place + "/containerd.toml"
+	if err := os.WriteFile(config, fmt.Appendf(nil, criConfig, place), 0o644); err != nil {
 		return nil, err
 	}
 	if err := daemon("containerd", "containerd", "--config="+config); err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient("unix://"+lab+"/containerd.sock", grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("unix://"+place+"/containerd.sock", grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +100,7 @@ func newKubelet() (*kubelet, error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("containerd: %w: %s", err, tail(read(lab+"/containerd.log"), 5))
+		return nil, fmt.Errorf("containerd: %w: %s", err, tail(read(place+"/containerd.log"), 5))
 	}
 	return k, handOver(pauseImage, outerImage)
 }
@@ -106,9 +108,9 @@ func newKubelet() (*kubelet, error) {
 // handOver copies images of dockerd's to containerd.
 func handOver(images ...string) error {
 	save := exec.Command("docker", append([]string{"--host=unix://" + socket, "save"}, images...)...)
-	load := exec.Command("ctr", "--address="+lab+"/containerd.sock", "--namespace=k8s.io", "images", "import", "-")
+	load := exec.Command("ctr", "--address="+place+"/containerd.sock", "--namespace=k8s.io", "images", "import", "-")
 	r, w := io.Pipe()
-	var said syncBuffer
+	var said lab.Buffer
 	save.Stdout, save.Stderr, load.Stdin, load.Stdout, load.Stderr = w, &said, r, &said, &said
 	if err := load.Start(); err != nil {
 		return err
@@ -143,7 +145,7 @@ func (k *kubelet) newPod(pids cri.NamespaceMode) (*pod, error) {
 	k.pods++
 	uid := fmt.Sprintf("0c6df1a2-7a4f-4b8e-9f5c-%012d", k.pods)
 	p := &pod{kubelet: k, parent: "/kubepods/besteffort/pod" + uid}
-	p.outer = &outer{name: "pod", dir: lab + "/" + uid}
+	p.outer = &outer{name: "pod", dir: place + "/" + uid}
 	p.socket = p.dir + "/run/docker.sock"
 	for _, dir := range []string{p.dir + "/run", p.dir + "/data", p.dir + "/log", cgroupRoot + p.parent} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {

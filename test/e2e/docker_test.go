@@ -18,11 +18,11 @@ import (
 	"time"
 )
 
-// lab has everything that the run leaves on the machine's disk.
-const lab = "/var/lib/cgshim-e2e"
+// place has everything that the run leaves on the machine's disk.
+const place = "/var/lib/cgshim-e2e"
 
 // socket is the outer dockerd's.
-const socket = lab + "/docker.sock"
+const socket = place + "/docker.sock"
 
 var longID = regexp.MustCompile(`\b([0-9a-f]{12})[0-9a-f]{52}\b`)
 
@@ -31,7 +31,7 @@ var daemons []*exec.Cmd
 
 // prepare makes the machine what a Docker host is, and starts its dockerd.
 func prepare() error {
-	for _, dir := range []string{lab, "/run"} {
+	for _, dir := range []string{place, "/run"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
@@ -43,17 +43,17 @@ func prepare() error {
 	}
 	resetOptions()
 	// A copy under the name whose defaults are tini's.
-	if out, err := run("cp", cgshim(), lab+"/docker-init"); err != nil {
+	if out, err := run("cp", cgshim(), place+"/docker-init"); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	err := daemon("docker", "dockerd", "--host=unix://"+socket, "--data-root="+lab+"/docker", "--exec-root="+lab+"/exec",
-		"--pidfile="+lab+"/docker.pid", "--bridge=none", "--iptables=false", "--storage-driver=overlay2",
-		"--exec-opt=native.cgroupdriver=cgroupfs", "--add-runtime=crun=/usr/bin/crun", "--init-path="+lab+"/docker-init")
+	err := daemon("docker", "dockerd", "--host=unix://"+socket, "--data-root="+place+"/docker", "--exec-root="+place+"/exec",
+		"--pidfile="+place+"/docker.pid", "--bridge=none", "--iptables=false", "--storage-driver=overlay2",
+		"--exec-opt=native.cgroupdriver=cgroupfs", "--add-runtime=crun=/usr/bin/crun", "--init-path="+place+"/docker-init")
 	if err != nil {
 		return err
 	}
 	if err := eventually(2*time.Minute, func() error { return ping(socket) }); err != nil {
-		return fmt.Errorf("the machine's dockerd: %w\n%s", err, tail(read(lab+"/docker.log"), 20))
+		return fmt.Errorf("the machine's dockerd: %w\n%s", err, tail(read(place+"/docker.log"), 20))
 	}
 	return importImages()
 }
@@ -86,9 +86,9 @@ func likeSystemd() error {
 	return nil
 }
 
-// daemon starts a service of the machine, with its output in the lab.
+// daemon starts a service of the machine, with its output in place.
 func daemon(name string, args ...string) error {
-	log, err := os.Create(filepath.Join(lab, name+".log"))
+	log, err := os.Create(filepath.Join(place, name+".log"))
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func stopDaemons() {
 		_ = cmd.Wait()
 	}
 	if os.Getenv(inGuest) == "" {
-		_ = os.RemoveAll(lab)
+		_ = os.RemoveAll(place)
 	}
 }
 

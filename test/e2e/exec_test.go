@@ -16,8 +16,9 @@ func TestExec(t *testing.T) {
 	for _, runtime := range []string{"runc", "crun"} {
 		for _, v := range variants {
 			t.Run(runtime+"/"+v.name, func(t *testing.T) {
+				baseline := optionsAfterPlain(t, "private")
 				rows.check(t, "docker exec before, during and after the set-up, with "+runtime, v, func() error {
-					return execs(runtime, v)
+					return leavesTheHost(baseline, func() error { return execs(runtime, v) })
 				})
 			})
 		}

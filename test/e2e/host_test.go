@@ -39,7 +39,7 @@ func observe() (host, error) {
 			h.options, h.propagation = r[2], strings.Join(l[6:], " ")
 			r[2] = ""
 		}
-		if !strings.HasPrefix(l[4], lab) && !strings.HasPrefix(l[4], "/run/docker") {
+		if !strings.HasPrefix(l[4], place) && !strings.HasPrefix(l[4], "/run/docker") {
 			h.mounts = append(h.mounts, strings.Join(append(l[3:6], r...), " "))
 		}
 	}
@@ -57,6 +57,19 @@ func observe() (host, error) {
 		h.namespaceIDs += link
 	}
 	return h, nil
+}
+
+// leavesTheHost runs f, which removes what it has made, and compares the host before
+// and after it. A runtime alone changes the mount options where the containers have
+// the host's cgroup namespace: baseline.
+func leavesTheHost(baseline string, f func() error) error {
+	before, err := observe()
+	if err != nil {
+		return err
+	}
+	before.options = baseline
+	defer before.repair()
+	return errors.Join(f(), before.since())
 }
 
 // groupsBelow lists the cgroups below dir, without dir.

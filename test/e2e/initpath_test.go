@@ -26,13 +26,14 @@ func TestInitPath(t *testing.T) {
 		if !regexp.MustCompile(`/docker-init [0-9a-f]{7,}$`).MatchString(info) {
 			return fmt.Errorf("docker info has %q", info)
 		}
-		for line := range strings.Lines(read(lab + "/docker.log")) {
+		for line := range strings.Lines(read(place + "/docker.log")) {
 			if strings.Contains(line, "docker-init") && strings.Contains(line, "level=warning") {
 				return errors.New(line)
 			}
 		}
 		return nil
 	})
+	baseline := optionsAfterPlain(t, "private")
 	for _, c := range []struct {
 		name    string
 		options []string
@@ -45,32 +46,36 @@ func TestInitPath(t *testing.T) {
 		{"--pid=host", []string{"--pid=host"}, ""},
 		{"privileged, which it leaves alone", []string{"--privileged"}, "/sbin/docker-init -- sh"},
 	} {
-		rows.check(t, "docker run --init: "+c.name, ours, func() (err error) {
-			if c.first == "" {
-				defer func(before string) {
-					if read("/proc/1/cmdline") != before {
-						err = errors.New("PID 1 of the machine is another")
-					}
-				}(read("/proc/1/cmdline"))
-			}
-			args := append([]string{"run", "--init", "--network=none", "--name=init"}, c.options...)
-			// The orphan is the init's to reap; the group says where it is itself.
-			const program = "(sleep 0 &); cat /proc/1/cmdline | xargs -0 echo first; cat /proc/self/cgroup; exit 42"
-			status, out := statusOf(socket, append(args, plainImage, "sh", "-c", program)...)
-			_, removed := docker("rm", "--force", "init")
-			switch {
-			case status != 42:
-				return fmt.Errorf("status %d: %s", status, out)
-			case c.first != "" && !strings.Contains(out, "first "+c.first):
-				return fmt.Errorf("PID 1 is not the init: %s", out)
-			case regexp.MustCompile(`(?m)^0::.*/init$`).MatchString(out) || strings.Contains(out, "docker-init ("):
-				return fmt.Errorf("not as tini: %s", out)
-			}
-			return removed
+		rows.check(t, "docker run --init: "+c.name, ours, func() error {
+			return leavesTheHost(baseline, func() error { return initPath(c.options, c.first) })
 		})
 	}
 	rows.check(t, "docker run --init -it: the program has the terminal", ours, terminal)
 	rows.check(t, "podman run --init --init-path", ours, podman)
+}
+
+func initPath(options []string, first string) (err error) {
+	if first == "" {
+		defer func(before string) {
+			if read("/proc/1/cmdline") != before {
+				err = errors.New("PID 1 of the machine is another")
+			}
+		}(read("/proc/1/cmdline"))
+	}
+	args := append([]string{"run", "--init", "--network=none", "--name=init"}, options...)
+	// The orphan is the init's to reap; the group says where it is itself.
+	const program = "(sleep 0 &); cat /proc/1/cmdline | xargs -0 echo first; cat /proc/self/cgroup; exit 42"
+	status, out := statusOf(socket, append(args, plainImage, "sh", "-c", program)...)
+	_, removed := docker("rm", "--force", "init")
+	switch {
+	case status != 42:
+		return fmt.Errorf("status %d: %s", status, out)
+	case first != "" && !strings.Contains(out, "first "+first):
+		return fmt.Errorf("PID 1 is not the init: %s", out)
+	case regexp.MustCompile(`(?m)^0::.*/init$`).MatchString(out) || strings.Contains(out, "docker-init ("):
+		return fmt.Errorf("not as tini: %s", out)
+	}
+	return removed
 }
 
 // terminal types at a shell behind the init.
@@ -151,7 +156,7 @@ func podman() error {
 	if err != nil {
 		return err
 	}
-	root := lab + "/podman-root"
+	root := place + "/podman-root"
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		return err
 	}
@@ -160,10 +165,10 @@ func podman() error {
 	if out, err := unpack.CombinedOutput(); err != nil {
 		return fmt.Errorf("tar: %w: %s", err, out)
 	}
-	cmd := exec.Command("podman", "--cgroup-manager=cgroupfs", "--events-backend=file", "--runtime=crun", "run", "--rm", "--init", "--init-path="+lab+"/docker-init",
+	cmd := exec.Command("podman", "--cgroup-manager=cgroupfs", "--events-backend=file", "--runtime=crun", "run", "--rm", "--init", "--init-path="+place+"/docker-init",
 		"--network=none", "--rootfs", root, "sh", "-c", "cat /proc/1/cmdline | xargs -0 echo first; exit 42")
 	out, _ := cmd.CombinedOutput()
-	if status := cmd.ProcessState.ExitCode(); status != 42 || !strings.Contains(string(out), "first /run/podman-init -- sh") {
+	if status := cmd.ProcessState.ExitCode(); status != 42 || !strings.Contains(string(out), "first /run/podman-init -- sh") || strings.Contains(string(out), "delegated") {
 		return fmt.Errorf("status %d: %s", status, out)
 	}
 	return nil

@@ -3,8 +3,8 @@
 // processes are, whether limits hold, how it stops, what the host looks like
 // afterwards.
 //
-// go test ./e2e boots a Debian cloud kernel under QEMU (test/vm) with a root disk
-// of Debian's packages and runs the cases there. With E2E_HOST=1 they run here; that
+// go test ./e2e boots Debian cloud kernels under QEMU (test/vm) with a root disk of
+// Debian's packages and runs the cases there. With E2E_HOST=1 they run here; that
 // takes root, an unused machine with unified cgroup v2, and Docker.
 //
 // CGSHIM_VM_KERNEL chooses the kernel. CGSHIM_E2E_DOC=FILE has the table written as
@@ -12,15 +12,18 @@
 package e2e
 
 import (
-	"bytes"
+	"bufio"
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -28,80 +31,126 @@ import (
 // inGuest is set for the test binary in the machine.
 const inGuest = "CGSHIM_E2E_GUEST"
 
+// half is what one of two machines runs; the other runs the rest. One uses little
+// more than one processor.
+const half = "^Test(Attribution|SharedCgroupMount|Exec)$"
+
+// resultLine begins the line on the console that has a machine's table.
+const resultLine = "e2e: result "
+
 func TestMain(m *testing.M) {
 	flag.Parse()
-	if os.Getenv(inGuest) == "" && os.Getenv("E2E_HOST") == "" {
-		os.Exit(onMachine())
+	guest := os.Getenv(inGuest) != ""
+	if !guest && os.Getenv("E2E_HOST") == "" {
+		err := onMachines()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "e2e:", err)
+			os.Exit(1)
+		}
+		return
 	}
 	if err := prepare(); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		os.Exit(1)
 	}
 	status := m.Run()
-	if status == 0 && !rows.passed() {
+	rows.Seen = versions()
+	stopDaemons()
+	var err error
+	if guest {
+		err = json.NewEncoder(lineWriter{}).Encode(rows)
+	} else {
+		err = rows.publish()
+	}
+	if err != nil && status == 0 {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
 		status = 1
 	}
-	fmt.Printf("\n%s\n", rows.text())
-	fmt.Printf("%s\n%s%s\n", docBegin, rows.markdown(), docEnd)
-	stopDaemons()
 	os.Exit(status)
 }
 
-// onMachine runs this binary in the machine and returns its exit status.
-func onMachine() int {
-	status, err := func() (int, error) {
-		install := exec.Command("../deps/install.sh", "qemu-system-x86_64", "busybox", "mkfs.ext4")
-		install.Stdout, install.Stderr = os.Stderr, os.Stderr
-		if err := install.Run(); err != nil {
-			return 0, err
-		}
-		image, err := rootDisk()
-		if err != nil {
-			return 0, err
-		}
-		dir, err := os.MkdirTemp("", "cgshim-e2e-")
-		if err != nil {
-			return 0, err
-		}
-		defer os.RemoveAll(dir)
-		runner := filepath.Join(dir, "vmrun")
-		if out, err := exec.Command("go", "build", "-o", runner, "../vm").CombinedOutput(); err != nil {
-			return 0, fmt.Errorf("go build ../vm: %w\n%s", err, out)
-		}
-		return runOn(runner, image)
-	}()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "e2e:", err)
-		return 1
+// lineWriter marks the table for the host.
+type lineWriter struct{}
+
+func (lineWriter) Write(p []byte) (int, error) { return fmt.Printf("\n%s%s", resultLine, p) }
+
+// onMachines runs this binary in one machine, or where all is to run in two at once.
+func onMachines() error {
+	install := exec.Command("../deps/install.sh", "qemu-system-x86_64", "busybox", "mkfs.ext4")
+	install.Stdout, install.Stderr = os.Stderr, os.Stderr
+	if err := install.Run(); err != nil {
+		return err
 	}
-	return status
+	image, err := rootDisk()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "cgshim-e2e-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	runner := filepath.Join(dir, "vmrun")
+	if out, err := exec.Command("go", "build", "-o", runner, "../vm").CombinedOutput(); err != nil {
+		return fmt.Errorf("go build ../vm: %w\n%s", err, out)
+	}
+	shares := [][]string{nil}
+	if flag.Lookup("test.run").Value.String() == "" {
+		shares = [][]string{{"-test.run=" + half}, {"-test.skip=" + half}}
+	}
+	tables := make([]table, len(shares))
+	errs := make([]error, len(shares))
+	var machines sync.WaitGroup
+	for n, share := range shares {
+		machines.Go(func() { errs[n] = runOn(runner, image, share, &tables[n]) })
+	}
+	machines.Wait()
+	for _, t := range tables {
+		rows.Rows, rows.Seen = append(rows.Rows, t.Rows...), t.Seen
+	}
+	return errors.Join(append(errs, rows.publish())...)
 }
 
-func runOn(runner, image string) (int, error) {
+// runOn runs a share of the tests in a machine and fills in the table.
+func runOn(runner, image string, share []string, result *table) error {
 	self, err := os.Executable()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	bin, err := filepath.Abs(cgshim())
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if _, err := os.Stat(bin); err != nil {
-		return 0, fmt.Errorf("%w: run make build", err)
+		return fmt.Errorf("%w: run make build", err)
 	}
-	// An interrupted run takes its machine with it.
+	// An interrupted run takes its machines with it.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var console bytes.Buffer
-	cmd := exec.CommandContext(ctx, runner, append([]string{self}, os.Args[1:]...)...)
+	cmd := exec.CommandContext(ctx, runner, append(append([]string{self}, os.Args[1:]...), share...)...)
 	cmd.Env = append(os.Environ(), inGuest+"=1", "CGSHIM_BIN=/pkg/"+filepath.Base(bin),
-		"CGSHIM_VM_DISK="+image, "CGSHIM_VM_FILES="+bin, "CGSHIM_VM_MEMORY=4G", "CGSHIM_VM_TIMEOUT=25m")
+		"CGSHIM_VM_DISK="+image, "CGSHIM_VM_FILES="+bin, "CGSHIM_VM_MEMORY=3G", "CGSHIM_VM_TIMEOUT=25m")
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.Stdout, cmd.Stderr = io.MultiWriter(os.Stdout, &console), os.Stderr
-	if err := cmd.Run(); cmd.ProcessState == nil {
-		return 0, err
+	cmd.Stderr = os.Stderr
+	console, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
 	}
-	return cmd.ProcessState.ExitCode(), writeDoc(console.String())
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	lines := bufio.NewReader(console)
+	err = errors.New("the machine ended without a table")
+	for ended := false; !ended; {
+		line, failed := lines.ReadString('\n')
+		if text, ok := strings.CutPrefix(line, resultLine); ok {
+			err = json.Unmarshal([]byte(text), result)
+		} else {
+			fmt.Print(line)
+		}
+		ended = failed != nil
+	}
+	return errors.Join(err, cmd.Wait())
 }
 
 // cgshim is the binary under test.

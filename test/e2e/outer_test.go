@@ -74,7 +74,7 @@ var innerDaemon = []string{"dockerd", "--bridge=none", "--iptables=false", "--st
 // create makes the container that runs args after the entry point. Options are
 // docker's.
 func create(name string, v variant, options []string, args ...string) (*outer, error) {
-	o := &outer{name: name, dir: lab + "/" + name}
+	o := &outer{name: name, dir: place + "/" + name}
 	o.socket = o.dir + "/run/docker.sock"
 	for _, dir := range []string{o.dir + "/run", o.dir + "/data"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {

@@ -40,7 +40,9 @@ func TestStop(t *testing.T) {
 			rows.check(t, "docker rm leaves no cgroup behind", v, func() error {
 				return errors.Join(o.remove(), before.since())
 			})
-			rows.check(t, "docker kill -s USR1, --stop-signal=RTMIN+3 reach the program", v, func() error { return stopSignals(v) })
+			rows.check(t, "docker kill -s USR1, --stop-signal=RTMIN+3 reach the program", v, func() error {
+				return leavesTheHost(before.options, func() error { return stopSignals(v) })
+			})
 		})
 	}
 }

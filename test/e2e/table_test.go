@@ -1,54 +1,56 @@
 package e2e
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"runtime/debug"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
 
 // table collects what every scenario came to under every init.
 type table struct {
-	names []string
-	cells map[string]map[string]cell
+	Rows []*row
+	Seen string // the versions of what it was seen with
 }
 
-type cell struct {
-	err  error
-	took time.Duration
+type row struct {
+	Name  string
+	Cells map[string]string // by init: "", or what failed
 }
 
-var rows = &table{cells: map[string]map[string]cell{}}
+var rows table
+
+func (t *table) row(name string) *row {
+	for _, r := range t.Rows {
+		if r.Name == name {
+			return r
+		}
+	}
+	r := &row{name, map[string]string{}}
+	t.Rows = append(t.Rows, r)
+	return r
+}
 
 // check runs one scenario against one init and says what came of it. Under cgshim
 // a failure is the run's; under a peer it is a finding.
-func (r *table) check(t *testing.T, name string, under variant, f func() error) bool {
-	t.Helper()
+func (t *table) check(tb testing.TB, name string, under variant, f func() error) {
+	tb.Helper()
 	began := time.Now()
 	err := guarded(f)
-	if r.cells[name] == nil {
-		r.names = append(r.names, name)
-		r.cells[name] = map[string]cell{}
-	}
-	c := cell{err, time.Since(began)}
-	if before, ok := r.cells[name][under.name]; ok && before.err != nil {
-		c.err = before.err // a scenario of several parts passes with all of them
-	}
-	r.cells[name][under.name] = c
 	verdict, why := "PASS", ""
+	cells := t.row(name).Cells
 	if err != nil {
 		verdict, why = "FAIL", ": "+err.Error()
+		cells[under.name] = oneLine(err)
+	} else if _, failed := cells[under.name]; !failed {
+		cells[under.name] = ""
 	}
-	fmt.Printf("%s %-10s %-60s %5.1f s%s\n", verdict, under.name, name, c.took.Seconds(), why)
+	fmt.Printf("%s %-10s %-60s %5.1f s%s\n", verdict, under.name, name, time.Since(began).Seconds(), why)
 	if err != nil && under.name == ours.name {
-		t.Errorf("%s: %v", name, err)
+		tb.Errorf("%s: %v", name, err)
 	}
-	return err == nil
 }
 
 // guarded keeps a peer's odd state from ending the run by a panic.
@@ -61,51 +63,41 @@ func guarded(f func() error) (err error) {
 	return f()
 }
 
-func (r *table) passed() bool {
-	for _, cells := range r.cells {
-		if c, ok := cells[ours.name]; ok && c.err != nil {
-			return false
-		}
+// publish prints the table, and writes it into the file that CGSHIM_E2E_DOC names.
+func (t *table) publish() error {
+	name := os.Getenv("CGSHIM_E2E_DOC")
+	if fmt.Printf("\n%s", t.text()); name == "" {
+		return nil
 	}
-	return true
+	return os.WriteFile(name, []byte(docHead+t.markdown()), 0o644)
 }
 
-func (r *table) word(name string, v variant) string {
-	switch c, ok := r.cells[name][v.name]; {
-	case !ok:
-		return "-"
-	case c.err != nil:
-		return "FAIL"
-	default:
-		return "pass"
-	}
-}
-
-func (r *table) text() string {
+func (t *table) text() string {
 	var b strings.Builder
-	line := func(name string, cells []string) { fmt.Fprintf(&b, "%-72s %s\n", name, strings.Join(cells, " ")) }
-	var heads []string
-	for _, v := range variants {
-		heads = append(heads, fmt.Sprintf("%-12s", v.name))
-	}
-	line("", heads)
-	for _, name := range r.names {
-		var cells []string
+	line := func(name string, word func(variant) string) {
+		fmt.Fprintf(&b, "%-82s", name)
 		for _, v := range variants {
-			cells = append(cells, fmt.Sprintf("%-12s", r.word(name, v)))
+			fmt.Fprintf(&b, " %-8s", word(v))
 		}
-		line(name, cells)
+		b.WriteString("\n")
+	}
+	line("", func(v variant) string { return v.name })
+	for _, r := range t.Rows {
+		line(r.Name, func(v variant) string {
+			switch why, asked := r.Cells[v.name]; {
+			case !asked:
+				return "-"
+			case why != "":
+				return "FAIL"
+			default:
+				return "pass"
+			}
+		})
 	}
 	return b.String()
 }
 
-// What the document is between on the console.
-const (
-	docBegin = "e2e: begin of the document"
-	docEnd   = "e2e: end of the document"
-)
-
-func (r *table) markdown() string {
+func (t *table) markdown() string {
 	var b strings.Builder
 	b.WriteString("| scenario |")
 	for _, v := range variants {
@@ -113,12 +105,14 @@ func (r *table) markdown() string {
 	}
 	b.WriteString("\n| --- |" + strings.Repeat(" --- |", len(variants)) + "\n")
 	var notes []string
-	for _, name := range r.names {
-		b.WriteString("| " + name + " |")
+	for _, r := range t.Rows {
+		b.WriteString("| " + r.Name + " |")
 		for _, v := range variants {
-			word := r.word(name, v)
-			if err := r.cells[name][v.name].err; err != nil {
-				notes = append(notes, fmt.Sprintf("%s, %s: %s", v.name, name, oneLine(err)))
+			word := "pass"
+			if why, asked := r.Cells[v.name]; !asked {
+				word = "-"
+			} else if why != "" {
+				notes = append(notes, fmt.Sprintf("%s, %s: %s", v.name, r.Name, why))
 				word = fmt.Sprintf("**fail** (%d)", len(notes))
 			}
 			b.WriteString(" " + word + " |")
@@ -131,7 +125,7 @@ func (r *table) markdown() string {
 			fmt.Fprintf(&b, "%d. %s\n", i+1, note)
 		}
 	}
-	fmt.Fprintf(&b, "\nSeen with %s.\n", strings.Join(versions(), ", "))
+	fmt.Fprintf(&b, "\nSeen with %s.\n", t.Seen)
 	return b.String()
 }
 
@@ -146,24 +140,9 @@ func oneLine(err error) string {
 	return "`" + strings.ReplaceAll(text, "`", "'") + "`"
 }
 
-// writeDoc puts the table of a complete run that passed into the file that
-// CGSHIM_E2E_DOC names.
-func writeDoc(console string) error {
-	name := os.Getenv("CGSHIM_E2E_DOC")
-	if name == "" {
-		return nil
-	}
-	_, rest, found := strings.Cut(console, docBegin+"\n")
-	body, _, ended := strings.Cut(rest, docEnd)
-	if !found || !ended {
-		return fmt.Errorf("no table on the console for %s", name)
-	}
-	return os.WriteFile(name, []byte(docHead+body), 0o644)
-}
-
 const docHead = `# dockerd in a container: who passes what
 
-Made by ` + "`CGSHIM_E2E_DOC=docs/e2e.md make test-e2e`" + `; do not edit.
+Made by ` + "`CGSHIM_E2E_DOC=$PWD/docs/e2e.md make test-e2e`" + `; do not edit.
 
 Each scenario ran with a real dockerd in a privileged container of another dockerd,
 on a Debian cloud kernel with cgroup v2, looked at from that machine's top level.
@@ -178,7 +157,7 @@ The columns are what the container's entry point was:
 
 `
 
-func versions() []string {
+func versions() string {
 	var found []string
 	for _, cmd := range [][]string{{"uname", "-r"}, {"dockerd", "--version"}, {"containerd", "--version"}, {"runc", "--version"}, {"crun", "--version"}} {
 		if out, err := run(cmd[0], cmd[1:]...); err == nil {
@@ -189,23 +168,5 @@ func versions() []string {
 			found = append(found, strings.TrimSpace(line))
 		}
 	}
-	return slices.Compact(found)
-}
-
-// syncBuffer is a program's output while it still runs.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
+	return strings.Join(found, ", ")
 }
