@@ -21,7 +21,7 @@ ENTRY_arm64 := github.com/cgshim/cgshim/shim.entry
 LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) \
 	$(if $(COMMIT),-X main.commit=$(COMMIT)) \
 	$(if $(ENTRY_$(GOARCH)),-E $(ENTRY_$(GOARCH)))
-# What keeps the binary small (docs/performance.md): no inlining, functions not
+# What keeps the binary small (docs/adr/0006-size.md): no inlining, functions not
 # padded to cache lines, and the collector that is 45 kB smaller, for as long as Go
 # has it. An init collects next to nothing.
 ALIGN_amd64 := 1
@@ -40,7 +40,7 @@ NEED := test/deps/install.sh
 export CGSHIM_BIN ?= $(CURDIR)/bin/cgshim
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the static binary, bin/cgshim
 	GOARCH=$(GOARCH) $(BUILD) -o $(OUT) .
@@ -90,6 +90,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	done
 
 cover: ## statements that the unprivileged tests reach
+	@mkdir -p bin
 	go test -coverprofile=bin/cover.out -coverpkg=./... ./...
 	go tool cover -func=bin/cover.out | tail -1
 
@@ -120,7 +121,7 @@ release: ## binaries, packages, SBOM and checksums in dist/, tried out
 	cd test && CGSHIM_DIST=$(CURDIR)/$(DIST) go test -count=1 ./release
 
 # In the order in which they find most in least time.
-CHECKS := lint size test race test-root run test-vm $(if $(wildcard test/e2e),test-e2e) bench repro cross
+CHECKS := lint size test race test-root run test-vm test-e2e bench repro cross
 check: RUNFLAGS = -all
 check: export BENCHROUNDS = 1
 check: ## what CI runs; what cannot run here fails

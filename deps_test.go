@@ -27,7 +27,7 @@ var imports = []struct{ dir, file, path, reason string }{
 	{"shim", "", "golang.org/x/sys/unix", ""},
 	{"cgroup", "", "golang.org/x/sys/unix", ""},
 	{"reaper", "", "golang.org/x/sys/unix", ""},
-	{"reaper", "", "github.com/hashicorp/go-reap", "it waits for any child and drops the status, so no one else may come near it"},
+	{"reaper", "pause.go", "github.com/hashicorp/go-reap", "it waits for any child and drops the status, so no one else may come near it"},
 }
 
 // What the binary must not contain, however deep. net itself comes with pflag

@@ -19,6 +19,7 @@ tool() { go tool -modfile="$root/tools/go.mod" "$@"; }
 files=$(git ls-files --cached --others --exclude-standard | while read -r file; do
 	[ ! -f "$file" ] || echo "$file"
 done)
+[ -n "$files" ] || { echo "lint: this is no git checkout" >&2 && exit 1; }
 scripts=$(echo "$files" | while read -r file; do
 	head -n 1 "$file" | grep -aqE '^#! ?/.*[/ ](ba|da)?sh( |$)' && echo "$file"
 done)
@@ -26,15 +27,17 @@ done)
 for mod in $(echo "$files" | grep -E '(^|/)go\.mod$'); do
 	cd "$root/$(dirname "$mod")" || exit 1
 	quiet go mod tidy -diff
-	go list ./... 2>/dev/null | grep -q . || continue
+	packages=$(go list ./... 2>/dev/null) || { echo "lint: go list in $mod" >&2 && bad=1; }
+	[ -n "$packages" ] || continue # tools has none
 	say go vet ./...
 	say tool staticcheck ./...
 done
 cd "$root" || exit 1
 
 # The other architectures have assembly and files of their own.
-for arch in arm64 386; do
-	say env GOARCH=$arch go vet . ./cgroup ./reaper ./shim
+for arch in amd64 arm64 386; do
+	say env GOARCH=$arch go vet -tags cgshim_release . ./cgroup ./reaper ./shim
+	say env GOARCH=$arch go vet -tags cgshim_portable . ./shim
 done
 
 # shellcheck disable=SC2046,SC2086 # lists of words

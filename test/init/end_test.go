@@ -73,8 +73,10 @@ func TestDrainAsksThoseThatWereStartedFromOutside(t *testing.T) {
 	r := pid1(t, "--drain-timeout=30s", "--", "sh", "-c", "echo ready; while [ ! -e "+mark+" ]; do sleep 0.01; done; exit 7")
 	r.Start(t)
 	lab.Until(t, "the child", func() bool { return r.Stdout.String() == "ready\n" })
-	enter := &lab.Run{Path: "/usr/bin/nsenter", Args: []string{"--target", fmt.Sprint(r.PID()), "--pid", "sh", "-c",
-		"trap 'echo term >" + mark + "2; exit' TERM; echo >" + mark + "; while :; do sleep 0.02; done"}}
+	enter := &lab.Run{Path: "/usr/bin/nsenter", Args: []string{
+		"--target", fmt.Sprint(r.PID()), "--pid", "sh", "-c",
+		"trap 'echo term >" + mark + "2; exit' TERM; echo >" + mark + "; while :; do sleep 0.02; done",
+	}}
 	enter.Start(t)
 	if status := r.Wait(t); status != 7 {
 		t.Errorf("%d, %q", status, r.Stderr.String())
