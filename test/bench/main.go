@@ -35,12 +35,14 @@ var (
 		{"dumb-init", []string{"/usr/bin/dumb-init", "--"}},
 		{"catatonit", []string{"/usr/bin/catatonit", "--"}},
 	}
-	// The last one is what cgshim replaces: an init, and a shell that does in eight
+	// The first one is what cgshim replaces: an init, and a shell that does in eight
 	// programs and a loop what dind's and envbox's wrappers do.
 	delegators = []peer{
 		{"tini-static + shell", []string{"/usr/bin/tini-static", "--", "/usr/bin/unshare", "--cgroup", "/bin/sh", "-c", wrapper}},
 		{"cgshim", []string{"CGSHIM", "--cgroup=require", "--"}},
 	}
+	// What no init in Go can be below, and no delegation on this kernel.
+	leastGo, leastKernel = peer{name: "least in Go"}, peer{name: "least of the kernel"}
 )
 
 const wrapper = `set -e
@@ -95,12 +97,18 @@ func main() {
 			}
 		}
 	}
+	leastGo.args = []string{helper + "-least"}
+	leastKernel.args = []string{helper, "least"}
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", helper+"-least", "./bench/testdata/least")
+	build.Dir = filepath.Join(root, "test")
+	run(build)
 	startToExit()
 	for _, n := range []int{0, 100, 1000} {
 		delegation(n)
 	}
 	signalLatency()
 	orphanStorm()
+	steadyOrphans()
 	idle()
 	table := render()
 	fmt.Print(table)
@@ -166,7 +174,7 @@ func say(cmd *exec.Cmd) (numbers []float64) {
 
 func startToExit() {
 	for range 5 * rounds {
-		for _, p := range peers {
+		for _, p := range append(peers, leastGo) {
 			args := append(append([]string{"run"}, p.args...), helper, "first")
 			n := say(exec.Command(helper, args...))
 			add("init and a static child, start to exit", p.name, "ms", n[len(n)-1]/1e6)
@@ -189,7 +197,7 @@ func hierarchy() string {
 func delegation(others int) {
 	top := hierarchy()
 	for range max(1, rounds/(1+others/100)) {
-		for _, p := range delegators {
+		for _, p := range append(delegators, leastKernel) {
 			group := filepath.Join(top, "cgshim-bench")
 			check(os.Mkdir(group, 0o755))
 			dir, err := os.Open(group)
@@ -256,7 +264,7 @@ func signalLatency() {
 
 func orphanStorm() {
 	const orphans = 10_000
-	for range max(1, rounds/20) {
+	for range max(1, rounds/6) {
 		for _, p := range peers {
 			hold, release, err := os.Pipe()
 			check(err)
@@ -279,6 +287,39 @@ func orphanStorm() {
 			add("10,000 orphans at once, most zombies seen", p.name, "", float64(peak))
 			release.Close()
 			hold.Close()
+			end(cmd)
+		}
+	}
+}
+
+// steadyOrphans has one orphan end after the other, as fast as they can be made.
+func steadyOrphans() {
+	const orphans = 5_000
+	for range max(1, rounds/20) {
+		for _, p := range peers {
+			r, w, err := os.Pipe()
+			check(err)
+			cmd := pid1(p, w, helper, "steady", strconv.Itoa(orphans))
+			check(cmd.Start())
+			w.Close()
+			peak, done := 0, make(chan float64)
+			go func() {
+				var took float64
+				_, err := fmt.Fscan(r, &took)
+				check(err)
+				done <- took
+			}()
+			for took := 0.0; took == 0; {
+				_, zombies := children(cmd.Process.Pid)
+				peak = max(peak, zombies)
+				select {
+				case took = <-done:
+					add("orphans a second, made and reaped one after the other", p.name, "/s", orphans/(took/1e9))
+				default:
+				}
+			}
+			add("orphans one after the other, most zombies seen", p.name, "", float64(peak))
+			r.Close()
 			end(cmd)
 		}
 	}

@@ -6,16 +6,22 @@
  *   bench stage N DIR COMMAND...    as PID 1 of new PID and mount namespaces: DIR over
  *                                   /sys/fs/cgroup, N sleeping processes, the time,
  *                                   then execute COMMAND
+ *   bench least COMMAND...          the system calls of a delegation and no other, then
+ *                                   execute COMMAND
+ *   bench steady N                  N orphans, one after the other: the time
  *   bench first                     the time
  *   bench pong                      a byte for every SIGUSR1
  *   bench ping PID N                N times SIGUSR1 to PID until its byte has come
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -33,6 +39,31 @@ static int fail(const char *what)
 {
 	perror(what);
 	return 99;
+}
+
+/* What the kernel takes for a delegation: nothing is looked at and nothing checked. */
+static int delegate(void)
+{
+	static char pids[1 << 20];
+	char controllers[4096] = "+";
+	ssize_t n;
+	int fd, leaf;
+	if (unshare(CLONE_NEWCGROUP) || umount2("/sys/fs/cgroup", MNT_DETACH) ||
+	    mount("cgroup2", "/sys/fs/cgroup", "cgroup2", 0, NULL) || chdir("/sys/fs/cgroup") || mkdir("init", 0755))
+		return -1;
+	leaf = open("init/cgroup.procs", O_WRONLY);
+	fd = open("cgroup.procs", O_RDONLY);
+	for (size_t used = 0; (n = read(fd, pids + used, sizeof(pids) - 1 - used)) > 0; used += n)
+		;
+	for (char *pid = strtok(pids, "\n"); pid; pid = strtok(NULL, "\n"))
+		if (write(leaf, pid, strlen(pid)) < 0)
+			return -1;
+	fd = open("cgroup.controllers", O_RDONLY);
+	n = read(fd, controllers + 1, sizeof(controllers) / 2);
+	for (char *c = controllers; (c = strchr(c, ' ')); c += 2)
+		memmove(c + 2, c + 1, strlen(c + 1) + 1), c[1] = '+';
+	fd = open("cgroup.subtree_control", O_WRONLY);
+	return n > 0 && write(fd, controllers, strlen(controllers)) > 0 ? 0 : -1;
 }
 
 int main(int argc, char **argv)
@@ -60,6 +91,23 @@ int main(int argc, char **argv)
 		say(now());
 		execv(argv[4], argv + 4);
 		return fail(argv[4]);
+	}
+	if (argc > 2 && strcmp(argv[1], "least") == 0) {
+		if (delegate())
+			return fail("delegate");
+		execv(argv[2], argv + 2);
+		return fail(argv[2]);
+	}
+	if (argc > 2 && strcmp(argv[1], "steady") == 0) {
+		long long began = now();
+		for (int i = atoi(argv[2]); i > 0; i--) {
+			pid_t pid = fork();
+			if (pid == 0)
+				_exit(fork() < 0);
+			waitpid(pid, NULL, 0);
+		}
+		say(now() - began);
+		return 0;
 	}
 	if (argc > 1 && strcmp(argv[1], "first") == 0) {
 		say(now());
