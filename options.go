@@ -37,7 +37,7 @@ func options() []option {
 	return []option{
 		{
 			long: "subreaper", short: "s", env: "TINI_SUBREAPER", present: true,
-			help: "become a child subreaper (automatic when not PID 1)", set: toggle(func(s *settings) *bool { return &s.Subreaper }),
+			help: "be a child subreaper (by itself if not PID 1)", set: toggle(func(s *settings) *bool { return &s.Subreaper }),
 		},
 		{
 			long: "parent-death-signal", short: "p", arg: "SIG", env: "CGSHIM_PARENT_DEATH_SIGNAL",
@@ -52,11 +52,11 @@ func options() []option {
 		},
 		{
 			long: "expect-exit", short: "e", arg: "CODE", env: "CGSHIM_EXPECT_EXIT",
-			help: "exit 0 where the child's status is CODE; lists, ranges", set: setExpectExit,
+			help: "exit 0 for the status CODE; lists, ranges", set: setExpectExit,
 		},
 		{
 			long: "rewrite", short: "r", arg: "SRC:DST", env: "CGSHIM_REWRITE",
-			help: "send signal DST for SRC, 0 drops it; repeatable", set: setRewrite,
+			help: "send DST for the signal SRC, 0: drop; repeatable", set: setRewrite,
 		},
 		{
 			long: "warn-on-reap", short: "w", env: "CGSHIM_WARN_ON_REAP",
@@ -64,11 +64,11 @@ func options() []option {
 		},
 		{
 			long: "stop-timeout", arg: "DUR", env: "CGSHIM_STOP_TIMEOUT",
-			help: "KILL the child if it runs DUR after TERM, INT or QUIT (0: never)", set: duration(func(s *settings) *time.Duration { return &s.StopTimeout }),
+			help: "KILL the child DUR after a stop signal (0: no)", set: duration(func(s *settings) *time.Duration { return &s.StopTimeout }),
 		},
 		{
 			long: "drain-timeout", arg: "DUR", env: "CGSHIM_DRAIN_TIMEOUT",
-			help: "after the child: TERM the rest, wait up to DUR, KILL (0: exit)", set: duration(func(s *settings) *time.Duration { return &s.DrainTimeout }),
+			help: "then TERM the rest, KILL after DUR (0: exit)", set: duration(func(s *settings) *time.Duration { return &s.DrainTimeout }),
 		},
 		{
 			long: "cgroup", arg: "MODE", env: "CGSHIM_CGROUP",
@@ -92,7 +92,7 @@ func options() []option {
 		},
 		{
 			long: "dind", env: "CGSHIM_DIND",
-			help: "docker-in-docker chores: securityfs, stale pid files, rshared /", set: toggle(func(s *settings) *bool { return &s.Dind }),
+			help: "securityfs, stale pid files, rshared /", set: toggle(func(s *settings) *bool { return &s.Dind }),
 		},
 		{
 			long: "tmp-tmpfs", env: "CGSHIM_TMP_TMPFS",
@@ -100,7 +100,7 @@ func options() []option {
 		},
 		{
 			long: "exec", short: "x", env: "CGSHIM_EXEC",
-			help: "set up, then become PROGRAM: same PID, no supervision", set: toggle(func(s *settings) *bool { return &s.Exec }),
+			help: "set up, then become PROGRAM: same PID", set: toggle(func(s *settings) *bool { return &s.Exec }),
 		},
 		{
 			long: "pause", short: "P",
@@ -108,15 +108,15 @@ func options() []option {
 		},
 		{
 			long: "check",
-			help: "change nothing, print what this is and what would be done", set: toggle(func(s *settings) *bool { return &s.check }),
+			help: "change nothing, print what would be done", set: toggle(func(s *settings) *bool { return &s.check }),
 		},
 		{
 			long: "json",
-			help: "log, and print --check, as JSON (or CGSHIM_LOG_FORMAT=json)", set: toggle(func(s *settings) *bool { return &s.json }),
+			help: "log as JSON (also CGSHIM_LOG_FORMAT=json)", set: toggle(func(s *settings) *bool { return &s.json }),
 		},
 		{
 			long: "verbose", short: "v", env: "TINI_VERBOSITY",
-			help: "more output, up to -vvv; the variable is a level from 0 to 4", set: setVerbose,
+			help: "more output, repeatable; the variable is 0 to 4", set: setVerbose,
 		},
 		{long: "license", short: "l", help: "print the licence", set: printer(func(*settings) string { return license })},
 		{long: "help", short: "h", help: "print this", set: printer(func(s *settings) string { return usage(s.Name) })},

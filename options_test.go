@@ -30,6 +30,11 @@ func TestOptions(t *testing.T) {
 		{"CGSHIM_DIND=0 is off", []string{"cgshim", "x"}, []string{"CGSHIM_DIND=0"}, func(s *settings) bool { return !s.Dind }},
 		{"podman-init leaves cgroups alone", []string{"/run/podman-init", "--", "x"}, nil, func(s *settings) bool { return s.Tini && s.CgroupMode == shim.CgroupOff }},
 		{"docker-init leaves cgroups alone", []string{"/sbin/docker-init", "--", "x"}, nil, func(s *settings) bool { return s.Tini && s.CgroupMode == shim.CgroupOff }},
+		{"TINI_VERBOSITY is read as by atoi", []string{"tini", "x"}, []string{"TINI_VERBOSITY= 3x"}, func(s *settings) bool { return s.verbosity == 3 }},
+		{"a negative TINI_VERBOSITY is 0", []string{"tini", "x"}, []string{"TINI_VERBOSITY=-1"}, func(s *settings) bool { return s.verbosity == 0 }},
+		{"an empty CGSHIM_LOG_FORMAT is not set", []string{"cgshim", "x"}, []string{"CGSHIM_LOG_FORMAT="}, func(s *settings) bool { return !s.json }},
+		{"--json=0 beats CGSHIM_LOG_FORMAT", []string{"cgshim", "--json=0", "x"}, []string{"CGSHIM_LOG_FORMAT=json"}, func(s *settings) bool { return !s.json }},
+		{"-e with nothing is 0, as for tini", []string{"tini", "-e", "", "x"}, nil, func(s *settings) bool { return s.ExpectExit[0] && !s.ExpectExit[1] }},
 		{"rewrite by name and number", []string{"cgshim", "-r", "TERM:QUIT", "-r", "1:0", "x"}, nil, func(s *settings) bool { return s.Rewrite[15] == 3 && s.Rewrite[1] == 0 && len(s.Rewrite) == 2 }},
 		{"auto by name with -x acts anywhere", []string{"cgshim", "-x", "--cgroup=auto", "x"}, nil, func(s *settings) bool { return s.Cgroup.Anywhere }},
 		{"auto by default does not", []string{"cgshim", "-x", "x"}, nil, func(s *settings) bool { return !s.Cgroup.Anywhere }},
@@ -57,6 +62,8 @@ func TestBadOptions(t *testing.T) {
 		{[]string{"-e", "9-3", "x"}, nil, []string{"--expect-exit", "9-3"}},
 		{[]string{"-e", "abc", "x"}, nil, []string{"--expect-exit", "abc"}},
 		{[]string{"-r", "TERM", "x"}, nil, []string{"--rewrite", "TERM"}},
+		{[]string{"-r", "CHLD:TERM", "x"}, nil, []string{"--rewrite", "CHLD"}},
+		{[]string{"-r", "SIGSEGV:TERM", "x"}, nil, []string{"--rewrite", "SIGSEGV"}},
 		{[]string{"--cgroup=maybe", "x"}, nil, []string{"--cgroup", "maybe"}},
 		{[]string{"--cgroup-leaf=a/b", "x"}, nil, []string{"--cgroup-leaf", "a/b"}},
 		{[]string{"--cgroup-timeout=soon", "x"}, nil, []string{"--cgroup-timeout", "soon"}},
@@ -96,10 +103,25 @@ func TestVersionIsWhatDockerdParses(t *testing.T) {
 
 func TestHelpFitsAScreen(t *testing.T) {
 	for i, line := range strings.Split(usage("cgshim"), "\n") {
-		if len(line) > 100 || i > 50 {
+		if len(line) > 80 || i > 42 {
 			t.Errorf("line %d of %d bytes: %q", i, len(line), line)
 		}
 	}
+}
+
+func FuzzDuration(f *testing.F) {
+	for _, seed := range []string{"5s", "0", "1m30s", "-1s", "9999999999", "1e9s", ""} {
+		f.Add(seed)
+	}
+	set := duration(func(s *settings) *time.Duration { return &s.StopTimeout })
+	f.Fuzz(func(t *testing.T, in string) {
+		s := &settings{}
+		if err := set(s, in); s.StopTimeout < 0 || err != nil && s.StopTimeout != 0 {
+			t.Errorf("%q: %v, %v", in, s.StopTimeout, err)
+		} else if err == nil && set(s, s.StopTimeout.String()) != nil {
+			t.Errorf("%q: %v is not read back", in, s.StopTimeout)
+		}
+	})
 }
 
 func FuzzOptions(f *testing.F) {
