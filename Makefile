@@ -63,9 +63,8 @@ test-root: build ## as root, in namespaces: against the built binary and against
 test-vm: build ## the cgroup code on Debian kernels with every v2 controller, under QEMU
 	@$(NEED) qemu-system-x86_64 busybox
 	cd test && go build -o ../bin/vmrun ./vm && go test -count=1 ./vm
-	for kernel in $(KERNELS); do \
-		CGSHIM_VM_KERNEL=$$kernel go test -count=1 -exec $(CURDIR)/bin/vmrun ./cgroup || exit 1; \
-	done
+	@printf '%s\n' $(KERNELS) | xargs -P 2 -I KERNEL \
+		env CGSHIM_VM_KERNEL=KERNEL go test -count=1 -exec $(CURDIR)/bin/vmrun ./cgroup
 
 test-e2e: build ## dockerd under cgshim and under its peers, in the VM
 	cd test && go test -count=1 -timeout 30m ./e2e

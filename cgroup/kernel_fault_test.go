@@ -93,6 +93,24 @@ func failEach(t *testing.T, c child) {
 	}
 }
 
+// What could not be undone is said, after what has failed.
+func TestAnUndoThatFailsIsSaid(t *testing.T) {
+	for setup, undo := range map[string]fault{
+		"host":      {Op: "setns", Nth: 2, Errno: unix.EPERM},
+		"read-only": {Op: "mount", Nth: 2, Errno: unix.EBUSY},
+	} {
+		c := child{Setup: []string{"private", setup}, Faults: []fault{{Op: "write", Nth: 2, Errno: unix.EOPNOTSUPP}, undo}}
+		if setup == "host" {
+			c.Setup = c.Setup[1:]
+		}
+		out := newSandbox(t).run(c)
+		op, wanted := strings.Replace(undo.Op, "mount", "remount", 1), "; not undone: "
+		if !strings.HasPrefix(out.Err, "write "+subtreeControl) || !strings.Contains(out.Err, wanted+op+" /") || !strings.HasSuffix(out.Err, undo.Errno.Error()) {
+			t.Errorf("%s: %q", setup, out.Err)
+		}
+	}
+}
+
 // explained checks that an error names the call, the object and the errno, and says
 // what to change about those that somebody can change something about.
 func explained(t *testing.T, out outcome, op string, errno syscall.Errno) {

@@ -482,6 +482,7 @@ func faulty(faults []fault, calls map[string]int) *kernel {
 		return nil
 	}
 	k.unshare = func(flags int) error { return first(hit("unshare"), func() error { return linux.unshare(flags) }) }
+	k.setns = func(fd, kind int) error { return first(hit("setns"), func() error { return linux.setns(fd, kind) }) }
 	k.fsconfig = func(fd int) error { return first(hit("fsconfig"), func() error { return linux.fsconfig(fd) }) }
 	k.fsopen = func(name string, flags int) (int, error) {
 		if err := hit("fsopen"); err != nil {
