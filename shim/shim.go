@@ -244,20 +244,20 @@ func (s *shim) expect(status int) int {
 func (s *shim) report() int {
 	status := s.expect(s.exit.Code())
 	facts := []any{"pid", s.child, "program", path.Base(s.Args[0]), "status", status, "elapsed", time.Since(s.started).Round(time.Millisecond)}
-	killed := uint64(0)
-	if n, ok := cgroup.OOMKills(s.delegated); ok && n > s.oomKills {
-		killed = n - s.oomKills
-	}
-	if killed > 0 {
-		facts = append(facts, "oom_kills", killed)
-	}
 	msg, abnormal := "child exited", false
+	if s.exit.Code() != 0 {
+		if n, ok := cgroup.OOMKills(s.delegated); ok && n > s.oomKills {
+			abnormal = true
+			facts = append(facts, "oom_kills", n-s.oomKills)
+		}
+	}
 	if s.exit.Status.Signaled() {
 		sig := s.exit.Status.Signal()
-		msg, abnormal = "child ended by signal", !s.sent[sig]
+		msg = "child ended by signal"
+		abnormal = abnormal || !s.sent[sig]
 		facts = append(facts, "signal", SignalName(sig), "core_dumped", s.exit.Status.CoreDump())
 	}
-	if (abnormal || killed > 0 && s.exit.Code() != 0) && !s.Tini {
+	if abnormal && !s.Tini {
 		s.log.Log(Warn, msg, facts...)
 	} else {
 		s.log.Log(Info, msg, facts...)
