@@ -164,7 +164,7 @@ func parseOptions(args, env []string) (*settings, error) {
 			return s, err
 		}
 	}
-	if format, _ := getenv(env, "CGSHIM_LOG_FORMAT"); format != "" && !flags.Changed("json") {
+	if format, _ := shim.LookupEnv(env, "CGSHIM_LOG_FORMAT"); format != "" && !flags.Changed("json") {
 		if format != "json" && format != "console" {
 			return s, fmt.Errorf("CGSHIM_LOG_FORMAT: %q is not a log format: use json or console", format)
 		}
@@ -177,7 +177,7 @@ func parseOptions(args, env []string) (*settings, error) {
 
 // fromEnv applies the option's variable unless the flag was given.
 func (o *option) fromEnv(s *settings, given bool) error {
-	v, set := getenv(s.Env, o.env)
+	v, set := shim.LookupEnv(s.Env, o.env)
 	switch {
 	case o.env == "" || !set || given && o.env != "TINI_VERBOSITY":
 		return nil
@@ -338,14 +338,4 @@ func setVerbose(s *settings, v string) error {
 	}
 	s.verbosity++
 	return nil
-}
-
-// getenv returns the value of key in env, the first one as for getenv(3).
-func getenv(env []string, key string) (string, bool) {
-	for _, entry := range env {
-		if v, found := strings.CutPrefix(entry, key+"="); found {
-			return v, true
-		}
-	}
-	return "", false
 }

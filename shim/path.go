@@ -12,7 +12,7 @@ func searchPath(name string, env []string) []string {
 	if name == "" || strings.Contains(name, "/") {
 		return []string{name}
 	}
-	path, set := lookupEnv(env, "PATH")
+	path, set := LookupEnv(env, "PATH")
 	if !set {
 		path = defaultPath
 	}
@@ -27,9 +27,9 @@ func searchPath(name string, env []string) []string {
 	return files
 }
 
-// lookupEnv returns the value of key in env, where the first one counts as for
+// LookupEnv returns the value of key in env, where the first one counts as for
 // getenv(3).
-func lookupEnv(env []string, key string) (string, bool) {
+func LookupEnv(env []string, key string) (string, bool) {
 	for _, entry := range env {
 		if value, found := strings.CutPrefix(entry, key+"="); found {
 			return value, true

@@ -123,7 +123,7 @@ func (s *shim) start() int {
 func (s *shim) program() (*program, error) {
 	env := s.Env
 	if s.Dind {
-		if _, set := lookupEnv(env, "container"); !set {
+		if _, set := LookupEnv(env, "container"); !set {
 			env = append(env[:len(env):len(env)], "container=docker")
 		}
 	}
