@@ -67,7 +67,7 @@ test-vm: build ## the cgroup code on Debian kernels with every v2 controller, un
 		env CGSHIM_VM_KERNEL=KERNEL go test -count=1 -exec $(CURDIR)/bin/vmrun ./cgroup
 
 test-e2e: build ## dockerd under cgshim and under its peers, in the VM
-	cd test && go test -count=1 -timeout 30m ./e2e
+	cd test && go test -v -count=1 -timeout 30m ./e2e
 
 run: build ## start a real dockerd under cgshim in a sandbox, show it, stop it
 	@$(NEED) dockerd docker busybox nsenter

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -184,7 +185,9 @@ var bpfLine = regexp.MustCompile(`(?m)^exec (\d+) (\S+)$`)
 // inner container with the directories below the outer container's. The id is the
 // directory's inode number (bpf-helpers(7), bpf_get_current_cgroup_id).
 func (o *outer) seenByBPF(v variant) error {
-	cmd := exec.Command("bpftrace", "-B", "none", "-e", `
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bpftrace", "-B", "none", "-e", `
 BEGIN { printf("attached\n"); }
 tracepoint:sched:sched_process_exec /comm == "id"/ { printf("exec %lu %s\n", cgroup, comm); }`)
 	var out lab.Buffer

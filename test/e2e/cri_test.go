@@ -152,11 +152,8 @@ func (k *kubelet) newPod(pids cri.NamespaceMode) (*pod, error) {
 			return p, err
 		}
 	}
-	for file, value := range map[string]string{
-		"/kubepods/cgroup.subtree_control":            "+cpu +memory +pids",
-		"/kubepods/besteffort/cgroup.subtree_control": "+cpu +memory +pids",
-	} {
-		if err := os.WriteFile(cgroupRoot+file, []byte(value), 0); err != nil {
+	for _, dir := range []string{"/kubepods", "/kubepods/besteffort"} { // from the top down
+		if err := os.WriteFile(cgroupRoot+dir+"/cgroup.subtree_control", []byte("+cpu +memory +pids"), 0); err != nil {
 			return p, err
 		}
 	}

@@ -143,9 +143,13 @@ func client(socket string, args ...string) (string, error) {
 	return out, err
 }
 
-// exitStatus is the status in an error of run; -1 where it is none.
+// statusOf is the client's exit status, which is the container's, and all that it said;
+// -1 if it did not end.
 func statusOf(socket string, args ...string) (int, string) {
-	cmd := exec.Command("docker", append([]string{"--host=unix://" + socket}, args...)...)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "docker", append([]string{"--host=unix://" + socket}, args...)...)
+	cmd.WaitDelay = time.Second
 	out, _ := cmd.CombinedOutput()
 	return cmd.ProcessState.ExitCode(), strings.TrimSpace(string(out))
 }
@@ -242,7 +246,7 @@ func importImages() error {
 
 func importImage(socket, name string, tar io.Reader, changes ...string) error {
 	args := append([]string{"--host=unix://" + socket, "import"}, changes...)
-	cmd := exec.Command("docker", append(args, "-", name)...)
+	cmd := exec.CommandContext(limited(), "docker", append(args, "-", name)...)
 	cmd.Stdin = tar
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("docker import %s: %w: %s", name, err, out)

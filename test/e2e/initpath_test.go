@@ -80,7 +80,7 @@ func initPath(options []string, first string) (err error) {
 
 // terminal types at a shell behind the init.
 func terminal() error {
-	cmd := exec.Command("docker", "--host=unix://"+socket, "run", "--rm", "--init", "-it", "--network=none", plainImage, "sh")
+	cmd := exec.CommandContext(limited(), "docker", "--host=unix://"+socket, "run", "--rm", "--init", "-it", "--network=none", plainImage, "sh")
 	tty, err := pty.Start(cmd)
 	if err != nil {
 		return err
@@ -165,7 +165,7 @@ func podman() error {
 	if out, err := unpack.CombinedOutput(); err != nil {
 		return fmt.Errorf("tar: %w: %s", err, out)
 	}
-	cmd := exec.Command("podman", "--cgroup-manager=cgroupfs", "--events-backend=file", "--runtime=crun", "run", "--rm", "--init", "--init-path="+place+"/docker-init",
+	cmd := exec.CommandContext(limited(), "podman", "--cgroup-manager=cgroupfs", "--events-backend=file", "--runtime=crun", "run", "--rm", "--init", "--init-path="+place+"/docker-init",
 		"--network=none", "--rootfs", root, "sh", "-c", "cat /proc/1/cmdline | xargs -0 echo first; exit 42")
 	out, _ := cmd.CombinedOutput()
 	if status := cmd.ProcessState.ExitCode(); status != 42 || !strings.Contains(string(out), "first /run/podman-init -- sh") || strings.Contains(string(out), "delegated") {

@@ -11,8 +11,8 @@
 // CGSHIM_VM_KERNEL chooses the kernel: the beginning of a version of Debian's
 // linux-image-*-cloud-amd64 (6.1, the default, or 6.12), which apt-get downloads
 // once, or the path of a vmlinuz. CGSHIM_VM_TIMEOUT bounds the run (15m),
-// CGSHIM_VM_MEMORY is the machine's (2G). Variables that begin with CGSHIM_ are
-// passed on. CGSHIM_VM_FILES lists files that the guest is to find beside testdata.
+// CGSHIM_VM_MEMORY is the machine's (2G), and CGSHIM_VM_CPUS (2). Variables that begin
+// with CGSHIM_ are passed on. CGSHIM_VM_FILES lists files that the guest is to find beside testdata.
 //
 // CGSHIM_VM_DISK names an ext4 image that becomes the root file system. What the
 // guest writes to it is gone afterwards.
@@ -172,7 +172,7 @@ func boot(kernel, image string) (int, error) {
 	ctx, cancel := context.WithTimeout(interrupted, timeout)
 	defer cancel()
 	args := []string{
-		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", cmp.Or(os.Getenv("CGSHIM_VM_MEMORY"), "2G"),
+		"-accel", "tcg,thread=multi", "-cpu", "max", "-smp", cmp.Or(os.Getenv("CGSHIM_VM_CPUS"), "2"), "-m", cmp.Or(os.Getenv("CGSHIM_VM_MEMORY"), "2G"),
 		"-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio",
 		"-kernel", kernel, "-initrd", image,
 		"-append", "console=ttyS0 quiet panic=-1 loglevel=3 rdinit=/init",
