@@ -5,6 +5,7 @@ package shim
 import (
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 type Signals struct {
 	inherited inheritance
 	received  chan os.Signal
+	early     []os.Signal // taken from received by stopPending
 	ignored   Signal
 }
 
@@ -46,16 +48,26 @@ func (s *Signals) next(deadline time.Time) (e event, ok bool) {
 		expired = timer.C
 	}
 	for {
-		select {
-		case sig := <-s.received:
-			if sig != unix.SIGURG && sig != s.ignored {
-				return event{signal: sig.(syscall.Signal)}, true
+		var sig os.Signal
+		if len(s.early) > 0 {
+			sig, s.early = s.early[0], s.early[1:]
+		} else {
+			select {
+			case sig = <-s.received:
+			case <-expired:
+				return event{}, false
 			}
-		case <-expired:
-			return event{}, false
+		}
+		if sig != unix.SIGURG && sig != s.ignored {
+			return event{signal: sig.(syscall.Signal)}, true
 		}
 	}
 }
 
-// stopPending does not know: a signal that was received cannot be looked at and kept.
-func (s *Signals) stopPending() bool { return false }
+// stopPending reports whether a signal that asks for an end waits to be taken.
+func (s *Signals) stopPending() bool {
+	for len(s.received) > 0 { // nobody else takes from it
+		s.early = append(s.early, <-s.received)
+	}
+	return slices.ContainsFunc(s.early, func(sig os.Signal) bool { return isStop(sig.(syscall.Signal)) })
+}

@@ -76,7 +76,7 @@ func TestAFailedDelegation(t *testing.T) {
 
 // Who stops the container need not wait for a delegation that does not come.
 func TestStopSignalEndsTheRetry(t *testing.T) {
-	r := busy(t, "--cgroup-timeout=10m", "--", "sleep", "1000")
+	r := busy(t, "--cgroup-timeout=1m", "--", "sleep", "1000")
 	r.Start(t)
 	lab.Until(t, "the retry", func() bool { // PID 1 is in the leaf
 		data, _ := os.ReadFile("/proc/" + strconv.Itoa(r.PID()) + "/cgroup")
@@ -84,7 +84,7 @@ func TestStopSignalEndsTheRetry(t *testing.T) {
 	})
 	began := time.Now()
 	kill(t, r.PID(), 15)
-	if status := r.Wait(t); status != 143 || time.Since(began) > 10*time.Second {
+	if status := r.Wait(t); status != 143 || time.Since(began) > 20*time.Second {
 		t.Errorf("%d after %v, %q", status, time.Since(began), r.Stderr.String())
 	}
 }
