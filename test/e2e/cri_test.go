@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +15,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
-
-	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
 // pauseImage is the sandbox image: cgshim as the pod's pause program.
@@ -107,20 +103,13 @@ func newKubelet() (*kubelet, error) {
 
 // handOver copies images of dockerd's to containerd.
 func handOver(images ...string) error {
-	save := exec.Command("docker", append([]string{"--host=unix://" + socket, "save"}, images...)...)
-	load := exec.Command("ctr", "--address="+place+"/containerd.sock", "--namespace=k8s.io", "images", "import", "-")
-	r, w := io.Pipe()
-	var said lab.Buffer
-	save.Stdout, save.Stderr, load.Stdin, load.Stdout, load.Stderr = w, &said, r, &said, &said
-	if err := load.Start(); err != nil {
+	file := place + "/images.tar"
+	defer os.Remove(file)
+	if _, err := docker(append([]string{"save", "--output=" + file}, images...)...); err != nil {
 		return err
 	}
-	saved := save.Run()
-	w.Close()
-	if err := errors.Join(saved, load.Wait()); err != nil {
-		return fmt.Errorf("docker save | ctr images import: %w: %s", err, said.String())
-	}
-	return nil
+	_, err := run("ctr", "--address="+place+"/containerd.sock", "--namespace=k8s.io", "images", "import", file)
+	return err
 }
 
 // limited bounds a call.
