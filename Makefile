@@ -120,7 +120,7 @@ release: ## binaries, packages, SBOM and checksums in dist/, tried out
 	cd test && CGSHIM_DIST=$(CURDIR)/$(DIST) go test -count=1 ./release
 
 # In the order in which they find most in least time.
-CHECKS := lint size test race test-root run test-vm test-e2e bench repro cross
+CHECKS := lint size test race test-root run test-vm test-e2e bench release cross
 check: RUNFLAGS = -all
 check: export BENCHROUNDS = 1
 check: ## what CI runs; what cannot run here fails

@@ -350,7 +350,7 @@ func idle() {
 		check(cmd.Start())
 		cmds = append(cmds, cmd)
 	}
-	time.Sleep(time.Second) // what starting up does is not idling
+	time.Sleep(3 * time.Second) // what starting up does is not idling, nor what giving memory back does
 	var before []int
 	for _, cmd := range cmds {
 		before = append(before, switches(cmd.Process.Pid))

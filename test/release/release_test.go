@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -22,6 +23,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "CGSHIM_DIST is not set: run make release")
 		os.Exit(1)
 	}
+	// Under nohup(1) the children would ignore it, and a shell can set no trap then.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	os.Exit(m.Run())
 }
 
