@@ -83,8 +83,14 @@ for dir in bin sbin lib lib64; do
 	ln -s "usr/$dir" "root/$dir"
 done
 mkdir -p root/{dev,proc,sys,tmp,run,root,var/lib,var/tmp,etc}
-apt-get -qq -y -o Dir::State::status=/dev/null -o Dir::Cache::archives="$PWD/archives" \
-	-o APT::Install-Recommends=0 install --download-only "$@"
+download() {
+	apt-get -qq -y -o Dir::State::status=/dev/null -o Dir::Cache::archives="$PWD/archives" \
+		-o APT::Install-Recommends=0 install --download-only "$@"
+}
+download "$@" || { # the lists may be old
+	apt-get -qq update
+	download "$@"
+}
 for deb in archives/*.deb; do
 	dpkg-deb --fsys-tarfile "$deb" | tar -x -C root --keep-directory-symlink \
 		--exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*'
