@@ -30,7 +30,11 @@ func TestStop(t *testing.T) {
 				})
 			}
 			part("docker stop: dockerd stops its containers, exit status 0", o.stops)
-			part("docker restart, ten times: dockerd comes up, nothing nests deeper", func() error { return o.restarts(10) })
+			times := 2 // enough to see a peer nest
+			if v.name == ours.name {
+				times = 10
+			}
+			part("docker restart, cgshim ten times: dockerd comes up, nothing nests deeper", func() error { return o.restarts(times) })
 			part("docker kill and start: no stale pid file in the way", func() error {
 				if _, err := docker("kill", o.id); err != nil {
 					return err
