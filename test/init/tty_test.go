@@ -73,6 +73,14 @@ func (x *terminal) reads(s string) {
 	}
 }
 
+// ends waits for the program at the terminal to end with the status.
+func (x *terminal) ends(status int) {
+	x.t.Helper()
+	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != status {
+		x.t.Errorf("%v\n%s", err, x.screen.String())
+	}
+}
+
 // An interactive shell as the child of PID 1, as with docker run -it.
 func TestShellUnderPID1HasJobControl(t *testing.T) {
 	x := atTerminal(t, syscall.CLONE_NEWPID, lab.Cgshim(t), "--cgroup=off", "--", "bash", "--norc", "-i")
@@ -96,9 +104,7 @@ func TestShellUnderPID1HasJobControl(t *testing.T) {
 	x.types("echo status=$?.\n")
 	x.reads("status=130.")
 	x.types("exit 5\n")
-	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != 5 {
-		t.Errorf("%v\n%s", err, x.screen.String())
-	}
+	x.ends(5)
 }
 
 func TestWindowSizeReachesTheChild(t *testing.T) {
@@ -109,9 +115,7 @@ func TestWindowSizeReachesTheChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	x.reads("33 120")
-	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != 4 {
-		t.Errorf("%v\n%s", err, x.screen.String())
-	}
+	x.ends(4)
 }
 
 // As a job of an interactive shell: ^Z stops it and the shell knows, fg resumes it,
@@ -141,9 +145,7 @@ func TestJobOfAShell(t *testing.T) {
 	x.types("echo status=$?.\n")
 	x.reads("status=130.")
 	x.types("exit 6\n")
-	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != 6 {
-		t.Errorf("%v\n%s", err, x.screen.String())
-	}
+	x.ends(6)
 }
 
 // Started in the background it leaves the terminal to the shell; brought to the
@@ -162,9 +164,7 @@ func TestBackgroundStartDoesNotStealTheTerminal(t *testing.T) {
 	x.types("word\n")
 	x.reads("got=word.")
 	x.types("exit 7\n")
-	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != 7 {
-		t.Errorf("%v\n%s", err, x.screen.String())
-	}
+	x.ends(7)
 }
 
 // A script that goes on after an init has the terminal back.
@@ -177,9 +177,7 @@ func TestScriptReadsAfterTheInit(t *testing.T) {
 	x.types("b\n")
 	x.reads("second=b.")
 	x.types("exit 8\n")
-	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != 8 {
-		t.Errorf("%v\n%s", err, x.screen.String())
-	}
+	x.ends(8)
 }
 
 // One that could not be started gives it back too.
@@ -191,9 +189,7 @@ func TestScriptReadsAfterAProgramThatIsNotThere(t *testing.T) {
 	x.types("b\n")
 	x.reads("second=b.")
 	x.types("exit 8\n")
-	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != 8 {
-		t.Errorf("%v\n%s", err, x.screen.String())
-	}
+	x.ends(8)
 }
 
 // With another standard input it leaves the terminal to the script that started it.
@@ -206,7 +202,5 @@ func TestScriptReadsBesideAnInitWithoutTheTerminal(t *testing.T) {
 	x.types("b\n")
 	x.reads("got=b.")
 	x.types("exit 8\n")
-	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != 8 {
-		t.Errorf("%v\n%s", err, x.screen.String())
-	}
+	x.ends(8)
 }
