@@ -37,7 +37,10 @@ func (stderr) Write(p []byte) (written int, err error) {
 			return written, err
 		}
 	}
-	return written, nil
+	if written < len(p) {
+		err = unix.EAGAIN
+	}
+	return written, err
 }
 
 // patience is how long to wait for a reader, in milliseconds: not twice for the same.
@@ -46,15 +49,17 @@ var patience = 100
 // writable reports whether a write to fd neither blocks nor raises SIGPIPE.
 func writable(fd int32) bool {
 	ready := []unix.PollFd{{Fd: fd, Events: unix.POLLOUT}}
-	_, err := unix.Poll(ready, patience)
-	for err == unix.EINTR {
-		_, err = unix.Poll(ready, patience)
+	for {
+		if _, err := unix.Poll(ready, patience); err != unix.EINTR {
+			break
+		}
 	}
-	patience = 0
-	if ready[0].Revents == unix.POLLOUT {
-		patience = 100
+	if ready[0].Revents != unix.POLLOUT {
+		patience = 0
+		return false
 	}
-	return ready[0].Revents == unix.POLLOUT
+	patience = 100
+	return true
 }
 
 func (stderr) Sync() error { return nil } // EINVAL on terminals and pipes

@@ -74,19 +74,22 @@ func Observe() *Facts {
 // pause container of a pod, or the host's. The cgroup path and the mount's root are
 // relative to the caller's cgroup namespace (cgroup_namespaces(7)).
 func ObserveInit() *Facts {
+	if !initHasOurMounts() {
+		return nil
+	}
 	f := &Facts{PID: 1}
-	if f.observe("/proc/1"); f.Unified == "" || !sameMounts("/proc/self", "/proc/1") {
+	if f.observe("/proc/1"); f.Unified == "" {
 		return nil
 	}
 	return f
 }
 
-// sameMounts compares by the IDs of the mounts, which are unique. Unlike the inodes of
-// the namespaces anybody may read them.
-func sameMounts(a, b string) bool {
-	mounts, err := linux.readFile(unix.AT_FDCWD, a+"/mountinfo")
-	other, _ := linux.readFile(unix.AT_FDCWD, b+"/mountinfo")
-	return err == nil && mounts == other
+// initHasOurMounts compares by the IDs of the mounts, which are unique. Unlike the
+// inodes of the namespaces anybody may read them.
+func initHasOurMounts() bool {
+	own, err := linux.readFile(unix.AT_FDCWD, "/proc/self/mountinfo")
+	init, _ := linux.readFile(unix.AT_FDCWD, "/proc/1/mountinfo")
+	return err == nil && own == init
 }
 
 func (f *Facts) observe(proc string) {
@@ -104,7 +107,7 @@ func (f *Facts) observe(proc string) {
 	f.PIDNS = f.namespace("/proc/self", "pid")
 	f.MountNS = f.namespace("/proc/self", "mnt")
 	f.observeHost()
-	if f.PID != 1 && sameMounts("/proc/self", "/proc/1") {
+	if f.PID != 1 && initHasOurMounts() {
 		init, _ := linux.readFile(unix.AT_FDCWD, "/proc/1/cgroup")
 		f.Init = parseMembership(init).unified
 	}
