@@ -199,7 +199,7 @@ const (
 	plainImage   = "e2e/plain"   // busybox
 )
 
-var applets = []string{"cat", "echo", "env", "find", "grep", "id", "kill", "ls", "mkdir", "mount", "mountpoint", "ps", "sed", "sh", "sleep", "true", "tty", "umount", "xargs"}
+var applets = []string{"cat", "echo", "env", "find", "grep", "id", "kill", "ls", "mkdir", "mount", "ps", "sed", "sh", "sleep", "true", "tty", "umount", "xargs"}
 
 func importImages() error {
 	var outer, scratch bytes.Buffer

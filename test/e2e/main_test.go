@@ -33,7 +33,7 @@ const inGuest = "CGSHIM_E2E_GUEST"
 
 // half is what one of two machines runs; the other runs the rest. Each has one
 // processor: two emulated ones wait for each other more than they get done.
-const half = "^Test(Attribution|SharedCgroupMount|Exec)$"
+const half = "^Test(Attribution|SharedCgroupMount|Exec|InitPath|Scratch)$"
 
 // resultLine begins the line on the console that has a machine's table.
 const resultLine = "e2e: result "

@@ -38,8 +38,8 @@ nest() {
 // dindSteps does what moby's hack/dind does, in its order.
 const dindSteps = `#!/bin/sh
 export container=docker
-mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security
-mountpoint -q /tmp || mount -t tmpfs none /tmp
+grep -q ' /sys/kernel/security ' /proc/mounts || mount -t securityfs none /sys/kernel/security
+grep -q ' /tmp ' /proc/mounts || mount -t tmpfs none /tmp
 ` + nest + `
 [ ! -e /sys/fs/cgroup/cgroup.controllers ] || nest
 mount --make-rshared /
@@ -116,12 +116,16 @@ func start(name string, v variant, options ...string) (*outer, error) {
 	return o, importImage(o.socket, plainImage, tar)
 }
 
-// ready waits for the inner dockerd.
+// ready waits for the inner dockerd. The outer one is asked only once the container's
+// cgroup has gone: each call of the client takes time from the daemon that starts.
 func (o *outer) ready() error {
 	return eventually(time.Minute, func() error {
 		err := ping(o.socket)
 		if err == nil {
 			return nil
+		}
+		if _, gone := os.Stat(cgroupRoot + o.cgroup); gone == nil {
+			return err
 		}
 		if state, _ := docker("inspect", "--format={{.State.Status}} {{.State.ExitCode}}", o.id); !strings.HasPrefix(state, "running") {
 			logs, _ := o.logs()
