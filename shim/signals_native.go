@@ -3,6 +3,7 @@
 package shim
 
 import (
+	"math"
 	"syscall"
 	"time"
 	"unsafe"
@@ -97,32 +98,57 @@ func (s *Signals) without(sig Signal) {
 // next waits for a signal until deadline; a zero deadline is never. ok is false
 // when the deadline has passed.
 func (s *Signals) next(deadline time.Time) (e event, ok bool) {
-	var info struct { // siginfo_t of a signal that was sent: sigaction(2)
-		signo, errno, code, _ int32
-		pid                   int32
-		uid                   uint32
-		_                     [104]byte
-	}
+	var info siginfo
 	for {
-		var timeout *unix.Timespec
+		left := never
 		if !deadline.IsZero() {
-			t := unix.NsecToTimespec(int64(until(deadline)))
-			timeout = &t
+			left = until(deadline)
 		}
-		sig, _, errno := syscall.Syscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&s.waitFor)),
-			uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(timeout)), 8, 0, 0)
+		// Signals come in bursts, and a call that may block costs two wake-ups of other
+		// threads: the runtime has them look after what this one does not do meanwhile.
+		// Where it is not told nothing else runs, so that must be short.
+		sig, errno := s.wait(false, &info, min(left, burst))
+		if errno == unix.EAGAIN && left > burst {
+			sig, errno = s.wait(true, &info, left-burst)
+		}
 		switch {
 		case errno == unix.EAGAIN:
 			return event{}, false
 		case errno != 0: // EINTR: a handler ran on this thread
 			continue
-		case Signal(sig) == unix.SIGURG && info.code == siTkill && info.pid == self:
+		case sig == unix.SIGURG && info.code == siTkill && info.pid == self:
 			continue // the runtime asked this thread to yield; it has, by waiting
-		case Signal(sig) == unix.SIGPIPE && info.pid == self:
+		case sig == unix.SIGPIPE && info.pid == self:
 			continue // our own write to a closed stderr
 		}
-		return event{Signal(sig), info.pid, info.uid}, true
+		return event{sig, info.pid, info.uid}, true
 	}
+}
+
+const (
+	burst = time.Millisecond
+	never = time.Duration(math.MaxInt64) // for the kernel too: KTIME_MAX
+)
+
+// siginfo is the siginfo_t of a signal that was sent (sigaction(2)).
+type siginfo struct {
+	signo, errno, code, _ int32
+	pid                   int32
+	uid                   uint32
+	_                     [104]byte
+}
+
+// wait tells the runtime that this thread blocks, or does not.
+func (s *Signals) wait(tell bool, info *siginfo, limit time.Duration) (Signal, syscall.Errno) {
+	timeout := unix.NsecToTimespec(int64(limit))
+	if tell {
+		sig, _, errno := syscall.Syscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&s.waitFor)),
+			uintptr(unsafe.Pointer(info)), uintptr(unsafe.Pointer(&timeout)), 8, 0, 0)
+		return Signal(sig), errno
+	}
+	sig, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&s.waitFor)),
+		uintptr(unsafe.Pointer(info)), uintptr(unsafe.Pointer(&timeout)), 8, 0, 0)
+	return Signal(sig), errno
 }
 
 // stopPending reports whether a signal that asks for an end waits to be taken.

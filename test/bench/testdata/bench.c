@@ -3,9 +3,11 @@
  * CLOCK_MONOTONIC, in nanoseconds; results go to descriptor 3, a line each.
  *
  *   bench run COMMAND...            start COMMAND, wait: the time that took
- *   bench stage N DIR COMMAND...    as PID 1 of new PID and mount namespaces: DIR over
- *                                   /sys/fs/cgroup, N sleeping processes, the time,
- *                                   then execute COMMAND
+ *   bench stage N REST DIR GROUP COMMAND...
+ *                                   as PID 1 of new PID and mount namespaces: DIR over
+ *                                   /sys/fs/cgroup, N sleeping processes in the cgroup
+ *                                   GROUP there, REST milliseconds without a move between
+ *                                   cgroups or none, the time, then execute COMMAND
  *   bench least COMMAND...          the system calls of a delegation and no other, then
  *                                   execute COMMAND
  *   bench steady N                  N orphans, one after the other: the time
@@ -80,17 +82,23 @@ int main(int argc, char **argv)
 		say(now() - began);
 		return WIFEXITED(status) ? WEXITSTATUS(status) : 98;
 	}
-	if (argc > 4 && strcmp(argv[1], "stage") == 0) {
+	if (argc > 6 && strcmp(argv[1], "stage") == 0) {
+		int fd;
 		if (mount("", "/", "", MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", 0, NULL) ||
-		    mount(argv[3], "/sys/fs/cgroup", "", MS_BIND, NULL))
+		    mount(argv[4], "/sys/fs/cgroup", "", MS_BIND, NULL) || chdir("/sys/fs/cgroup") || chdir(argv[5]))
 			return fail("mount");
 		for (int i = atoi(argv[2]); i > 0; i--)
 			if (fork() == 0)
 				for (;;)
 					pause();
+		/* Back into its own: what it does to the kernel's lock is the same. */
+		fd = open("cgroup.procs", O_WRONLY | O_CLOEXEC);
+		if (write(fd, "0", 1) != 1 || chdir("/"))
+			return fail("cgroup.procs");
+		usleep(1000 * atoi(argv[3]));
 		say(now());
-		execv(argv[4], argv + 4);
-		return fail(argv[4]);
+		execv(argv[6], argv + 6);
+		return fail(argv[6]);
 	}
 	if (argc > 2 && strcmp(argv[1], "least") == 0) {
 		if (delegate())
