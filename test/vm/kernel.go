@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // findKernel returns a vmlinuz: the file that version names, or the newest Debian
@@ -25,21 +27,24 @@ func findKernel(version string) (string, error) {
 		return "", err
 	}
 	cache = filepath.Join(cache, "cgshim", "kernels")
-	if have, _ := filepath.Glob(filepath.Join(cache, version, "boot", "vmlinuz-*")); len(have) > 0 {
-		return have[0], nil
+	if have := vmlinuz(filepath.Join(cache, version)); have != "" {
+		return have, nil
 	}
-	// Into a directory of its own and then renamed: a fetch that is cut off, or two
-	// at a time, leave nothing half-done.
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return "", err
 	}
-	root, err := fetch(version, cache)
-	if err != nil { // the lists may be old: of a version that the mirror has no more
-		if out, failed := exec.Command("apt-get", "update", "-qq").CombinedOutput(); failed != nil {
-			return "", fmt.Errorf("%w; apt-get update: %w\n%s", err, failed, out)
-		}
-		root, err = fetch(version, cache)
+	// One at a time: apt gives up where another one has its lists.
+	dir, err := os.Open(cache)
+	if err != nil {
+		return "", err
 	}
+	defer dir.Close()
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		return "", fmt.Errorf("flock %s: %w", cache, err)
+	}
+	// Into a directory of its own and then renamed: a fetch that is cut off leaves
+	// nothing half-done.
+	root, err := fetchAnywhere(version, cache)
 	if err != nil {
 		return "", err
 	}
@@ -47,16 +52,91 @@ func findKernel(version string) (string, error) {
 	if err := os.Rename(root, filepath.Join(cache, version)); err != nil && !os.IsExist(err) {
 		return "", err
 	}
-	found, _ := filepath.Glob(filepath.Join(cache, version, "boot", "vmlinuz-*"))
-	if len(found) == 0 {
-		return "", fmt.Errorf("no boot/vmlinuz in the package of Linux %s", version)
+	found := vmlinuz(filepath.Join(cache, version))
+	if found == "" {
+		return "", fmt.Errorf("no vmlinuz in the packages of Linux %s", version)
 	}
-	return found[0], nil
+	return found, nil
 }
 
-// fetch unpacks the kernel's package into a new directory in cache.
-func fetch(version, cache string) (root string, err error) {
-	name, err := newestPackage(version)
+// vmlinuz finds the kernel in unpacked packages, "" if there is none. Debian's newer
+// ones have it with the modules.
+func vmlinuz(root string) string {
+	for _, pattern := range []string{"boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz"} {
+		if found, _ := filepath.Glob(filepath.Join(root, pattern)); len(found) > 0 {
+			return found[0]
+		}
+	}
+	return ""
+}
+
+// module finds a kernel's module, by its path without an ending.
+func module(kernel, name string) []string {
+	for _, dir := range []string{"../lib/modules/*", "."} {
+		if found, _ := filepath.Glob(filepath.Join(filepath.Dir(kernel), dir, "kernel", name+".ko*")); len(found) > 0 {
+			return found
+		}
+	}
+	return nil
+}
+
+// fetchAnywhere fetches from the machine's own sources, or from other releases.
+func fetchAnywhere(version, cache string) (root string, err error) {
+	if root, err = fetch(version, cache, nil); err == nil {
+		return root, nil
+	}
+	// The lists may be old: of a version that the mirror has no more.
+	if out, failed := exec.Command("apt-get", "update", "-qq").CombinedOutput(); failed != nil {
+		return "", fmt.Errorf("%w; apt-get update: %w\n%s", err, failed, out)
+	}
+	if root, err = fetch(version, cache, nil); err == nil {
+		return root, nil
+	}
+	options, failed := otherReleases(cache)
+	if failed != nil {
+		return "", fmt.Errorf("%w; in other releases of Debian: %w", err, failed)
+	}
+	return fetch(version, cache, options)
+}
+
+// releases of Debian with an older kernel than the machine's, and with newer ones.
+var releases = []string{"bullseye", "trixie", "sid"}
+
+// otherReleases returns the options by which apt looks into them on the mirror that
+// the machine uses, with lists of its own, and fetches these.
+func otherReleases(cache string) (options []string, err error) {
+	out, err := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: Debian").Output()
+	mirror, _, found := strings.Cut(string(out), "\n")
+	if err != nil || !found {
+		return nil, fmt.Errorf("apt-get indextargets: no mirror of Debian: %q, %w", out, err)
+	}
+	apt := filepath.Join(cache, "apt")
+	if err := os.MkdirAll(filepath.Join(apt, "lists", "partial"), 0o755); err != nil {
+		return nil, err
+	}
+	var sources strings.Builder
+	for _, release := range releases {
+		fmt.Fprintf(&sources, "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", mirror, release)
+	}
+	if err := os.WriteFile(filepath.Join(apt, "sources.list"), []byte(sources.String()), 0o644); err != nil {
+		return nil, err
+	}
+	for _, option := range []string{
+		"Dir::Etc::SourceList=" + filepath.Join(apt, "sources.list"), "Dir::Etc::SourceParts=/dev/null",
+		"Dir::State::Lists=" + filepath.Join(apt, "lists"), "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache=",
+		"Acquire::Languages=none", "APT::Sandbox::User=root",
+	} {
+		options = append(options, "-o", option)
+	}
+	if out, err := exec.Command("apt-get", append(options, "update", "-qq")...).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("apt-get update: %w\n%s", err, out)
+	}
+	return options, nil
+}
+
+// fetch unpacks the kernel's packages into a new directory in cache.
+func fetch(version, cache string, options []string) (root string, err error) {
+	name, err := newestPackage(version, options)
 	if err != nil {
 		return "", err
 	}
@@ -65,27 +145,33 @@ func fetch(version, cache string) (root string, err error) {
 		return "", err
 	}
 	fmt.Fprintln(os.Stderr, "vmrun: fetching", name)
-	for _, step := range []string{"apt-get download -qq " + name, "dpkg-deb -x *.deb root"} {
-		cmd := exec.Command("sh", "-c", step)
+	get := append(slices.Clone(options), "download", "-qq", name)
+	for _, kind := range []string{"binary", "modules"} { // since Linux 7 the image has nothing but these
+		if part := strings.Replace(name, "image", kind, 1); downloadable(part, options) {
+			get = append(get, part)
+		}
+	}
+	for _, step := range [][]string{append([]string{"apt-get"}, get...), {"sh", "-c", "for deb in *.deb; do dpkg-deb -x $deb root || exit; done"}} {
+		cmd := exec.Command(step[0], step[1:]...)
 		cmd.Dir = work
 		if out, err := cmd.CombinedOutput(); err != nil {
 			_ = os.RemoveAll(work)
-			return "", fmt.Errorf("%s: %w\n%s", step, err, out)
+			return "", fmt.Errorf("%s: %w\n%s", strings.Join(step, " "), err, out)
 		}
 	}
 	return filepath.Join(work, "root"), nil
 }
 
 // newestPackage finds the newest linux-image-VERSION*-cloud-amd64.
-func newestPackage(version string) (string, error) {
-	out, err := exec.Command("apt-cache", "pkgnames", "linux-image-"+version+".").Output()
+func newestPackage(version string, options []string) (string, error) {
+	out, err := exec.Command("apt-cache", append(slices.Clone(options), "pkgnames", "linux-image-"+version+".")...).Output()
 	if err != nil {
 		return "", fmt.Errorf("apt-cache pkgnames: %w", err)
 	}
 	pattern := regexp.MustCompile(`^linux-image-[0-9][^ ]*-cloud-amd64$`)
 	var names []string
 	for _, name := range strings.Fields(string(out)) {
-		if pattern.MatchString(name) && downloadable(name) {
+		if pattern.MatchString(name) && downloadable(name, options) {
 			names = append(names, name)
 		}
 	}
@@ -96,8 +182,8 @@ func newestPackage(version string) (string, error) {
 }
 
 // downloadable tells a package from a name that other packages only mention.
-func downloadable(name string) bool {
-	out, err := exec.Command("apt-cache", "policy", name).Output()
+func downloadable(name string, options []string) bool {
+	out, err := exec.Command("apt-cache", append(slices.Clone(options), "policy", name)...).Output()
 	return err == nil && strings.Contains(string(out), "Candidate:") && !strings.Contains(string(out), "Candidate: (none)")
 }
 

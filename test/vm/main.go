@@ -10,7 +10,7 @@
 //
 // CGSHIM_VM_KERNEL chooses the kernel: the beginning of a version of Debian's
 // linux-image-*-cloud-amd64 (6.1, the default, or 6.12), which apt-get downloads
-// once, or the path of a vmlinuz. CGSHIM_VM_TIMEOUT bounds the run (15m),
+// once, from another release of Debian if need be, or the path of a vmlinuz. CGSHIM_VM_TIMEOUT bounds the run (15m),
 // CGSHIM_VM_MEMORY is the machine's (2G), and CGSHIM_VM_CPUS (2). Variables that begin
 // with CGSHIM_ are passed on. CGSHIM_VM_FILES lists files that the guest is to find beside testdata.
 //
@@ -98,7 +98,7 @@ func initramfs(kernel, binary string, args []string) (string, error) {
 	}
 	var modules []string
 	if spec.Disk {
-		modules, _ = filepath.Glob(filepath.Join(filepath.Dir(kernel), "../lib/modules/*/kernel/fs/overlayfs/overlay.ko*"))
+		modules = module(kernel, "fs/overlayfs/overlay")
 	}
 	for _, m := range modules {
 		spec.Modules = append(spec.Modules, "/"+filepath.Base(m))
