@@ -104,9 +104,9 @@ func (s *Signals) next(deadline time.Time) (e event, ok bool) {
 		if !deadline.IsZero() {
 			left = until(deadline)
 		}
-		// Signals come in bursts, and a call that may block costs two wake-ups of other
-		// threads: the runtime has them look after what this one does not do meanwhile.
-		// Where it is not told nothing else runs, so that must be short.
+		// Signals come in bursts. While a call may block the runtime's monitor is awake
+		// and has other threads take over (runtime, retake), so it is not told of the
+		// first millisecond. No longer: a collection waits for who does not tell.
 		sig, errno := s.wait(false, &info, min(left, burst))
 		if errno == unix.EAGAIN && left > burst {
 			sig, errno = s.wait(true, &info, left-burst)
