@@ -56,7 +56,7 @@ func execs(runtime string, v variant) (err error) {
 		return errors.New("the program does not run in the leaf")
 	}))
 	seen := 0
-	for err == nil && seen < 6 { // those after it
+	for err == nil && seen < 4 { // those after it
 		if failed := <-results; failed == nil {
 			seen++
 		} else if !tooEarly(failed) {

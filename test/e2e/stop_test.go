@@ -30,7 +30,7 @@ func TestStop(t *testing.T) {
 				})
 			}
 			part("docker stop: dockerd stops its containers, exit status 0", o.stops)
-			times := 2 // enough to see a peer nest
+			times := 1 // enough to see a peer nest
 			if v.name == ours.name {
 				times = 10
 			}
