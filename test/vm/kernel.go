@@ -27,7 +27,8 @@ func findKernel(version string) (string, error) {
 		return "", err
 	}
 	cache = filepath.Join(cache, "cgshim", "kernels")
-	if have := vmlinuz(filepath.Join(cache, version)); have != "" {
+	unpacked := filepath.Join(cache, version)
+	if have := vmlinuz(unpacked); have != "" {
 		return have, nil
 	}
 	if err := os.MkdirAll(cache, 0o755); err != nil {
@@ -42,6 +43,9 @@ func findKernel(version string) (string, error) {
 	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
 		return "", fmt.Errorf("flock %s: %w", cache, err)
 	}
+	if have := vmlinuz(unpacked); have != "" { // the one before fetched it
+		return have, nil
+	}
 	// Into a directory of its own and then renamed: a fetch that is cut off leaves
 	// nothing half-done.
 	root, err := fetchAnywhere(version, cache)
@@ -49,10 +53,10 @@ func findKernel(version string) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(filepath.Dir(root))
-	if err := os.Rename(root, filepath.Join(cache, version)); err != nil && !os.IsExist(err) {
+	if err := os.Rename(root, unpacked); err != nil {
 		return "", err
 	}
-	found := vmlinuz(filepath.Join(cache, version))
+	found := vmlinuz(unpacked)
 	if found == "" {
 		return "", fmt.Errorf("no vmlinuz in the packages of Linux %s", version)
 	}
@@ -86,7 +90,7 @@ func fetchAnywhere(version, cache string) (root string, err error) {
 		return root, nil
 	}
 	// The lists may be old: of a version that the mirror has no more.
-	if out, failed := exec.Command("apt-get", "update", "-qq").CombinedOutput(); failed != nil {
+	if out, failed := apt("apt-get", nil, "update", "-qq").CombinedOutput(); failed != nil {
 		return "", fmt.Errorf("%w; apt-get update: %w\n%s", err, failed, out)
 	}
 	if root, err = fetch(version, cache, nil); err == nil {
@@ -105,33 +109,38 @@ var releases = []string{"bullseye", "trixie", "sid"}
 // otherReleases returns the options by which apt looks into them on the mirror that
 // the machine uses, with lists of its own, and fetches these.
 func otherReleases(cache string) (options []string, err error) {
-	out, err := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: Debian").Output()
+	out, err := apt("apt-get", nil, "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: Debian").Output()
 	mirror, _, found := strings.Cut(string(out), "\n")
 	if err != nil || !found {
 		return nil, fmt.Errorf("apt-get indextargets: no mirror of Debian: %q, %w", out, err)
 	}
-	apt := filepath.Join(cache, "apt")
-	if err := os.MkdirAll(filepath.Join(apt, "lists", "partial"), 0o755); err != nil {
+	dir := filepath.Join(cache, "apt")
+	if err := os.MkdirAll(filepath.Join(dir, "lists", "partial"), 0o755); err != nil {
 		return nil, err
 	}
 	var sources strings.Builder
 	for _, release := range releases {
 		fmt.Fprintf(&sources, "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", mirror, release)
 	}
-	if err := os.WriteFile(filepath.Join(apt, "sources.list"), []byte(sources.String()), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "sources.list"), []byte(sources.String()), 0o644); err != nil {
 		return nil, err
 	}
 	for _, option := range []string{
-		"Dir::Etc::SourceList=" + filepath.Join(apt, "sources.list"), "Dir::Etc::SourceParts=/dev/null",
-		"Dir::State::Lists=" + filepath.Join(apt, "lists"), "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache=",
+		"Dir::Etc::SourceList=" + filepath.Join(dir, "sources.list"), "Dir::Etc::SourceParts=/dev/null",
+		"Dir::State::Lists=" + filepath.Join(dir, "lists"), "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache=",
 		"Acquire::Languages=none", "APT::Sandbox::User=root",
 	} {
 		options = append(options, "-o", option)
 	}
-	if out, err := exec.Command("apt-get", append(options, "update", "-qq")...).CombinedOutput(); err != nil {
+	if out, err := apt("apt-get", options, "update", "-qq").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("apt-get update: %w\n%s", err, out)
 	}
 	return options, nil
+}
+
+// apt is a call of one of apt's tools.
+func apt(tool string, options []string, args ...string) *exec.Cmd {
+	return exec.Command(tool, slices.Concat(options, args)...)
 }
 
 // fetch unpacks the kernel's packages into a new directory in cache.
@@ -145,18 +154,20 @@ func fetch(version, cache string, options []string) (root string, err error) {
 		return "", err
 	}
 	fmt.Fprintln(os.Stderr, "vmrun: fetching", name)
-	get := append(slices.Clone(options), "download", "-qq", name)
+	get := []string{"download", "-qq", name}
 	for _, kind := range []string{"binary", "modules"} { // since Linux 7 the image has nothing but these
 		if part := strings.Replace(name, "image", kind, 1); downloadable(part, options) {
 			get = append(get, part)
 		}
 	}
-	for _, step := range [][]string{append([]string{"apt-get"}, get...), {"sh", "-c", "for deb in *.deb; do dpkg-deb -x $deb root || exit; done"}} {
-		cmd := exec.Command(step[0], step[1:]...)
-		cmd.Dir = work
-		if out, err := cmd.CombinedOutput(); err != nil {
+	for _, step := range []*exec.Cmd{
+		apt("apt-get", options, get...),
+		exec.Command("sh", "-c", "for deb in *.deb; do dpkg-deb -x $deb root || exit; done"),
+	} {
+		step.Dir = work
+		if out, err := step.CombinedOutput(); err != nil {
 			_ = os.RemoveAll(work)
-			return "", fmt.Errorf("%s: %w\n%s", strings.Join(step, " "), err, out)
+			return "", fmt.Errorf("%s: %w\n%s", step, err, out)
 		}
 	}
 	return filepath.Join(work, "root"), nil
@@ -164,7 +175,7 @@ func fetch(version, cache string, options []string) (root string, err error) {
 
 // newestPackage finds the newest linux-image-VERSION*-cloud-amd64.
 func newestPackage(version string, options []string) (string, error) {
-	out, err := exec.Command("apt-cache", append(slices.Clone(options), "pkgnames", "linux-image-"+version+".")...).Output()
+	out, err := apt("apt-cache", options, "pkgnames", "linux-image-"+version+".").Output()
 	if err != nil {
 		return "", fmt.Errorf("apt-cache pkgnames: %w", err)
 	}
@@ -183,7 +194,7 @@ func newestPackage(version string, options []string) (string, error) {
 
 // downloadable tells a package from a name that other packages only mention.
 func downloadable(name string, options []string) bool {
-	out, err := exec.Command("apt-cache", append(slices.Clone(options), "policy", name)...).Output()
+	out, err := apt("apt-cache", options, "policy", name).Output()
 	return err == nil && strings.Contains(string(out), "Candidate:") && !strings.Contains(string(out), "Candidate: (none)")
 }
 

@@ -10,9 +10,10 @@
 //
 // CGSHIM_VM_KERNEL chooses the kernel: the beginning of a version of Debian's
 // linux-image-*-cloud-amd64 (6.1, the default, or 6.12), which apt-get downloads
-// once, from another release of Debian if need be, or the path of a vmlinuz. CGSHIM_VM_TIMEOUT bounds the run (15m),
-// CGSHIM_VM_MEMORY is the machine's (2G), and CGSHIM_VM_CPUS (2). Variables that begin
-// with CGSHIM_ are passed on. CGSHIM_VM_FILES lists files that the guest is to find beside testdata.
+// once, from another release of Debian if need be, or the path of a vmlinuz.
+// CGSHIM_VM_TIMEOUT bounds the run (15m), CGSHIM_VM_MEMORY is the machine's (2G), and
+// CGSHIM_VM_CPUS (2). Variables that begin with CGSHIM_ are passed on. CGSHIM_VM_FILES
+// lists files that the guest is to find beside testdata.
 //
 // CGSHIM_VM_DISK names an ext4 image that becomes the root file system. What the
 // guest writes to it is gone afterwards.
