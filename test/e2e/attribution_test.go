@@ -198,7 +198,8 @@ tracepoint:sched:sched_process_exec /comm == "id"/ { printf("exec %lu %s\n", cgr
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
 	defer func() {
-		_ = cmd.Process.Signal(syscall.SIGINT)
+		// Nothing is left to be said, and now and then it passes over an interrupt.
+		_ = cmd.Process.Kill()
 		<-ended
 	}()
 	err := eventually(time.Minute, func() error {
