@@ -206,12 +206,11 @@ func delegation(others int, rest time.Duration) {
 	top := hierarchy()
 	for range max(1, rounds/(1+others/300)) {
 		for _, p := range append(delegators, leastKernel) {
-			const name = "cgshim-bench"
-			group := filepath.Join(top, name)
+			group := filepath.Join(top, "cgshim-bench")
 			check(os.Mkdir(group, 0o755))
 			dir, err := os.Open(group)
 			check(err)
-			stage := []string{"stage", strconv.Itoa(others), strconv.FormatInt(rest.Milliseconds(), 10), top, name}
+			stage := []string{"stage", strconv.Itoa(others), strconv.FormatInt(rest.Milliseconds(), 10), top, group}
 			cmd := exec.Command(helper, append(append(stage, p.args...), helper, "first")...)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS, UseCgroupFD: true, CgroupFD: int(dir.Fd())}
 			n := say(cmd)

@@ -5,8 +5,8 @@
  *   bench run COMMAND...            start COMMAND, wait: the time that took
  *   bench stage N REST DIR GROUP COMMAND...
  *                                   as PID 1 of new PID and mount namespaces: DIR over
- *                                   /sys/fs/cgroup, N sleeping processes in the cgroup
- *                                   GROUP there, REST milliseconds without a move between
+ *                                   /sys/fs/cgroup, N sleeping processes in the own
+ *                                   cgroup GROUP, REST milliseconds without a move between
  *                                   cgroups or none, the time, then execute COMMAND
  *   bench least COMMAND...          the system calls of a delegation and no other, then
  *                                   execute COMMAND
@@ -84,8 +84,8 @@ int main(int argc, char **argv)
 	}
 	if (argc > 6 && strcmp(argv[1], "stage") == 0) {
 		int fd;
-		if (mount("", "/", "", MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", 0, NULL) ||
-		    mount(argv[4], "/sys/fs/cgroup", "", MS_BIND, NULL) || chdir("/sys/fs/cgroup") || chdir(argv[5]))
+		if (chdir(argv[5]) || mount("", "/", "", MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", 0, NULL) ||
+		    mount(argv[4], "/sys/fs/cgroup", "", MS_BIND, NULL))
 			return fail("mount");
 		for (int i = atoi(argv[2]); i > 0; i--)
 			if (fork() == 0)
