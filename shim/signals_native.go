@@ -138,7 +138,8 @@ type siginfo struct {
 	_                     [104]byte
 }
 
-// wait tells the runtime that this thread blocks, or does not.
+// wait tells the runtime that this thread blocks, or does not. The calls are written
+// out: through a variable the pointers would not be kept (unsafe.Pointer, rule 4).
 func (s *Signals) wait(tell bool, info *siginfo, limit time.Duration) (Signal, syscall.Errno) {
 	timeout := unix.NsecToTimespec(int64(limit))
 	if tell {

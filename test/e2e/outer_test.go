@@ -124,7 +124,7 @@ func (o *outer) ready() error {
 		if err == nil {
 			return nil
 		}
-		if _, gone := os.Stat(cgroupRoot + o.cgroup); gone == nil {
+		if _, gone := os.Stat(o.file("cgroup.procs")); gone == nil {
 			return err
 		}
 		if state, _ := docker("inspect", "--format={{.State.Status}} {{.State.ExitCode}}", o.id); !strings.HasPrefix(state, "running") {
