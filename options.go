@@ -136,6 +136,7 @@ func parseOptions(args, env []string) (*settings, error) {
 	}
 	s.Tini = slices.Contains([]string{"tini", "tini-static", "docker-init", "podman-init"}, s.Name)
 	s.Cgroup.Leaf, s.Cgroup.Timeout = "init", 5*time.Second
+	s.StopSignals = shim.DefaultStopSignals()
 	if s.Tini {
 		s.CgroupMode = shim.CgroupOff
 	}

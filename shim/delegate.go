@@ -16,7 +16,7 @@ func (s *shim) delegate() int {
 		s.log.Log(Debug, "cgroup set-up skipped", "reason", "not PID 1")
 		return 0
 	}
-	s.Cgroup.Interrupted = s.signals.stopPending // who wants an end need not wait for it
+	s.Cgroup.Interrupted = s.stopPending // who wants an end need not wait for it
 	plan := cgroup.Decide(cgroup.Observe(), s.Cgroup)
 	for _, step := range plan.Steps {
 		s.log.Log(Debug, "cgroup step", "step", step.String())
