@@ -22,6 +22,8 @@ type settings struct {
 	json      bool
 	check     bool
 	print     string // what to print on stdout instead of running anything
+
+	Path string // argv[0]
 }
 
 // An option is a row of --help, of the man page and of the parser.
@@ -65,6 +67,10 @@ func options() []option {
 		{
 			long: "stop-timeout", arg: "DUR", env: "CGSHIM_STOP_TIMEOUT",
 			help: "KILL the child DUR after a stop signal (0: no)", set: duration(func(s *settings) *time.Duration { return &s.StopTimeout }),
+		},
+		{
+			long: "stop-signal", arg: "SIG", env: "CGSHIM_STOP_SIGNAL",
+			help: "signals that ask for an end (TERM,INT,QUIT)", set: setStopSignals,
 		},
 		{
 			long: "drain-timeout", arg: "DUR", env: "CGSHIM_DRAIN_TIMEOUT",
@@ -119,7 +125,7 @@ func options() []option {
 			help: "more output, repeatable; the variable is 0 to 4", set: setVerbose,
 		},
 		{long: "license", short: "l", help: "print the licence", set: printer(func(*settings) string { return license })},
-		{long: "help", short: "h", help: "print this", set: printer(func(s *settings) string { return usage(s.Name) })},
+		{long: "help", short: "h", help: "print this", set: printer(func(s *settings) string { return usage(s) })},
 		{long: "version", help: "print the version", set: printer(versionLine)},
 	}
 }
@@ -131,10 +137,10 @@ func parseOptions(args, env []string) (*settings, error) {
 	s.Env = env
 	s.Name = "cgshim"
 	if len(args) > 0 {
-		s.Name = path.Base(args[0])
+		s.Path, s.Name = args[0], path.Base(args[0])
 		args = args[1:]
 	}
-	s.Tini = slices.Contains([]string{"tini", "tini-static", "docker-init", "podman-init"}, s.Name)
+	s.Tini = slices.Contains(tiniNames, s.Name) || s.Path == "/dev/init"
 	s.Cgroup.Leaf, s.Cgroup.Timeout = "init", 5*time.Second
 	s.StopSignals = shim.DefaultStopSignals()
 	if s.Tini {
@@ -142,7 +148,10 @@ func parseOptions(args, env []string) (*settings, error) {
 	}
 
 	flags := pflag.NewFlagSet(s.Name, pflag.ContinueOnError)
-	flags.SetInterspersed(false)
+	// tini reads its options with getopt(3) of glibc, which takes them from anywhere
+	// before a --, if POSIXLY_CORRECT is not set.
+	_, posix := shim.LookupEnv(env, "POSIXLY_CORRECT")
+	flags.SetInterspersed(s.Tini && !posix)
 	flags.SortFlags = false
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
@@ -155,7 +164,7 @@ func parseOptions(args, env []string) (*settings, error) {
 		}
 	}
 	if err := flags.Parse(args); err != nil {
-		return s, err
+		return s, usageError(s, err)
 	}
 	if s.print != "" {
 		return s, nil
@@ -174,6 +183,42 @@ func parseOptions(args, env []string) (*settings, error) {
 	s.Cgroup.Anywhere = s.CgroupMode == shim.CgroupRequire || s.CgroupMode == shim.CgroupExplicit && s.Exec
 	s.Args = flags.Args()
 	return s, nil
+}
+
+// tiniNames are the names that make this program tini. Podman 2 and 3 mount
+// their init as /dev/init. That is a path and not a name, for other programs are called
+// init too.
+var tiniNames = []string{"tini", "tini-static", "docker-init", "podman-init"}
+
+// A tiniError is a mistake in the words of tini and of getopt(3).
+type tiniError struct {
+	message string
+	value   bool // of an option: tini says so in a line of its log, without the usage
+}
+
+func (e *tiniError) Error() string { return e.message }
+
+// usageError is a mistake on the command line, in tini's words under tini's names.
+func usageError(s *settings, err error) error {
+	if !s.Tini {
+		return err
+	}
+	var unknown *pflag.NotExistError
+	var missing *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown):
+		name := unknown.GetSpecifiedName()
+		if unknown.GetSpecifiedShortnames() == "" { // getopt(3) knows no long options
+			name = "-"
+		}
+		return &tiniError{message: "invalid option -- '" + name + "'"}
+	case errors.As(err, &missing) && missing.GetSpecifiedShortnames() != "":
+		return &tiniError{message: "option requires an argument -- '" + missing.GetSpecifiedName() + "'"}
+	case errors.As(err, &invalid) && (invalid.GetFlag().Shorthand == "p" || invalid.GetFlag().Shorthand == "e"):
+		return &tiniError{message: "Not a valid option for -" + invalid.GetFlag().Shorthand + ": " + invalid.GetValue(), value: true}
+	}
+	return err
 }
 
 // fromEnv applies the option's variable unless the flag was given.
@@ -296,6 +341,22 @@ func setRewrite(s *settings, v string) error {
 		}
 		s.Rewrite[src] = dst
 	}
+	return nil
+}
+
+func setStopSignals(s *settings, v string) error {
+	var signals shim.SignalSet
+	for _, name := range strings.Split(v, ",") {
+		sig, err := shim.ParseSignal(name)
+		if err != nil {
+			return err
+		}
+		if !shim.Rewritable(sig) {
+			return fmt.Errorf("%q cannot ask for an end: it is never forwarded", name)
+		}
+		signals |= shim.SetOf(sig)
+	}
+	s.StopSignals = signals
 	return nil
 }
 

@@ -102,7 +102,7 @@ func TestVersionIsWhatDockerdParses(t *testing.T) {
 }
 
 func TestHelpFitsAScreen(t *testing.T) {
-	for i, line := range strings.Split(usage("cgshim"), "\n") {
+	for i, line := range strings.Split(usage(&settings{Config: shim.Config{Name: "cgshim"}}), "\n") {
 		if len(line) > 80 || i > 42 {
 			t.Errorf("line %d of %d bytes: %q", i, len(line), line)
 		}

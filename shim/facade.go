@@ -23,6 +23,14 @@ func Environ() []string { return process.Environ() }
 // LookupEnv returns the value of key in env, where the first one counts as for getenv(3).
 func LookupEnv(env []string, key string) (string, bool) { return process.LookupEnv(env, key) }
 
+// Portable says how this binary was built, if it lacks what a build by the Makefile has.
+func Portable() string {
+	if lacks := process.Lacks(); lacks != "" {
+		return "portable build: " + lacks
+	}
+	return ""
+}
+
 // ParseSignal reads a signal as users write it.
 func ParseSignal(s string) (Signal, error) { return process.ParseSignal(s) }
 

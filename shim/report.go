@@ -16,7 +16,11 @@ func (s *shim) report() int {
 		return s.expect(s.cannotExecute(errno))
 	}
 	code := s.exit.Code()
-	v := values{pid: s.child, status: s.expect(code), elapsed: s.now() - s.started}
+	status := s.expect(code)
+	v := values{pid: s.child, status: status, elapsed: s.now() - s.started}
+	if s.Tini { // it tells the status before -e
+		v.status = code
+	}
 	if code != 0 {
 		if s.program.ViaShell() {
 			s.warnOfShell()
@@ -42,7 +46,7 @@ func (s *shim) report() int {
 	}
 	line.say(&v)
 	s.lines.leave.say(&v)
-	return v.status
+	return status
 }
 
 // warnOfShell explains the end of a program that /bin/sh was given: a binary for another

@@ -270,11 +270,12 @@ func pause(signals *process.Signals) int {
 // cannotExecute says why the program could not be executed.
 func (s *shim) cannotExecute(err error) int {
 	reason := diagnose(s.Args[0], s.Env, err)
+	level := Error
 	if s.Tini {
-		s.log.Log(Error, "exec "+s.Args[0]+" failed: "+strerror(err), "reason", reason)
-	} else {
-		s.log.Log(Error, "cannot execute", "program", s.Args[0], "err", err, "reason", reason)
+		s.log.Log(Error, "exec "+s.Args[0]+" failed: "+strerror(err))
+		level = Info
 	}
+	s.log.Log(level, "cannot execute", "program", s.Args[0], "err", err, "reason", reason)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return ExitNotFound
