@@ -20,6 +20,7 @@ var spoken = map[string]struct {
 	"notDelegated":  {[]string{"cgroup not delegated"}, "a warning where the user can change something"},
 	"prepareLines":  {[]string{"reaped orphan"}, "a warning with -w only"},
 	"tiniLines":     {[]string{"Reaped zombie process with pid="}, "a warning with -w only"},
+	"warnOfShell":   {[]string{"program is read by /bin/sh"}, "tini says nothing"},
 	"cannotExecute": {[]string{"exec ", "cannot execute"}, "tini's words under tini's names"},
 }
 

@@ -7,12 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgshim/cgshim/cgroup"
+	"github.com/cgshim/cgshim/shim/process"
 )
 
 // report says how the program ended and returns the exit status. One line at the default
 // level says why where the end is abnormal.
 func (s *shim) report() int {
 	if errno := s.program.Failed(); errno != 0 {
+		process.Chdir(s.dir)
 		return s.expect(s.cannotExecute(errno))
 	}
 	code := s.exit.Code()
@@ -52,8 +54,13 @@ func (s *shim) report() int {
 // warnOfShell explains the end of a program that /bin/sh was given: a binary for another
 // machine makes a strange script.
 func (s *shim) warnOfShell() {
+	process.Chdir(s.dir)
+	level := Warn
+	if s.Tini {
+		level = Info
+	}
 	if reason := otherMachine(findFile(s.Args[0], s.Env)); reason != "" {
-		s.log.Log(Warn, "program is read by /bin/sh", "program", s.Args[0], "reason", reason)
+		s.log.Log(level, "program is read by /bin/sh", "program", s.Args[0], "reason", reason)
 	}
 }
 

@@ -31,6 +31,7 @@ type shim struct {
 	child    int
 	program  *process.Program
 	started  time.Duration
+	dir      string // the working directory before, for messages about a relative path
 	tty      *terminal
 	rewrite  [process.NumSignals]process.Signal // what to send for each signal, 0: nothing
 	sent     process.Set                        // signals forwarded
@@ -160,6 +161,7 @@ func isSubreaper() bool {
 
 // prepare makes everything ready that starting the program takes.
 func (s *shim) prepare(signals *process.Signals) (*process.Program, error) {
+	s.dir, _ = unix.Getwd()
 	env := s.Env
 	if s.Dind {
 		if _, set := process.LookupEnv(env, "container"); !set {
@@ -188,11 +190,15 @@ func (s *shim) spawn(p *process.Program) (errno syscall.Errno) {
 }
 
 // supervise forwards and reaps until the program has ended. Children may have ended
-// before there was anything to get a SIGCHLD, so it reaps first, and it looks whether
-// the time is up before it looks at what has come: a stream of signals does not end.
+// before there was anything to get a SIGCHLD, so it reaps first. It looks whether the time
+// is up before it looks at what has come, for a stream of signals does not end.
 func (s *shim) supervise() {
 	s.clock = stopwatch{now: s.now, last: s.now()}
-	s.reapAll()
+	if !s.signals.Pending().Has(unix.SIGCHLD) {
+		if s.reapAll(); s.ended { // its SIGCHLD has come meanwhile
+			s.lines.chld.say(nil)
+		}
+	}
 	for !s.ended {
 		s.stopping.spend(s.clock.lap())
 		if s.stopping.over() {
