@@ -92,7 +92,7 @@ func (r *run) words(name string) ([]string, error) {
 func (r *run) openDir(at int, name string) (int, error) {
 	fd, err := r.k.openat(at, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, &Error{"open", name, "", err}
+		return -1, &Error{Op: "open", Path: name, Err: err}
 	}
 	return fd, nil
 }

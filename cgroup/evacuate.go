@@ -27,7 +27,7 @@ func (s evacuateStep) do(r *run) error {
 		r.onFailure(func() error { return r.removeLeaf(s.leaf) })
 	case unix.EEXIST:
 	default:
-		return &Error{"mkdir", mountPoint + "/" + s.leaf, "", err}
+		return &Error{Op: "mkdir", Path: mountPoint + "/" + s.leaf, Err: err}
 	}
 	existed := err == unix.EEXIST
 	dir, err := r.openDir(r.base, s.leaf)
@@ -41,7 +41,7 @@ func (s evacuateStep) do(r *run) error {
 		return err
 	}
 	if kind = strings.TrimSpace(kind); kind != "domain" {
-		return &Error{"read", s.leaf + "/cgroup.type", kind, unix.EOPNOTSUPP}
+		return &Error{Op: "read", Path: s.leaf + "/cgroup.type", Data: kind, Err: unix.EOPNOTSUPP}
 	}
 	var keep []string // who was there before us stays there
 	if existed {
@@ -53,7 +53,7 @@ func (s evacuateStep) do(r *run) error {
 	}
 	r.leaf, err = r.k.openat(dir, "cgroup.procs", unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return &Error{"open", s.leaf + "/cgroup.procs", "", err}
+		return &Error{Op: "open", Path: s.leaf + "/cgroup.procs", Err: err}
 	}
 	r.onFailure(func() error {
 		err := r.moveBack(s.leaf, keep)
@@ -142,7 +142,7 @@ func (r *run) removeLeaf(leaf string) (err error) {
 		}
 		r.k.sleep(time.Millisecond)
 	}
-	return &Error{"rmdir", mountPoint + "/" + leaf, "", err}
+	return &Error{Op: "rmdir", Path: mountPoint + "/" + leaf, Err: err}
 }
 
 const undoTries = 100

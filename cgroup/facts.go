@@ -142,7 +142,7 @@ func (f *Facts) namespace(proc, name string) uint64 {
 	var s unix.Stat_t
 	file := proc + "/ns/" + name
 	if err := unix.Stat(file, &s); err != nil {
-		f.Errors = append(f.Errors, (&Error{"stat", file, "", err}).Error())
+		f.Errors = append(f.Errors, (&Error{Op: "stat", Path: file, Err: err}).Error())
 	}
 	return s.Ino
 }
@@ -221,7 +221,7 @@ func below(path, root string) (string, bool) {
 func (f *Facts) group(path string) *Group {
 	dir, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		f.Errors = append(f.Errors, (&Error{"open", path, "", err}).Error())
+		f.Errors = append(f.Errors, (&Error{Op: "open", Path: path, Err: err}).Error())
 		return nil
 	}
 	defer unix.Close(dir)

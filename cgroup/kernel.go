@@ -44,7 +44,7 @@ var linux = kernel{
 func (k *kernel) readFile(dir int, name string) (string, error) {
 	fd, err := k.openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return "", &Error{"open", name, "", err}
+		return "", &Error{Op: "open", Path: name, Err: err}
 	}
 	defer k.close(fd)
 	data := make([]byte, 0, 4096)
@@ -56,7 +56,7 @@ func (k *kernel) readFile(dir int, name string) (string, error) {
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
-			return "", &Error{"read", name, "", err}
+			return "", &Error{Op: "read", Path: name, Err: err}
 		case n == 0:
 			return string(data), nil
 		default:
@@ -70,7 +70,7 @@ func (k *kernel) readFile(dir int, name string) (string, error) {
 func (k *kernel) writeFile(dir int, name, data string) error {
 	fd, err := k.openat(dir, name, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return &Error{"open", name, data, err}
+		return &Error{Op: "open", Path: name, Data: data, Err: err}
 	}
 	defer k.close(fd)
 	return k.writeTo(fd, name, data)
@@ -83,7 +83,7 @@ func (k *kernel) writeTo(fd int, name, data string) error {
 			return nil
 		}
 		if err != unix.EINTR {
-			return &Error{"write", name, data, err}
+			return &Error{Op: "write", Path: name, Data: data, Err: err}
 		}
 	}
 }

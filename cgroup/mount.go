@@ -64,11 +64,11 @@ func (s writableStep) do(r *run) error {
 		}
 	}
 	if err := r.k.mount("", mountPoint, "", flags, ""); err != nil {
-		return &Error{"remount", mountPoint, "bind,rw", err}
+		return &Error{Op: "remount", Path: mountPoint, Data: "bind,rw", Err: err}
 	}
 	r.onFailure(func() error {
 		if err := r.k.mount("", mountPoint, "", flags|unix.MS_RDONLY, ""); err != nil {
-			return &Error{"remount", mountPoint, "bind,ro", err}
+			return &Error{Op: "remount", Path: mountPoint, Data: "bind,ro", Err: err}
 		}
 		return nil
 	})
@@ -117,10 +117,10 @@ func (r *run) namespaced() error {
 	const own = "/proc/thread-self/ns/cgroup"
 	var stat unix.Stat_t
 	if err := r.k.stat(own, &stat); err != nil {
-		return &Error{"stat", own, "", err}
+		return &Error{Op: "stat", Path: own, Err: err}
 	}
 	if stat.Ino == InitialCgroupNamespace {
-		return &Error{"stat", own, "the initial cgroup namespace", unix.EXDEV}
+		return &Error{Op: "stat", Path: own, Data: "the initial cgroup namespace", Err: unix.EXDEV}
 	}
 	return nil
 }
@@ -131,15 +131,15 @@ func (r *run) detachedMount() (int, error) {
 	}
 	fs, err := r.k.fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
 	if err != nil {
-		return -1, &Error{"fsopen", "cgroup2", "", err}
+		return -1, &Error{Op: "fsopen", Path: "cgroup2", Err: err}
 	}
 	defer r.k.close(fs)
 	if err := r.k.fsconfig(fs); err != nil {
-		return -1, &Error{"fsconfig", "cgroup2", "", err}
+		return -1, &Error{Op: "fsconfig", Path: "cgroup2", Err: err}
 	}
 	mount, err := r.k.fsmount(fs, unix.FSMOUNT_CLOEXEC, mountAttrs)
 	if err != nil {
-		return -1, &Error{"fsmount", "cgroup2", "", err}
+		return -1, &Error{Op: "fsmount", Path: "cgroup2", Err: err}
 	}
 	return mount, nil
 }
@@ -150,17 +150,17 @@ func (r *run) detachedMount() (int, error) {
 func (r *run) verify(own string) error {
 	var fs unix.Statfs_t
 	if err := r.k.fstatfs(r.base, &fs); err != nil {
-		return &Error{"fstatfs", mountPoint, "", err}
+		return &Error{Op: "fstatfs", Path: mountPoint, Err: err}
 	}
 	if int64(fs.Type) != unix.CGROUP2_SUPER_MAGIC {
-		return &Error{"fstatfs", mountPoint, "", unix.EINVAL}
+		return &Error{Op: "fstatfs", Path: mountPoint, Err: unix.EINVAL}
 	}
 	if _, err := r.k.readFile(r.base, "cgroup.type"); err != nil {
 		return err
 	}
 	var stat, expected unix.Stat_t
 	if err := r.k.fstat(r.base, &stat); err != nil {
-		return &Error{"fstat", mountPoint, "", err}
+		return &Error{Op: "fstat", Path: mountPoint, Err: err}
 	}
 	r.report.ID = stat.Ino
 	if own == "" {
@@ -172,10 +172,10 @@ func (r *run) verify(own string) error {
 	}
 	defer r.k.close(dir)
 	if err := r.k.fstat(dir, &expected); err != nil {
-		return &Error{"fstat", own, "", err}
+		return &Error{Op: "fstat", Path: own, Err: err}
 	}
 	if expected.Ino != stat.Ino {
-		return &Error{"fstat", own, "another cgroup than the new mount's root", unix.ESTALE}
+		return &Error{Op: "fstat", Path: own, Data: "another cgroup than the new mount's root", Err: unix.ESTALE}
 	}
 	return nil
 }
@@ -218,7 +218,7 @@ func (s placeStep) do(r *run) error {
 		if refused(err) {
 			err = r.placeOld(s)
 		} else if err != nil {
-			err = &Error{"move_mount", mountPoint, "", err}
+			err = &Error{Op: "move_mount", Path: mountPoint, Err: err}
 		}
 		if err != nil {
 			return err
@@ -241,7 +241,7 @@ func (r *run) isolate(s placeStep) error {
 		return nil
 	}
 	if err := r.k.mount("", mountPoint, "", unix.MS_PRIVATE, ""); err != nil {
-		return &Error{"mount", mountPoint, "make-private", err}
+		return &Error{Op: "mount", Path: mountPoint, Data: "make-private", Err: err}
 	}
 	return nil
 }
@@ -278,11 +278,11 @@ func (r *run) placeOld(s placeStep) error {
 		return err
 	}
 	if err := r.k.mount("tmpfs", mountPoint, "tmpfs", mountFlags, "size=0,mode=755"); err != nil {
-		return &Error{"mount", mountPoint, "tmpfs", err}
+		return &Error{Op: "mount", Path: mountPoint, Data: "tmpfs", Err: err}
 	}
 	r.onFailure(r.detach)
 	if err := r.k.mount("cgroup2", mountPoint, "cgroup2", mountFlags, ""); err != nil {
-		return &Error{"mount", mountPoint, "cgroup2", err}
+		return &Error{Op: "mount", Path: mountPoint, Data: "cgroup2", Err: err}
 	}
 	r.onFailure(r.detach)
 	r.placed = true
@@ -291,7 +291,7 @@ func (r *run) placeOld(s placeStep) error {
 
 func (r *run) detach() error {
 	if err := r.k.umount(mountPoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
-		return &Error{"umount", mountPoint, "", err}
+		return &Error{Op: "umount", Path: mountPoint, Err: err}
 	}
 	return nil
 }
@@ -305,10 +305,10 @@ func (r *run) visible() error {
 	defer r.k.close(dir)
 	var stat unix.Stat_t
 	if err := r.k.fstat(dir, &stat); err != nil {
-		return &Error{"fstat", mountPoint, "", err}
+		return &Error{Op: "fstat", Path: mountPoint, Err: err}
 	}
 	if stat.Ino != r.report.ID {
-		return &Error{"fstat", mountPoint, "another mount is in front", unix.EBUSY}
+		return &Error{Op: "fstat", Path: mountPoint, Data: "another mount is in front", Err: unix.EBUSY}
 	}
 	return nil
 }

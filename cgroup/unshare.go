@@ -20,14 +20,14 @@ func (unshareStep) do(r *run) error {
 	// There is no way back into a namespace of another user namespace (setns(2)). The
 	// kernel asks that before it sees that this one is our own.
 	if err := r.k.setns(old, unix.CLONE_NEWCGROUP); err != nil {
-		return &Error{"setns", ownNamespace, "", err}
+		return &Error{Op: "setns", Path: ownNamespace, Err: err}
 	}
 	if err := r.k.unshare(unix.CLONE_NEWCGROUP); err != nil {
-		return &Error{"unshare", "CLONE_NEWCGROUP", "", err}
+		return &Error{Op: "unshare", Path: "CLONE_NEWCGROUP", Err: err}
 	}
 	r.onFailure(func() error {
 		if err := r.k.setns(old, unix.CLONE_NEWCGROUP); err != nil {
-			return &Error{"setns", ownNamespace, "", err}
+			return &Error{Op: "setns", Path: ownNamespace, Err: err}
 		}
 		return nil
 	})
@@ -46,7 +46,7 @@ const (
 func (r *run) openNamespace(name string) (int, error) {
 	fd, err := r.k.openat(unix.AT_FDCWD, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, &Error{"open", name, "", err}
+		return -1, &Error{Op: "open", Path: name, Err: err}
 	}
 	r.descriptors = append(r.descriptors, fd)
 	return fd, nil
@@ -66,15 +66,15 @@ func (pinStep) String() string {
 func (pinStep) do(r *run) error {
 	r.try(func() error {
 		if err := r.k.mkdirat(unix.AT_FDCWD, pinDir, 0o755); err != nil && err != unix.EEXIST {
-			return &Error{"mkdir", pinDir, "", err}
+			return &Error{Op: "mkdir", Path: pinDir, Err: err}
 		}
 		fd, err := r.k.openat(unix.AT_FDCWD, pinnedNamespace, unix.O_CREAT|unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o444)
 		if err != nil {
-			return &Error{"open", pinnedNamespace, "", err}
+			return &Error{Op: "open", Path: pinnedNamespace, Err: err}
 		}
 		r.k.close(fd)
 		if err := r.k.mount(ownNamespace, pinnedNamespace, "", unix.MS_BIND, ""); err != nil {
-			return &Error{"mount", pinnedNamespace, "bind", err}
+			return &Error{Op: "mount", Path: pinnedNamespace, Data: "bind", Err: err}
 		}
 		return nil
 	})
@@ -100,7 +100,7 @@ func (s joinStep) do(r *run) error {
 				return nil
 			}
 			if back := r.k.setns(old, unix.CLONE_NEWCGROUP); back != nil {
-				return &Error{"setns", ownNamespace, "", back}
+				return &Error{Op: "setns", Path: ownNamespace, Err: back}
 			}
 		}
 		return err
@@ -114,7 +114,7 @@ func (r *run) join(name, leaf string) error {
 		return err
 	}
 	if err := r.k.setns(fd, unix.CLONE_NEWCGROUP); err != nil {
-		return &Error{"setns", name, "", err}
+		return &Error{Op: "setns", Path: name, Err: err}
 	}
 	// In the host's PID namespace PID 1 is not the container's.
 	content, err := r.k.readFile(unix.AT_FDCWD, "/proc/self/cgroup")
@@ -122,7 +122,7 @@ func (r *run) join(name, leaf string) error {
 		return err
 	}
 	if path := parseMembership(content).unified; path != "/"+leaf {
-		return &Error{"setns", name, "the own cgroup is " + path + " there", unix.EXDEV}
+		return &Error{Op: "setns", Path: name, Data: "the own cgroup is " + path + " there", Err: unix.EXDEV}
 	}
 	return nil
 }
