@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -65,7 +64,7 @@ func (s evacuateStep) do(r *run) error {
 	// Ourselves by number: 0 would do the same, but a 0 that is read from
 	// cgroup.procs is a process of another PID namespace, and writing that moves
 	// the writer.
-	if err := r.move(strconv.Itoa(os.Getpid())); err != nil {
+	if err := r.move(strconv.Itoa(r.k.getpid())); err != nil {
 		return err
 	}
 	return r.evacuate()
@@ -155,19 +154,19 @@ const undoTries = 100
 // with one exec needs; then the pauses double, so that a process that never leaves
 // costs nothing until the deadline.
 func (r *run) whileBusy(attempt func() error) error {
-	const immediate, longest = 4, 100 * time.Millisecond
-	pause := time.Millisecond
+	const immediate = 4
+	pause := shortest
 	for try := 0; ; try++ {
 		err := attempt()
 		if !is(err, unix.EBUSY) {
 			return err
 		}
-		left := time.Until(r.deadline())
-		if interrupted := r.plan.Options.Interrupted; left <= 0 || interrupted != nil && interrupted() {
+		deadline := r.start.Add(r.plan.Options.Timeout)
+		if over(deadline, r.plan.Options.Interrupted) {
 			return r.busy(err)
 		}
 		if try >= immediate {
-			r.k.sleep(min(pause, left))
+			r.k.sleep(min(pause, time.Until(deadline)))
 			pause = min(2*pause, longest)
 		}
 		if err := r.evacuate(); err != nil {

@@ -183,8 +183,10 @@ func (r *run) verify(own string) error {
 // placeStep puts the new mount where everybody looks for it. It is the last step
 // that can fail: once the old mount is gone there is no way back.
 type placeStep struct {
-	replace bool // take the old mount away; not with mounts below it
-	isolate bool // the old mount propagates
+	replace bool   // take the old mount away; not with mounts below it
+	isolate bool   // the old mount propagates
+	holder  string // the mount point of a private mount that the old one is on, or ""
+	room    string // with that: an empty directory in the old mount
 }
 
 func (s placeStep) String() string {
@@ -210,7 +212,7 @@ func (s placeStep) do(r *run) error {
 		if err := r.isolate(s); err != nil {
 			return err
 		}
-		if s.replace && r.placeBeneath() {
+		if s.replace && (r.placeBeneath() || r.placeTucked(s)) {
 			r.report.Replaced = true
 			break
 		}
@@ -240,10 +242,7 @@ func (r *run) isolate(s placeStep) error {
 	if !s.isolate {
 		return nil
 	}
-	if err := r.k.mount("", mountPoint, "", unix.MS_PRIVATE, ""); err != nil {
-		return &Error{Op: "mount", Path: mountPoint, Data: "make-private", Err: err}
-	}
-	return nil
+	return r.private(mountPoint)
 }
 
 // moveMountBeneath is MOVE_MOUNT_BENEATH (include/uapi/linux/mount.h).
@@ -254,18 +253,60 @@ const moveMountBeneath = 0x200
 // (MOVE_MOUNT_BENEATH, Linux 6.5). It reports whether that worked; the new mount
 // is still unattached otherwise.
 func (r *run) placeBeneath() bool {
-	// Under a mount that then cannot be taken away the new one would be stuck. So
-	// ask first: MNT_EXPIRE only marks a mount, or finds it in use, after all the
-	// checks that a real umount has to pass (fs/namespace.c, do_umount).
-	if err := r.k.umount(mountPoint, unix.MNT_EXPIRE|unix.UMOUNT_NOFOLLOW); !is(err, unix.EAGAIN, unix.EBUSY) {
+	if !r.removable() {
 		return false
 	}
 	err := r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH|moveMountBeneath)
-	if err != nil {
+	return err == nil && r.detach() == nil // lazily, for somebody may have a descriptor in it
+}
+
+// removable asks whether the old mount can be taken away: with the new one under a
+// mount that stays, it would be stuck. MNT_EXPIRE only marks a mount, or finds it in
+// use, after all the checks that a real umount has to pass (fs/namespace.c, do_umount).
+func (r *run) removable() bool {
+	err := r.k.umount(mountPoint, unix.MNT_EXPIRE|unix.UMOUNT_NOFOLLOW)
+	return is(err, unix.EAGAIN, unix.EBUSY)
+}
+
+// placeTucked does the same before Linux 6.5, by propagation: a mount that propagates
+// to where there is one already is put under that (fs/pnode.c, propagate_mnt; commit
+// 1064f874abc0, Linux 4.10). For a moment the mount that holds the old one has a peer,
+// in a directory of the old one that nothing uses, and the new mount is attached there.
+// The peer goes with the old mount, to which it belongs. Before that the two are peers
+// no longer, or the kernel would take the new mount away from both.
+func (r *run) placeTucked(s placeStep) bool {
+	if s.holder == "" || !r.removable() || r.k.mount("", s.holder, "", unix.MS_SHARED, "") != nil {
 		return false
 	}
-	// Lazily, for somebody may have a descriptor in it.
-	return r.k.umount(mountPoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) == nil
+	err := r.k.mount(s.holder, s.room, "", unix.MS_BIND, "")
+	if err == nil {
+		down, _ := below(mountPoint, s.holder)
+		err = r.k.moveMount(r.mount, "", unix.AT_FDCWD, s.room+down, unix.MOVE_MOUNT_F_EMPTY_PATH)
+		if err != nil {
+			_ = r.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		}
+	}
+	private := r.k.mount("", s.holder, "", unix.MS_PRIVATE, "")
+	switch {
+	case err != nil:
+		return false
+	case private != nil: // the peer takes the new mount with it, from both places
+		_ = r.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		return false
+	}
+	if r.detach() != nil {
+		return false
+	}
+	// On a shared mount the new one has become shared. It has no peer.
+	r.try(func() error { return r.private(mountPoint) })
+	return true
+}
+
+func (r *run) private(point string) error {
+	if err := r.k.mount("", point, "", unix.MS_PRIVATE, ""); err != nil {
+		return &Error{Op: "mount", Path: point, Data: "make-private", Err: err}
+	}
+	return nil
 }
 
 // placeOld mounts with mount(2) over what is there. The same file system on itself

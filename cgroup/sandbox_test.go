@@ -147,8 +147,11 @@ func runChild(spec string) {
 		stopWatch = watch(&out)
 	}
 	p := Decide(Observe(), c.Options)
-	out.State, out.Skip, out.Reason, out.Limits = p.State, p.Skip, p.Reason, p.Container.Limits()
-	if !p.Skip && !c.Idle {
+	out.State, out.Limits = p.State, p.Container.Limits()
+	if out.Skip = p.Refusal != nil; out.Skip {
+		out.Reason = p.Refusal.Reason
+	}
+	if !out.Skip && !c.Idle {
 		report, err := p.apply(k)
 		out.Report = *report
 		for name := range report.Missing {
