@@ -72,7 +72,11 @@ func (l *logger) Log(level shim.Level, msg string, facts ...any) {
 }
 
 func (l *logger) Notice(msg string, facts ...any) {
-	if l.settings.verbosity >= int(shim.Warn) {
+	enough := int(shim.Warn)
+	if l.settings.quiet {
+		enough = int(shim.Info)
+	}
+	if l.settings.verbosity >= enough {
 		l.write(zapcore.InfoLevel, msg, facts)
 	}
 }

@@ -288,17 +288,28 @@ func (f *Facts) exclude(o Options) *Refusal {
 	switch {
 	case f.OnHost:
 		return skip(Host, "this is the host's own PID and mount namespace: its cgroups are never touched")
-	case f.Symlink:
-		return skip(Unavailable, mountPoint+" is a symbolic link")
-	case f.Missing && f.Unified != "" && len(f.V1) == 0:
-		// A directory made in sysfs would not be there for anybody else to expect.
-		return refuse(Unavailable, mountPoint+" does not exist", "mount sysfs on /sys, as container runtimes do")
-	case !mounted && (f.Mount != nil || f.Unified == "" || len(f.V1) > 0):
-		return f.excludeV1()
+	case mounted && f.Unified != "":
+	case f.Unified != "" && len(f.V1) > 0:
+		return skip(Hybrid, "containers are in v1 hierarchies here, which nest by themselves")
+	case len(f.V1) > 0:
+		return skip(Legacy, "v1 hierarchies nest by themselves")
+	case f.Unified == "" && f.Unreadable == "":
+		return skip(Absent, "the kernel or the sandbox has no cgroups")
+	}
+	switch {
 	case f.Unified == "/" && f.CgroupNS == InitialCgroupNamespace, f.Own != nil && f.Own.Root:
 		return skip(RealRoot, "the process is in the real root cgroup, which is never drained")
 	case !o.Anywhere && !f.entry():
 		return refuse(NotInit, "this process is neither the container's PID 1 nor its entry point beside another init", entryPoint)
+	case f.Unified == "":
+		return refuse(Unavailable, "the process's cgroup cannot be read: "+f.Unreadable, "mount proc on /proc; a kernel or sandbox without cgroups has none to show")
+	case f.Symlink:
+		return skip(Unavailable, mountPoint+" is a symbolic link")
+	case f.Missing:
+		// A directory made in sysfs would not be there for anybody else to expect.
+		return refuse(Unavailable, mountPoint+" does not exist", "mount sysfs on /sys, as container runtimes do")
+	case f.Mount != nil && !mounted:
+		return refuse(Unavailable, mountPoint+" is of type "+f.Mount.Type+", not cgroup2", "mount cgroup2 there, or nothing")
 	case strings.HasPrefix(f.Unified, "/.."):
 		return refuse(Outside, "this process was moved out of the root of its cgroup namespace, to "+f.Unified,
 			"start the program with the container, or join the namespace of PID 1 (nsenter -C)")
@@ -313,22 +324,6 @@ func (g *Group) threaded() *Refusal {
 			"its runtime has to create it as a domain: recreate the container")
 	}
 	return nil
-}
-
-// excludeV1 tells the environments without a v2 hierarchy on /sys/fs/cgroup apart.
-func (f *Facts) excludeV1() *Refusal {
-	switch {
-	case f.Unified != "" && len(f.V1) > 0:
-		return skip(Hybrid, "containers are in v1 hierarchies here, which nest by themselves")
-	case len(f.V1) > 0:
-		return skip(Legacy, "v1 hierarchies nest by themselves")
-	case f.Unified == "" && len(f.Errors) > 0:
-		return refuse(Unavailable, "the process's cgroup cannot be read: "+f.Errors[0], "mount proc on /proc; a kernel or sandbox without cgroups has none to show")
-	case f.Unified == "":
-		return skip(Absent, "the kernel or the sandbox has no cgroups")
-	default:
-		return refuse(Unavailable, mountPoint+" is of type "+f.Mount.Type+", not cgroup2", "mount cgroup2 there, or nothing")
-	}
 }
 
 // prevent refuses where something that would be needed is not allowed.

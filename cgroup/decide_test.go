@@ -164,10 +164,7 @@ func TestDecide(t *testing.T) {
 		{"gVisor's v1", container(v1Mount, func(f *Facts) { f.Unified = "" }), Legacy, ""},
 		{"no cgroups at all", container(func(f *Facts) { f.Mount, f.Own, f.Unified = nil, nil, "" }), Absent, ""},
 		{"no /proc", container(func(f *Facts) {
-			f.Mount, f.Own, f.Unified, f.Errors = nil, nil, "", []string{"open /proc/self/uid_map: no such file or directory"}
-		}), Unavailable, ""},
-		{"no /proc", container(func(f *Facts) {
-			f.Mount, f.Own, f.Unified, f.Errors = nil, nil, "", []string{"open /proc/self/cgroup: x"}
+			f.Mount, f.Own, f.Unified, f.Unreadable = nil, nil, "", "open /proc/self/cgroup: x"
 		}), Unavailable, ""},
 		{"no /sys", container(func(f *Facts) { f.Mount, f.Own, f.Missing = nil, nil, true }), Unavailable, ""},
 		{"no /sys on a v1 host", container(v1Mount, func(f *Facts) { f.Mount, f.Missing, f.Unified = nil, true, "" }), Legacy, ""},

@@ -36,18 +36,19 @@ type Facts struct {
 	CgroupNS      uint64   `json:"cgroup_namespace"` // 0 is unknown, as for the others
 	PIDNS         uint64   `json:"pid_namespace"`
 	MountNS       uint64   `json:"mount_namespace"`
-	OnHost        bool     `json:"on_host"`               // the mount namespace is the host's, or that cannot be told
-	Unified       string   `json:"cgroup"`                // path of the v2 line of /proc/PID/cgroup
-	Init          string   `json:"init_cgroup"`           // that of PID 1, if this is another process and both have the same mounts
-	InitSession   int      `json:"init_session"`          // likewise
-	Elsewhere     bool     `json:"init_has_other_mounts"` // PID 1 is in another container, or on the host
-	First         bool     `json:"first_process"`         // with that: no process of the own cgroup is older
-	V1            []string `json:"v1,omitempty"`          // v1 hierarchies with this process in them
-	Missing       bool     `json:"missing"`               // /sys/fs/cgroup does not exist
-	Symlink       bool     `json:"symlink"`               // it is a symbolic link
-	Mount         *Mount   `json:"mount"`                 // what is mounted there, nil: nothing
-	Holder        *Mount   `json:"mount_above"`           // what that is mounted on, nil where something covers it
-	ParentShared  bool     `json:"parent_shared"`         // the mount that holds it propagates, or does not show
+	OnHost        bool     `json:"on_host"`                // the mount namespace is the host's, or that cannot be told
+	Unified       string   `json:"cgroup"`                 // path of the v2 line of /proc/PID/cgroup
+	Unreadable    string   `json:"cgroup_error,omitempty"` // why that file cannot be read
+	Init          string   `json:"init_cgroup"`            // that of PID 1, if this is another process and both have the same mounts
+	InitSession   int      `json:"init_session"`           // likewise
+	Elsewhere     bool     `json:"init_has_other_mounts"`  // PID 1 is in another container, or on the host
+	First         bool     `json:"first_process"`          // with that: no process of the own cgroup is older
+	V1            []string `json:"v1,omitempty"`           // v1 hierarchies with this process in them
+	Missing       bool     `json:"missing"`                // /sys/fs/cgroup does not exist
+	Symlink       bool     `json:"symlink"`                // it is a symbolic link
+	Mount         *Mount   `json:"mount"`                  // what is mounted there, nil: nothing
+	Holder        *Mount   `json:"mount_above"`            // what that is mounted on, nil where something covers it
+	ParentShared  bool     `json:"parent_shared"`          // the mount that holds it propagates, or does not show
 	SubMounts     []string `json:"sub_mounts,omitempty"`
 	Own           *Group   `json:"own"`             // the process's cgroup, nil where the mount does not show it
 	Above         []*Group `json:"above,omitempty"` // the cgroups above that as far as the mount shows them, the nearest first
@@ -92,6 +93,12 @@ func Observe() *Facts { return linux.observe("self") }
 // returns nil where that is the caller itself or does not show. The cgroup path and
 // the mount's root are relative to the caller's cgroup namespace (cgroup_namespaces(7)).
 func ObserveEntry() *Facts { return linux.observeEntry() }
+
+// InitialUserNamespace reports whether this process is in the host's user namespace.
+func InitialUserNamespace() bool {
+	content, _ := linux.readFile(unix.AT_FDCWD, "/proc/self/uid_map")
+	return isInitialMap(content)
+}
 
 func (k *kernel) observeEntry() *Facts {
 	self := k.observe("self")
@@ -173,6 +180,7 @@ func (o *observation) membership(proc string) {
 	content, err := o.readFile(unix.AT_FDCWD, proc+"/cgroup")
 	var s unix.Stat_t
 	if err != nil && !(is(err, unix.ENOENT) && o.lstat(proc+"/status", &s) == nil) {
+		o.Unreadable = err.Error()
 		o.Errors = append(o.Errors, err.Error())
 	}
 	member := parseMembership(content)

@@ -212,7 +212,7 @@ func (s placeStep) do(r *run) error {
 		if err := r.isolate(s); err != nil {
 			return err
 		}
-		if s.replace && (r.placeBeneath() || r.placeTucked(s)) {
+		if s.replace && r.removable() && (r.placeBeneath() || r.placeTucked(s)) {
 			r.report.Replaced = true
 			break
 		}
@@ -253,16 +253,14 @@ const moveMountBeneath = 0x200
 // (MOVE_MOUNT_BENEATH, Linux 6.5). It reports whether that worked; the new mount
 // is still unattached otherwise.
 func (r *run) placeBeneath() bool {
-	if !r.removable() {
-		return false
-	}
 	err := r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH|moveMountBeneath)
 	return err == nil && r.detach() == nil // lazily, for somebody may have a descriptor in it
 }
 
 // removable asks whether the old mount can be taken away: with the new one under a
 // mount that stays, it would be stuck. MNT_EXPIRE only marks a mount, or finds it in
-// use, after all the checks that a real umount has to pass (fs/namespace.c, do_umount).
+// use, after all the checks that a real umount has to pass (fs/namespace.c, do_umount). It
+// must not be asked twice: that would take an unused mount away (umount(2)).
 func (r *run) removable() bool {
 	err := r.k.umount(mountPoint, unix.MNT_EXPIRE|unix.UMOUNT_NOFOLLOW)
 	return is(err, unix.EAGAIN, unix.EBUSY)
@@ -275,7 +273,7 @@ func (r *run) removable() bool {
 // The peer goes with the old mount, to which it belongs. Before that the two are peers
 // no longer, or the kernel would take the new mount away from both.
 func (r *run) placeTucked(s placeStep) bool {
-	if s.holder == "" || !r.removable() || r.k.mount("", s.holder, "", unix.MS_SHARED, "") != nil {
+	if s.holder == "" || r.k.mount("", s.holder, "", unix.MS_SHARED, "") != nil {
 		return false
 	}
 	err := r.k.mount(s.holder, s.room, "", unix.MS_BIND, "")

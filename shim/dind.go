@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cgshim/cgshim/cgroup"
 )
 
 // prepareDind does what hack/dind and docker:dind's entrypoint do besides the
@@ -43,6 +45,9 @@ func (s *shim) mountSecurityfs() {
 	var mounted unix.Statfs_t
 	if err := unix.Statfs(securityfs, &mounted); err != nil || int64(mounted.Type) == securityfsMagic {
 		return // the kernel has none, or it is there already
+	}
+	if !cgroup.InitialUserNamespace() {
+		return // only the initial one can mount it (security/inode.c: no FS_USERNS_MOUNT)
 	}
 	s.must("mount securityfs "+securityfs, unix.Mount("none", securityfs, "securityfs", 0, ""))
 }
