@@ -212,21 +212,31 @@ func (s placeStep) do(r *run) error {
 		if err := r.isolate(s); err != nil {
 			return err
 		}
-		if s.replace && r.removable() && (r.placeBeneath() || r.placeTucked(s)) {
-			r.report.Replaced = true
-			break
-		}
-		err := r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH)
-		if refused(err) {
-			err = r.placeOld(s)
-		} else if err != nil {
-			err = &Error{Op: "move_mount", Path: mountPoint, Err: err}
-		}
-		if err != nil {
+		if err := r.placeNew(s); err != nil {
 			return err
 		}
 	}
 	r.try(r.visible)
+	return nil
+}
+
+// placeNew attaches the new mount in place of the old one, or on top of it.
+func (r *run) placeNew(s placeStep) (err error) {
+	if s.replace && r.removable() {
+		if r.report.Replaced = r.placeBeneath(); !r.report.Replaced {
+			r.report.Replaced, err = r.placeTucked(s)
+		}
+	}
+	if r.report.Replaced || err != nil {
+		return err
+	}
+	err = r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	switch {
+	case refused(err):
+		return r.placeOld(s)
+	case err != nil:
+		return &Error{Op: "move_mount", Path: mountPoint, Err: err}
+	}
 	return nil
 }
 
@@ -272,32 +282,31 @@ func (r *run) removable() bool {
 // in a directory of the old one that nothing uses, and the new mount is attached there.
 // The peer goes with the old mount, to which it belongs. Before that the two are peers
 // no longer, or the kernel would take the new mount away from both.
-func (r *run) placeTucked(s placeStep) bool {
+func (r *run) placeTucked(s placeStep) (placed bool, err error) {
 	if s.holder == "" || r.k.mount("", s.holder, "", unix.MS_SHARED, "") != nil {
-		return false
+		return false, nil
 	}
-	err := r.k.mount(s.holder, s.room, "", unix.MS_BIND, "")
-	if err == nil {
+	refused := r.k.mount(s.holder, s.room, "", unix.MS_BIND, "")
+	bound := refused == nil
+	if bound {
 		down, _ := below(mountPoint, s.holder)
-		err = r.k.moveMount(r.mount, "", unix.AT_FDCWD, s.room+down, unix.MOVE_MOUNT_F_EMPTY_PATH)
-		if err != nil {
-			_ = r.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		refused = r.k.moveMount(r.mount, "", unix.AT_FDCWD, s.room+down, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	}
+	err = r.private(s.holder)
+	if refused == nil && err == nil {
+		if err = r.detach(); err == nil { // on a shared mount the new one has become shared, without a peer
+			r.try(func() error { return r.private(mountPoint) })
 		}
+		return true, err
 	}
-	private := r.k.mount("", s.holder, "", unix.MS_PRIVATE, "")
-	switch {
-	case err != nil:
-		return false
-	case private != nil: // the peer takes the new mount with it, from both places
+	// While the two are peers the new mount goes from both.
+	if bound {
 		_ = r.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-		return false
 	}
-	if r.detach() != nil {
-		return false
+	if err != nil { // perhaps now that there is nothing in the peer
+		_ = r.private(s.holder)
 	}
-	// On a shared mount the new one has become shared. It has no peer.
-	r.try(func() error { return r.private(mountPoint) })
-	return true
+	return false, err
 }
 
 func (r *run) private(point string) error {

@@ -374,6 +374,8 @@ func look(leaf string) (v view) {
 	}
 	v.Type, v.Enabled = read("cgroup.type"), read(subtreeControl)
 	v.Processes, v.Leaf = strings.Fields(read("cgroup.procs")), strings.Fields(read(leaf+"/cgroup.procs"))
+	slices.Sort(v.Processes) // they are listed in the order in which they came
+	slices.Sort(v.Leaf)
 	entries, _ := os.ReadDir(witness)
 	for _, e := range entries {
 		if e.IsDir() {
