@@ -46,30 +46,27 @@ func childrenOf(t *testing.T, dir string) (names []string) {
 
 // A supervisor that stops and starts dockerd while the first run is at its set-up.
 func TestRunsAtOnce(t *testing.T) {
-	for _, setup := range [][]string{{"private"}, {"host"}, {"host", "read-only run"}, {"host", "sleepers"}} {
-		for range 3 {
-			s := newSandbox(t)
-			c := child{Setup: setup, Idle: true, AtOnce: true}
-			for range 12 {
-				c.Exec = append(c.Exec, child{SetUp: true, Options: Options{Anywhere: true}})
-			}
-			out := s.run(c)
-			s.once(out, "init")
-			made := 0
-			for _, run := range out.Exec {
-				if run.State != Delegated {
-					made++
-				}
-			}
-			if made != 1 {
-				t.Errorf("%q: %d runs have delegated", setup, made)
-			}
-			s.remove()
+	for _, setup := range [][]string{{"private"}, {"host"}, {"host", "read-only run"}} {
+		s := newSandbox(t)
+		c := child{Setup: setup, Idle: true, AtOnce: true}
+		for range 16 {
+			c.Exec = append(c.Exec, child{SetUp: true, Options: Options{Anywhere: true, Timeout: time.Minute}})
 		}
+		out := s.run(c)
+		s.once(out, "init")
+		made := 0
+		for _, run := range out.Exec {
+			if run.State != Delegated {
+				made++
+			}
+		}
+		if made != 1 {
+			t.Errorf("%q: %d runs have delegated", setup, made)
+		}
+		s.remove()
 	}
 }
 
-// Whoever cannot be named for the one cgroup cannot be waited for for ever.
 func TestARunThatDoesNotEndIsWaitedForUntilTheDeadline(t *testing.T) {
 	s := newSandbox(t)
 	out := s.run(child{Setup: []string{"host", "locked"}, SetUp: true, Options: Options{Timeout: 200 * time.Millisecond}})
@@ -102,27 +99,25 @@ func TestWhatHasMovedIsLookedAtAnew(t *testing.T) {
 
 // A run is killed at each of its calls, and the next one takes up what it has left.
 func TestAKilledRunIsTakenUp(t *testing.T) {
-	for _, leaf := range []string{"init", "shim"} {
-		for _, setup := range []string{"private", "host"} {
-			run := child{SetUp: true, Options: Options{Anywhere: true, Leaf: leaf}}
-			s := newSandbox(t)
-			calls := s.run(child{Setup: []string{setup}, Idle: true, Exec: []child{run}}).Exec[0].Calls
-			s.remove()
-			for _, op := range []string{"write", "mount", "unshare", "move_mount", "umount", "mkdir"} {
-				for nth := 1; nth <= calls[op]; nth++ {
-					dying := run
-					dying.Faults = []fault{{Op: op, Nth: nth, Do: "killed"}}
-					s := newSandbox(t)
-					out := s.run(child{Setup: []string{setup}, Idle: true, Exec: []child{dying, run, run}})
-					if !out.Exec[0].Dead {
-						t.Errorf("%s %d was not called", op, nth)
-					}
-					s.once(out, leaf)
-					if t.Failed() {
-						t.Fatalf("%s, %s, killed before %s %d of %d", leaf, setup, op, nth, calls[op])
-					}
-					s.remove()
+	for leaf, setup := range map[string]string{"init": "host", "shim": "private"} {
+		run := child{SetUp: true, Options: Options{Anywhere: true, Leaf: leaf}}
+		s := newSandbox(t)
+		calls := s.run(child{Setup: []string{setup}, Idle: true, Exec: []child{run}}).Exec[0].Calls
+		s.remove()
+		for _, op := range []string{"write", "mount", "unshare", "move_mount", "mkdir"} {
+			for nth := 1; nth <= calls[op]; nth++ {
+				dying := run
+				dying.Faults = []fault{{Op: op, Nth: nth, Do: "killed"}}
+				s := newSandbox(t)
+				out := s.run(child{Setup: []string{setup}, Idle: true, Exec: []child{dying, run, run}})
+				if !out.Exec[0].Dead {
+					t.Errorf("%s %d was not called", op, nth)
 				}
+				s.once(out, leaf)
+				if t.Failed() {
+					t.Fatalf("%s, %s, killed before %s %d of %d", leaf, setup, op, nth, calls[op])
+				}
+				s.remove()
 			}
 		}
 	}

@@ -43,8 +43,10 @@ func diagnoseCgroup(config Config) (d *diagnosis, possible bool) {
 	switch {
 	case plan.State == cgroup.NotInit:
 		plan = d.running(plan, config.Cgroup)
+	case d.Facts.PID != 1 && plan.Refusal == nil:
+		d.note("not PID 1: this is about a run in this process, which is the entry point beside another init, or is asked to act")
 	case d.Facts.PID != 1:
-		d.note("not PID 1: this is about a run in this process, which acts here")
+		d.note("not PID 1: this is about a run in this process")
 	}
 	if config.CgroupMode == CgroupOff && plan.Refusal == nil && plan.State != cgroup.Delegated {
 		plan.Refusal = &cgroup.Refusal{State: plan.State, Reason: "--cgroup=off is set", Hint: "--cgroup=auto or --cgroup=require"}
@@ -75,7 +77,7 @@ func (d *diagnosis) running(plan *cgroup.Plan, o cgroup.Options) *cgroup.Plan {
 		return plan
 	}
 	d.Facts = entry
-	d.note("this process was started into a running container: this is about PID " + strconv.Itoa(entry.PID) +
+	d.note("not PID 1, but started into a running container: this is about PID " + strconv.Itoa(entry.PID) +
 		", seen from here; an exec may be in another cgroup namespace than that")
 	o.Anywhere = true
 	then := *entry
