@@ -25,7 +25,11 @@ func (l *logger) Log(level shim.Level, msg string, facts ...any) {
 }
 
 func (l *logger) Notice(msg string, facts ...any) {
-	if l.shows(shim.Warn) {
+	enough := shim.Warn
+	if l.settings.quiet {
+		enough = shim.Info
+	}
+	if l.shows(enough) {
 		l.write(zapcore.InfoLevel, msg, facts)
 	}
 }

@@ -20,6 +20,7 @@ type settings struct {
 	shim.Config
 	verbosity int
 	json      bool
+	quiet     bool
 	check     bool
 	print     string // what to print on stdout instead of running anything
 
@@ -78,7 +79,7 @@ func options() []option {
 		},
 		{
 			long: "cgroup", arg: "MODE", env: "CGSHIM_CGROUP",
-			help: "delegate cgroups: auto, require or off", set: setCgroup,
+			help: "delegate cgroups: auto, require, require-v2, off", set: setCgroup,
 		},
 		{
 			long: "cgroup-leaf", arg: "NAME", env: "CGSHIM_CGROUP_LEAF",
@@ -123,6 +124,11 @@ func options() []option {
 		{
 			long: "verbose", short: "v", env: "TINI_VERBOSITY",
 			help: "more output, repeatable; the variable is 0 to 4", set: setVerbose,
+		},
+		{
+			// No -q: tini refuses it, and all letters are kept as tini has them.
+			long: "quiet", env: "CGSHIM_QUIET",
+			help: "warnings and errors only", set: toggle(func(s *settings) *bool { return &s.quiet }),
 		},
 		{long: "license", short: "l", help: "print the licence", set: printer(func(*settings) string { return license })},
 		{long: "help", short: "h", help: "print this", set: printer(func(s *settings) string { return usage(s) })},
@@ -180,7 +186,7 @@ func parseOptions(args, env []string) (*settings, error) {
 		}
 		s.json = format == "json"
 	}
-	s.Cgroup.Anywhere = s.CgroupMode == shim.CgroupRequire || s.CgroupMode == shim.CgroupExplicit && s.Exec
+	s.Cgroup.Anywhere = s.CgroupMode == shim.CgroupRequire || s.CgroupMode == shim.CgroupRequireV2 || s.CgroupMode == shim.CgroupExplicit && s.Exec
 	s.Args = flags.Args()
 	return s, nil
 }
@@ -366,10 +372,12 @@ func setCgroup(s *settings, v string) error {
 		s.CgroupMode = shim.CgroupExplicit
 	case "require":
 		s.CgroupMode = shim.CgroupRequire
+	case "require-v2":
+		s.CgroupMode = shim.CgroupRequireV2
 	case "off":
 		s.CgroupMode = shim.CgroupOff
 	default:
-		return fmt.Errorf("%q is not a mode: use auto, require or off", v)
+		return fmt.Errorf("%q is not a mode: use auto, require, require-v2 or off", v)
 	}
 	return nil
 }

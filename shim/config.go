@@ -13,9 +13,10 @@ import (
 type CgroupMode int
 
 const (
-	CgroupAuto     CgroupMode = iota // where it is possible; the child runs all the same
-	CgroupExplicit                   // auto, but asked for by name: with Exec it acts in any process
-	CgroupRequire                    // or do not start the child
+	CgroupAuto      CgroupMode = iota // where it is possible; the child runs all the same
+	CgroupExplicit                    // auto, but asked for by name: with Exec it acts in any process
+	CgroupRequire                     // or do not start the child
+	CgroupRequireV2                   // likewise where cgroup v2 is in charge, off elsewhere
 	CgroupOff
 )
 

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cgshim/cgshim/cgroup"
 	"github.com/cgshim/cgshim/shim/process"
 )
 
@@ -45,6 +46,9 @@ func (s *shim) mountSecurityfs() {
 	var mounted unix.Statfs_t
 	if err := unix.Statfs(securityfs, &mounted); err != nil || int64(mounted.Type) == securityfsMagic {
 		return // the kernel has none, or it is there already
+	}
+	if !cgroup.InitialUserNamespace() {
+		return // only the initial one can mount it (security/inode.c: no FS_USERNS_MOUNT)
 	}
 	s.must("mount securityfs "+securityfs, unix.Mount("none", securityfs, "securityfs", 0, ""))
 }
