@@ -13,7 +13,7 @@ FUZZTIME ?= 10s
 KERNELS ?= 6.1 6.12
 GOS ?= 1.25 1.27
 BASE ?= docker:dind
-IMAGE ?= cgshim
+IMAGE ?= cgshim:dind
 DIST ?= dist
 
 # The build, for packagers to copy: docs/packaging.md. What makes it more than
@@ -62,7 +62,7 @@ race: ## the packages with goroutines under the race detector
 # What these test is not in the test's package: no cached results.
 test-root: build ## as root, in namespaces: against the built binary and against tini
 	@$(NEED) tini busybox unshare cc
-	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|bench|release)(/|$$)')
+	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|bench|images|builds)(/|$$)')
 	@$(MAKE) -s build TAGS=cgshim_release,cgshim_portable ENTRY_$(GOARCH)= OUT=bin/cgshim-portable
 	cd test && CGSHIM_BIN=$(CURDIR)/bin/cgshim-portable go test -count=1 ./init -run '$(PORTABLE)'
 
@@ -80,9 +80,13 @@ run: build ## start a real dockerd under cgshim in a sandbox, show it, stop it
 	@$(NEED) dockerd docker busybox nsenter
 	cd test && go run ./run $(RUNFLAGS)
 
-image: build ## an image with cgshim as its entry point: make image BASE=docker:dind
+image: ## docker:dind with cgshim as its init, by the Dockerfile: make image BASE=docker:dind
 	@$(NEED) docker
-	docker build --build-arg BASE=$(BASE) -t $(IMAGE) .
+	docker build --build-arg BASE=$(BASE) --build-arg VERSION="$(VERSION)" --build-arg COMMIT="$(COMMIT)" -t $(IMAGE) .
+
+test-images: ## the Dockerfile by both builders of Docker, on bases made here
+	@$(NEED) dockerd docker busybox git unshare
+	cd test && go test -count=1 -timeout 20m ./images
 
 bench: build ## against the peers, side by side; BENCHROUNDS=1 to see that it runs
 	@$(NEED) cc tini dumb-init catatonit unshare
@@ -127,7 +131,7 @@ release: ## binaries, packages, SBOM and checksums in dist/, tried out
 	cd test && CGSHIM_DIST=$(CURDIR)/$(DIST) go test -count=1 ./release
 
 # In the order in which they find most in least time.
-CHECKS := lint size test race test-root run test-vm test-e2e bench release cross
+CHECKS := lint size test race test-root run test-images test-vm test-e2e bench release cross
 check: RUNFLAGS = -all
 check: export BENCHROUNDS = 1
 check: ## what CI runs; what cannot run here fails
@@ -141,4 +145,4 @@ check: ## what CI runs; what cannot run here fails
 clean: ## remove what was built
 	rm -rf bin $(DIST)
 
-.PHONY: help build test race test-root test-vm test-e2e run image bench fuzz cover lint vuln size cross repro release check clean
+.PHONY: help build test race test-root test-vm test-e2e test-images run image bench fuzz cover lint vuln size cross repro release check clean
