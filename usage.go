@@ -10,12 +10,6 @@ import (
 //go:embed LICENSE
 var license string
 
-// Set by the linker.
-var (
-	version = "0.0.0-dev"
-	commit  = "unknown"
-)
-
 // tiniVersion is the tini whose command line and behaviour is kept.
 const tiniVersion = "0.19.0"
 
@@ -23,6 +17,7 @@ const tiniVersion = "0.19.0"
 // either "tini version X" or anything that ends in " - git.SHA"
 // (moby, daemon/info_unix.go, parseInitVersion).
 func versionLine(s *settings) string {
+	version, commit := built()
 	if s.Tini {
 		return "tini version " + tiniVersion + "_cgshim - git." + commit + "\n"
 	}
