@@ -36,6 +36,7 @@ type shim struct {
 	rewrite  [process.NumSignals]process.Signal // what to send for each signal, 0: nothing
 	sent     process.Set                        // signals forwarded
 	stopping countdown                          // until the program is killed
+	settling countdown                          // until the pages of the file are not needed
 	clock    stopwatch
 	collect  func(reaper.Exit) // is (*shim).collected
 	exit     reaper.Exit
@@ -57,11 +58,12 @@ type system struct {
 	reap   func(stops bool, fn func(reaper.Exit)) (left bool)
 	detach func(pid int, sig process.Signal) (traced bool, errno syscall.Errno)
 	now    func() time.Duration
+	pin    func()
 }
 
 var kernel = system{
 	start: (*process.Program).Spawn, kill: process.Kill, reap: reaper.Reap,
-	detach: process.Detach, now: process.Now,
+	detach: process.Detach, now: process.Now, pin: process.Pin,
 }
 
 func newShim(config Config, signals source, log Log) *shim {
@@ -110,8 +112,8 @@ func Run(config Config, signals *process.Signals, log Log) int {
 	// The point of no return: from here on nothing but the program's end ends this
 	// process, for that would end the container. Nothing is allocated any more, and no
 	// system call is made that the runtime takes part in (docs/adr/0007-alone.md).
-	process.Pin()
 	process.CloseInherited(s.tty.fd)
+	s.settling = countdownOf(settled)
 	s.supervise()
 	s.tty.reclaim(s.child)
 	status := s.report()
@@ -200,16 +202,27 @@ func (s *shim) supervise() {
 		}
 	}
 	for !s.ended {
-		s.stopping.spend(s.clock.lap())
-		if s.stopping.over() {
+		lap := s.clock.lap()
+		s.stopping.spend(lap)
+		s.settling.spend(lap)
+		switch {
+		case s.stopping.over():
 			s.kill1()
-			continue
-		}
-		if e, ok := s.signals.Next(s.stopping.limit()); ok {
-			s.handle(e)
+		case s.settling.over():
+			s.settling = countdown{}
+			s.pin()
+		default:
+			if e, ok := s.signals.Next(min(s.stopping.limit(), s.settling.limit())); ok {
+				s.handle(e)
+			}
 		}
 	}
 }
+
+// settled is how long the program has to run before this process copies its code and its
+// constants, which were read from the file a moment ago. A program that ends sooner does
+// not have to wait for that.
+const settled = 50 * time.Millisecond
 
 // handle is told of each signal.
 func (s *shim) handle(e process.Event) {
