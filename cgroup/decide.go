@@ -116,12 +116,20 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	default:
 		p.State = Private
 	}
-	if r := p.prevent(f, base, remount, unshare); r != nil {
+	room := ""
+	if base != nil {
+		room = base.Path + "/" + p.leaf
+	}
+	ours := f.Kept != nil && f.Ground != nil && f.Kept.Holder == f.Ground.ID // a killed run has made it shared
+	if r := p.prevent(f, base, remount, unshare, ours); r != nil {
 		return r
+	}
+	if remount && ours {
+		p.add(settleStep{f.Ground.Point, room})
 	}
 	readOnly := mounted && f.Mount.readOnly()
 	place := placeStep{
-		replace: mounted && len(f.SubMounts) == 0,
+		replace: mounted && (len(f.SubMounts) == 0 || ours && slices.Equal(f.SubMounts, []string{room})),
 		isolate: mounted && !f.Mount.private(),
 	}
 	switch {
@@ -132,8 +140,11 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	}
 	switch {
 	case remount:
-		if base != nil && f.Holder != nil && f.Holder.private() && f.Holder.Point != mountPoint {
-			place.holder, place.room = f.Holder.Point, base.Path+"/"+p.leaf
+		if base != nil && f.Ground != nil && (ours || f.Ground.private() && f.Holder != nil && f.Holder.ID == f.Ground.ID) {
+			place.holder, place.room = f.Ground.Point, room
+			if f.PID != 1 {
+				place.keep = f.Ground.ID
+			}
 		}
 		build := buildStep{place: place}
 		if base != nil {
@@ -194,7 +205,7 @@ type place struct {
 // hack/dind, systemd or sysbox (init.scope), k3s and kubelet below that.
 func (f *Facts) container(leaf string) place {
 	for _, g := range slices.Backward(f.Above) {
-		down, _ := below(f.Own.Path, g.Path)
+		down, _ := below(f.path(), g.Path)
 		p := place{group: g, path: strings.TrimSuffix(f.Unified, down), below: down, begun: true}
 		if p.path == "" {
 			p.path = "/"
@@ -327,7 +338,7 @@ func (g *Group) threaded() *Refusal {
 }
 
 // prevent refuses where something that would be needed is not allowed.
-func (p *Plan) prevent(f *Facts, base *Group, remount, unshare bool) *Refusal {
+func (p *Plan) prevent(f *Facts, base *Group, remount, unshare, ours bool) *Refusal {
 	readOnly := f.Mount != nil && f.Mount.readOnly()
 	switch {
 	case (remount || unshare) && !f.SysAdmin:
@@ -335,7 +346,7 @@ func (p *Plan) prevent(f *Facts, base *Group, remount, unshare bool) *Refusal {
 	case (remount || unshare) && f.Init != "" && f.Init != f.Unified:
 		return refuse(NotOurs, "PID 1 is in "+f.Init+" and this process in "+f.Unified+": what is mounted for it would be everybody's",
 			"make cgshim the container's PID 1, or start it in the cgroup of that")
-	case remount && f.ParentShared:
+	case remount && f.ParentShared && !ours:
 		return refuse(SharedMount, "the mount that holds "+mountPoint+" is shared: a change could reach the host",
 			"mount it without propagation (rprivate or rslave), or start cgshim before anything makes / shared")
 	case !remount && base == nil:
