@@ -92,6 +92,10 @@ func (p *Plan) decide(f *Facts) *Refusal {
 		return r
 	}
 	where := f.container(p.Options.Leaf)
+	if where.disputed {
+		return refuse(NotOurs, "this process is in what has the name of a leaf, "+f.Unified+", and processes of a PID namespace above are beside it: the leaf may be a container of its own",
+			"let no other cgroup of the outer container have the name of a leaf, and put nothing beside the leaf from outside")
+	}
 	base := where.group // the container's cgroup
 	p.Container, p.leaf, p.HostPath = base, where.leaf, where.path
 	mounted := f.Mount != nil && f.Mount.Type == "cgroup2"
@@ -198,6 +202,8 @@ type place struct {
 	leaf  string // the child that its processes are in, or will be
 	below string // the own cgroup below it
 	begun bool   // its processes are there: a delegation, or the beginning of one
+
+	disputed bool // or it may be another container's
 }
 
 // container finds the container's cgroup: the own one, or one above if somebody in the
@@ -217,7 +223,7 @@ func (f *Facts) container(leaf string) place {
 			return p
 		case g == f.top() && g.delegated():
 			if name, ours := f.ours(p, leaf); ours {
-				p.leaf = name
+				p.leaf, p.disputed = name, f.Strangers > 0
 				return p
 			}
 		case g == f.top() && p.path == "/" && leaves(down, leaf):
@@ -236,7 +242,8 @@ func (f *Facts) container(leaf string) place {
 // cgroup namespace, has the same mount: its cgroup is beside the leaf or, as
 // `podman --cgroups=split` has it, below, and the leaf has processes of a PID namespace
 // above. So it counts where the init is, and that only leaves are on the way there. A
-// name that is not known is a leaf's if the init of a running container is in it.
+// name that is not known is a leaf's if the init of a running container is in it, and
+// no such processes are beside it.
 func (f *Facts) ours(p place, leaf string) (name string, ours bool) {
 	down := p.below
 	if f.Init != "" { // it may have moved, and this process be one of its services
@@ -246,7 +253,7 @@ func (f *Facts) ours(p place, leaf string) (name string, ours bool) {
 		}
 	}
 	name, deeper, _ := strings.Cut(down[1:], "/")
-	return name, f.Strangers == 0 && (leaves(down, leaf) || f.Init != "" && deeper == "")
+	return name, leaves(down, leaf) || f.Init != "" && deeper == "" && f.Strangers == 0
 }
 
 // known reports whether name is that of a leaf: ours by default, systemd's, or others.

@@ -194,7 +194,7 @@ func TestDecide(t *testing.T) {
 		{"a service in a container of systemd's", container(nested("system.slice/docker.service"), execed, initIn("/init.scope")), Delegated, ""},
 		{"a container in a delegated one, in its cgroup namespace", container(nested("docker/ctr"), strangers), HostView, remount + evacuateAndEnable + replace},
 		{"one beside the leaf", container(nested("ctr"), strangers), HostView, remount + evacuateAndEnable + replace},
-		{"one beside the leaf that has the name of a leaf", container(nested("init"), strangers), HostView, remount + evacuateAndEnable + replace},
+		{"one beside the leaf that has the name of a leaf", container(nested("init"), strangers), NotOurs, ""},
 		{"one below the leaf, as podman --cgroups=split has it", container(nested("init/libpod-1")), HostView, remount + evacuateAndEnable + replace},
 		{"one with an init of its own", container(nested("ctr"), execed, strangers, initIn("/ctr")), HostView, remount + keep + evacuateAndEnable + replace},
 		{"one with an init of its own, in a pod", container(nested("kubepods/pod1/ctr"), execed, initIn("/kubepods/pod1/ctr")), HostView, remount + keep + evacuateAndEnable + replace},

@@ -110,7 +110,11 @@ func (k *kernel) observeEntry() *Facts {
 	case self.Init != "":
 		pid = 1
 	case self.Elsewhere && self.Own != nil:
-		pid = k.oldest(self)
+		mounts, _ := k.readFile(unix.AT_FDCWD, "/proc/self/mountinfo")
+		pid = k.oldest(self, func(pid int) bool {
+			same, readable := k.sameMounts(mounts, pid)
+			return same && readable
+		})
 	}
 	if pid == self.PID {
 		return nil
@@ -198,23 +202,20 @@ func (o *observation) init(mounts string) {
 		o.Init = parseMembership(content).unified
 		o.InitSession, _ = o.getsid(1)
 	}
-	o.First = o.Elsewhere && o.Own != nil && o.oldest(o.Facts) == o.PID
+	// Whatever its mounts: an exec may have made some of its own.
+	o.First = o.Elsewhere && o.Own != nil && o.oldest(o.Facts, func(int) bool { return true }) == o.PID
 }
 
-// oldest is the first process of the cgroup that f's process is in, of those that have
-// the same mounts as this process and show: f's itself where there is none.
-func (k *kernel) oldest(f *Facts) int {
+// oldest is the first process of the cgroup that f's process is in, of those that show
+// and are accepted: f's itself where there is none.
+func (k *kernel) oldest(f *Facts, accepted func(pid int) bool) int {
 	procs, _ := k.readFile(unix.AT_FDCWD, f.Own.Path+"/cgroup.procs")
-	mounts, _ := k.readFile(unix.AT_FDCWD, "/proc/self/mountinfo")
 	pids, _ := splitProcs(procs)
 	oldest, since := f.PID, k.start(f.PID)
 	for _, text := range pids {
 		pid, _ := strconv.Atoi(text)
 		start := k.start(pid)
-		if start == 0 || start > since || start == since && pid >= oldest {
-			continue
-		}
-		if same, readable := k.sameMounts(mounts, pid); same && readable {
+		if start > 0 && (start < since || start == since && pid < oldest) && accepted(pid) {
 			oldest, since = pid, start
 		}
 	}
