@@ -19,6 +19,7 @@ const module = "github.com/cgshim/cgshim"
 // reaper}. A file name narrows a permission to that file.
 var imports = []struct{ dir, file, path, reason string }{
 	{".", "", module + "/shim", "the order of life is told in one place; main only configures it"},
+	{".", "options.go", module + "/cgroup", "its options and their defaults"},
 	{".", "", "golang.org/x/sys/unix", "writes to stdout and stderr that a closed pipe must not turn into SIGPIPE"},
 	{".", "log.go", "go.uber.org/zap/zapcore", "logging is main's: the packages return facts"},
 	{".", "options.go", "github.com/spf13/pflag", "a command line is read once"},

@@ -12,16 +12,19 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/cgshim/cgshim/cgroup"
 	"github.com/cgshim/cgshim/shim"
 )
 
 // settings is the command line and the environment, read.
 type settings struct {
 	shim.Config
-	verbosity int
-	json      bool
-	check     bool
-	print     string // what to print on stdout instead of running anything
+	verbosity    int
+	json         bool
+	check        bool
+	print        string // what to print on stdout instead of running anything
+	mirrorLimits bool
+	mirrorCPUMax bool
 }
 
 // An option is a row of --help, of the man page and of the parser.
@@ -87,8 +90,12 @@ func options() []option {
 			help: "memory.oom.group of the container: keep, 0 or 1", set: setOOMGroup,
 		},
 		{
+			long: "mirror-limits", arg: "on|off", env: "CGSHIM_MIRROR_LIMITS",
+			help: "the leaf has the container's limits (on)", set: toggle(func(s *settings) *bool { return &s.mirrorLimits }),
+		},
+		{
 			long: "mirror-cpu-max", env: "CGSHIM_MIRROR_CPU_MAX",
-			help: "copy the container's cpu.max into the leaf", set: toggle(func(s *settings) *bool { return &s.Cgroup.MirrorCPUMax }),
+			help: "cpu.max alone, where --mirror-limits is off", set: toggle(func(s *settings) *bool { return &s.mirrorCPUMax }),
 		},
 		{
 			long: "dind", env: "CGSHIM_DIND",
@@ -127,7 +134,7 @@ func options() []option {
 // parseOptions reads the command line, then the variables: a flag beats its
 // CGSHIM_* variable, and TINI_VERBOSITY beats -v as it does for tini.
 func parseOptions(args, env []string) (*settings, error) {
-	s := &settings{verbosity: int(shim.Warn)}
+	s := &settings{verbosity: int(shim.Warn), mirrorLimits: true}
 	s.Env = env
 	s.Name = "cgshim"
 	if len(args) > 0 {
@@ -135,7 +142,7 @@ func parseOptions(args, env []string) (*settings, error) {
 		args = args[1:]
 	}
 	s.Tini = slices.Contains([]string{"tini", "tini-static", "docker-init", "podman-init"}, s.Name)
-	s.Cgroup.Leaf, s.Cgroup.Timeout = "init", 5*time.Second
+	s.Cgroup.Timeout = cgroup.DefaultTimeout
 	if s.Tini {
 		s.CgroupMode = shim.CgroupOff
 	}
@@ -171,8 +178,24 @@ func parseOptions(args, env []string) (*settings, error) {
 		s.json = format == "json"
 	}
 	s.Cgroup.Anywhere = s.CgroupMode == shim.CgroupRequire || s.CgroupMode == shim.CgroupExplicit && s.Exec
+	s.completeCgroup()
 	s.Args = flags.Args()
 	return s, nil
+}
+
+// completeCgroup says in the words of the package cgroup what it takes several options
+// to know.
+func (s *settings) completeCgroup() {
+	if s.Cgroup.Timeout == 0 {
+		s.Cgroup.Timeout = -1 // none: 0 is the default there
+	}
+	switch {
+	case s.mirrorLimits:
+	case s.mirrorCPUMax:
+		s.Cgroup.Mirror = cgroup.MirrorCPUMax
+	default:
+		s.Cgroup.Mirror = cgroup.MirrorNothing
+	}
 }
 
 // fromEnv applies the option's variable unless the flag was given.

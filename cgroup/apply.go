@@ -26,6 +26,10 @@ type Report struct {
 	Replaced bool             // the old mount is gone; otherwise the new one is on top of it
 	Warnings []error          // steps that the delegation does not depend on and that failed
 	Elapsed  time.Duration
+
+	Plan      *Plan `json:"-"` // what was to be done; nil: nothing, with mode Off
+	Delegated bool  // /sys/fs/cgroup is the container's cgroup, and inner containers come below it
+	Why       error // of Delegate: why it is not delegated, in a mode that does not require it
 }
 
 // run is the state of an Apply.
@@ -44,14 +48,19 @@ type run struct {
 	placed      bool     // the new mount is where everybody looks for it
 }
 
-// Apply carries the plan out on the calling thread, which must be the locked main
-// thread of the process. If a step fails, what was done is undone and the error,
+// Apply carries the plan out on the calling thread, which must be the main one of the
+// process: see [ErrThread]. If a step fails, what was done is undone and the error,
 // which wraps an [*Error], says where.
-func (p *Plan) Apply() (*Report, error) { return p.apply(&linux) }
+func (p *Plan) Apply() (*Report, error) {
+	if err := lockMainThread(); err != nil {
+		return &Report{HostPath: p.HostPath, Plan: p}, err
+	}
+	return p.apply(&linux)
+}
 
 func (p *Plan) apply(k *kernel) (*Report, error) {
 	r := &run{k: k, plan: p, start: time.Now(), base: -1, mount: -1, leaf: -1}
-	r.report = Report{HostPath: p.HostPath, ID: p.id, Enabled: p.enabled, Missing: map[string]error{}}
+	r.report = Report{HostPath: p.HostPath, ID: p.id, Enabled: p.enabled, Missing: map[string]error{}, Plan: p}
 	defer r.close()
 	for _, step := range p.Steps {
 		if err := step.do(r); err != nil {
@@ -63,6 +72,7 @@ func (p *Plan) apply(k *kernel) (*Report, error) {
 			return &r.report, err
 		}
 	}
+	r.report.Delegated = !p.Skip
 	r.report.Elapsed = time.Since(r.start)
 	return &r.report, nil
 }

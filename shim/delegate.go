@@ -29,6 +29,7 @@ func (s *shim) delegate() int {
 		return s.notDelegated(Warn, explain(err)) // what was done is undone
 	}
 	s.delegated = true
+	s.follow(report)
 	for _, err := range report.Warnings {
 		s.log.Log(Warn, "optional cgroup step failed", explain(err)...)
 	}

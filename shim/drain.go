@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/cgshim/cgshim/cgroup"
 )
 
 // drain ends what the child left behind: TERM, wait, KILL. When PID 1 exits the
@@ -29,8 +27,8 @@ func (s *shim) drain() {
 	}
 	s.log.Log(Warn, "processes are left after the drain timeout, killing them", "timeout", s.DrainTimeout)
 	if s.delegated && s.pid1 { // beside another PID 1 the inner containers are its program's
-		if err := cgroup.KillOthers(); err != nil {
-			s.log.Log(Debug, "cgroup.kill not used", "err", err)
+		if errno := s.container.KillOthers(); errno != 0 {
+			s.log.Log(Debug, "cgroup.kill not used", "err", errno)
 		}
 	}
 	s.signalRest(unix.SIGKILL)

@@ -25,8 +25,10 @@ type shim struct {
 	signals *Signals
 
 	pid1      bool
-	delegated bool   // /sys/fs/cgroup is the container's cgroup, and this process in a leaf of it
-	oomKills  uint64 // before the child started
+	delegated bool // /sys/fs/cgroup is the container's cgroup, and this process in a leaf of it
+	container *cgroup.Handle
+	follower  *cgroup.Follower // of the container's limits, nil: none
+	oomKills  uint64           // before the child started
 
 	child   int
 	started time.Time
@@ -50,7 +52,8 @@ func Run(config Config, signals *Signals, log Log) int {
 	if status := s.delegate(); status != 0 {
 		return status
 	}
-	s.oomKills, _ = cgroup.OOMKills(s.delegated)
+	s.container = cgroup.NewHandle(s.delegated)
+	s.oomKills, _ = s.container.OOMKills()
 	s.prepareDind()
 	if s.Exec {
 		return s.become()
@@ -246,7 +249,7 @@ func (s *shim) report() int {
 	facts := []any{"pid", s.child, "program", path.Base(s.Args[0]), "status", status, "elapsed", time.Since(s.started).Round(time.Millisecond)}
 	msg, abnormal := "child exited", false
 	if s.exit.Code() != 0 {
-		if n, ok := cgroup.OOMKills(s.delegated); ok && n > s.oomKills {
+		if n, ok := s.container.OOMKills(); ok && n > s.oomKills {
 			abnormal = true
 			facts = append(facts, "oom_kills", n-s.oomKills)
 		}
