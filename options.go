@@ -90,6 +90,10 @@ func options() []option {
 			help: "memory.oom.group of the container: keep, 0 or 1", set: setOOMGroup,
 		},
 		{
+			long: "oom-score-adj", arg: "N", env: "CGSHIM_OOM_SCORE_ADJ",
+			help: "oom_score_adj of cgshim and PROGRAM (keep)", set: setOOMScoreAdj,
+		},
+		{
 			long: "mirror-limits", arg: "on|off", env: "CGSHIM_MIRROR_LIMITS",
 			help: "the leaf has the container's limits (on)", set: toggle(func(s *settings) *bool { return &s.mirrorLimits }),
 		},
@@ -352,6 +356,19 @@ func setOOMGroup(s *settings, v string) error {
 	default:
 		return fmt.Errorf("%q is not a value of memory.oom.group: use keep, 0 or 1", v)
 	}
+	return nil
+}
+
+func setOOMScoreAdj(s *settings, v string) error {
+	if v == "keep" {
+		s.OOMScoreAdj = ""
+		return nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < -1000 || n > 1000 {
+		return fmt.Errorf("%q is not a value of oom_score_adj: use a number from -1000 to 1000, or keep", v)
+	}
+	s.OOMScoreAdj = strconv.Itoa(n)
 	return nil
 }
 

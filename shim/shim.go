@@ -49,6 +49,7 @@ func Run(config Config, signals *Signals, log Log) int {
 	if s.Pause {
 		return s.pause()
 	}
+	s.setOOMScoreAdj()
 	if status := s.delegate(); status != 0 {
 		return status
 	}
