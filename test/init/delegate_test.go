@@ -3,6 +3,7 @@ package init
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,26 +18,8 @@ import (
 func busy(t *testing.T, args ...string) *lab.Run {
 	t.Helper()
 	lab.Root(t)
-	top := "/sys/fs/cgroup"
-	if _, err := os.Stat(top + "/unified"); err == nil { // a hybrid host
-		top += "/unified"
-	}
-	controllers, err := os.ReadFile(top + "/cgroup.controllers")
-	lab.Need(t, err == nil && len(controllers) > 1, "a cgroup2 hierarchy with a controller")
-	enable := "+" + strings.Join(strings.Fields(string(controllers)), " +")
-	if err := os.WriteFile(top+"/cgroup.subtree_control", []byte(enable), 0); err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp(top, "cgshim-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		lab.Until(t, "the test's cgroup to be removed", func() bool {
-			_ = syscall.Rmdir(dir + "/init")
-			return syscall.Rmdir(dir) == nil
-		})
-	})
+	dir := lab.Cgroup(t)
+	top := filepath.Dir(dir)
 	group, err := os.Open(dir)
 	if err != nil {
 		t.Fatal(err)
