@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cgshim/cgshim/cgroup"
 )
 
@@ -76,7 +78,10 @@ func ExampleReport_Follow() {
 	if err != nil {
 		log.Print(err)
 	}
-	resized := os.NewFile(uintptr(follower.FD()), "inotify")
-	_ = resized // when it can be read:
-	follower.Update()
+	for {
+		resized := []unix.PollFd{{Fd: int32(follower.FD()), Events: unix.POLLIN}}
+		if _, err := unix.Poll(resized, -1); err == nil {
+			follower.Update()
+		}
+	}
 }

@@ -2,7 +2,10 @@ package cgroup
 
 import (
 	"bytes"
+	"errors"
 	"os"
+	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -182,6 +185,94 @@ func TestOOM(t *testing.T) {
 				}
 			}
 			s.remove()
+		}
+	}
+}
+
+// leafOf makes a leaf without a process in it, as far as mirroring goes, and opens the
+// sandbox's cgroup.
+func (s *sandbox) leafOf() (base int) {
+	s.t.Helper()
+	if err := os.Mkdir(s.dir+"/init", 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	s.set(map[string]string{subtreeControl: "+cpu +memory +pids"})
+	base, err := unix.Open(s.dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { unix.Close(base) })
+	return base
+}
+
+func (m *mirror) failures() error {
+	var errs []error
+	for i := range m.files {
+		errs = append(errs, m.files[i].failure("init"))
+	}
+	return errors.Join(errs...)
+}
+
+// A quota may not be below the burst, and the other way round.
+func TestQuotaAndBurst(t *testing.T) {
+	onVM(t)
+	s := newSandbox(t)
+	base := s.leafOf()
+	if s.value("cpu.max.burst") == "" { // before Linux 5.14
+		return
+	}
+	m := newMirror(MirrorLimits, "init")
+	for _, step := range [][2]string{{"50000 100000", "40000"}, {"20000 100000", "10000"}, {"90000 100000", "80000"}, {"30000 100000", "0"}} {
+		s.set(map[string]string{"cpu.max.burst": "0"})
+		s.set(map[string]string{"cpu.max": step[0]})
+		s.set(map[string]string{"cpu.max.burst": step[1]})
+		m.copy(base)
+		if quota, burst := s.value("init/cpu.max"), s.value("init/cpu.max.burst"); quota != step[0] || burst != step[1] || m.failures() != nil {
+			t.Errorf("%q: %q and %q, %v", step, quota, burst, m.failures())
+		}
+	}
+}
+
+// A limit below what the leaf uses: nobody waits for what cannot be reclaimed, and nothing
+// is killed for a copy.
+func TestLimitBelowTheUse(t *testing.T) {
+	onVM(t)
+	s := newSandbox(t)
+	base := s.leafOf()
+	s.set(map[string]string{"memory.swap.max": "0"})
+	dir, err := os.Open(s.dir + "/init")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	// Pages of a tmpfs stay charged to the leaf when the process that made them is gone.
+	const file = "/dev/shm/cgshim-test"
+	dd := exec.Command("/bin/busybox", "dd", "if=/dev/zero", "of="+file, "bs=1M", "count=40")
+	dd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	if out, err := dd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	defer os.Remove(file)
+	m := newMirror(MirrorLimits, "init")
+	m.copy(base)
+	for _, name := range []string{"memory.high", "memory.max"} {
+		s.set(map[string]string{name: "20M"})
+		m.copy(base)
+		if got := s.value("init/" + name); got != "max" || m.failures() != nil {
+			t.Errorf("%s is %q, %v", name, got, m.failures())
+		}
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the leaf to use less", func() bool {
+		used, err := strconv.Atoi(s.value("init/memory.current"))
+		return err == nil && used < 20<<20
+	})
+	m.copy(base)
+	for _, name := range []string{"memory.high", "memory.max"} {
+		if got := s.value("init/" + name); got != "20971520" {
+			t.Errorf("%s is %q", name, got)
 		}
 	}
 }

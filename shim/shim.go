@@ -46,10 +46,10 @@ func Run(config Config, signals *Signals, log Log) int {
 		s.log.Log(Error, "cannot be an init", "err", err)
 		return ExitFailure
 	}
+	s.setOOMScoreAdj()
 	if s.Pause {
 		return s.pause()
 	}
-	s.setOOMScoreAdj()
 	if status := s.delegate(); status != 0 {
 		return status
 	}
