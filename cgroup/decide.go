@@ -1,19 +1,32 @@
 package cgroup
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
 )
 
-// Options says what is wanted.
+// Options says what is wanted. The zero value is a good choice.
 type Options struct {
-	Leaf         string        // where the processes go, "init"
-	Timeout      time.Duration // how long to retry a busy delegation
-	OOMGroup     string        // for memory.oom.group: "0", "1", or "" to keep it
-	MirrorCPUMax bool          // copy cpu.max into the leaf
-	Anywhere     bool          // act in a process that is not PID 1 too
-	Interrupted  func() bool   `json:"-"` // gives up a busy delegation before its time; nil: nothing does
+	Leaf        string        // where the processes go; "": "init"
+	Timeout     time.Duration // how long to retry a busy delegation; 0: 5s, less than 0: not at all
+	OOMGroup    string        // for memory.oom.group: "0", "1", or "" to keep it
+	Mirror      Mirror        // which limits of the container the leaf gets too
+	Anywhere    bool          // act in a process that is not PID 1 too
+	Interrupted func() bool   `json:"-"` // gives up a busy delegation before its time; nil: nothing does
+}
+
+// Defaults of Options.
+const (
+	DefaultLeaf    = "init"
+	DefaultTimeout = 5 * time.Second
+)
+
+func (o Options) withDefaults() Options {
+	o.Leaf = cmp.Or(o.Leaf, DefaultLeaf)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	return o
 }
 
 // State is a kind of environment.
@@ -80,6 +93,7 @@ func refuse(s State, reason, hint string) *Refusal {
 
 // Decide turns facts into a plan. It touches nothing.
 func Decide(f *Facts, o Options) *Plan {
+	o = o.withDefaults()
 	p := &Plan{HostPath: f.Unified, Options: o, leaf: o.Leaf}
 	if p.Refusal = p.decide(f); p.Refusal != nil {
 		p.State = p.Refusal.State
@@ -378,7 +392,7 @@ func (p *Plan) limits() {
 	if p.Options.OOMGroup != "" {
 		p.addOptional(oomGroupStep{p.Options.OOMGroup})
 	}
-	if p.Options.MirrorCPUMax {
-		p.addOptional(mirrorStep{p.leaf})
+	if p.Options.Mirror != MirrorNothing {
+		p.addOptional(mirrorStep{p.leaf, p.Options.Mirror})
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // container is an ordinary privileged container on a v2 host with a private cgroup
@@ -265,7 +264,7 @@ func TestDecide(t *testing.T) {
 		}), SharedMount, ""},
 		{"the mount that holds it is shared, but stays", container(func(f *Facts) { f.ParentShared = true }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 	} {
-		p := Decide(c.facts, Options{Leaf: "init", Timeout: time.Second, Anywhere: c.facts.PID == 9})
+		p := Decide(c.facts, Options{Mirror: MirrorNothing, Anywhere: c.facts.PID == 9})
 		var steps []string
 		for _, step := range p.Steps {
 			steps = append(steps, step.String())
@@ -281,12 +280,12 @@ func TestDecide(t *testing.T) {
 
 func TestOptionalSteps(t *testing.T) {
 	for name, f := range map[string]*Facts{"new": container(), "delegated": container(nested("shim"))} {
-		p := Decide(f, Options{Leaf: "shim", OOMGroup: "0", MirrorCPUMax: true})
+		p := Decide(f, Options{Leaf: "shim", OOMGroup: "0", Mirror: MirrorCPUMax})
 		var last []string
 		for _, step := range p.Steps[max(0, len(p.Steps)-2):] {
 			last = append(last, step.String())
 		}
-		if got := strings.Join(last, "; "); got != "echo 0 >memory.oom.group  # optional; cat cpu.max >shim/cpu.max  # optional" {
+		if got := strings.Join(last, "; "); got != "echo 0 >memory.oom.group  # optional; for f in cpu.max cpu.max.burst; do [ ! -e shim/$f ] || cat $f >shim/$f; done  # optional" {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
@@ -305,13 +304,13 @@ func TestAnywhere(t *testing.T) {
 
 func TestDelegatedReportsTheContainersCgroup(t *testing.T) {
 	f := container(nested("init.scope"))
-	p := Decide(f, Options{Leaf: "shim", MirrorCPUMax: true})
-	report, err := (&Plan{State: p.State, HostPath: p.HostPath, id: p.id, enabled: p.enabled}).Apply()
+	p := Decide(f, Options{Leaf: "shim"})
+	report, err := (&Plan{State: p.State, HostPath: p.HostPath, id: p.id, enabled: p.enabled}).apply(&linux)
 	if err != nil || report.ID != f.Above[0].ID || !slices.Equal(report.Enabled, f.Above[0].Enabled) || report.HostPath != "/" {
 		t.Errorf("%+v, %v", report, err)
 	}
 	// The leaf is the one that is there, whatever was asked for.
-	if got := p.Steps[0].String(); got != "cat cpu.max >init.scope/cpu.max  # optional" {
+	if got := p.Steps[0].String(); !strings.Contains(got, "cat $f >init.scope/$f") {
 		t.Error(got)
 	}
 }

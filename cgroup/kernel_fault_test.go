@@ -55,7 +55,7 @@ func TestEveryFaultWithAllControllers(t *testing.T) {
 	for name, c := range map[string]child{
 		"half-done":   {Setup: []string{"private", "half-done"}},
 		"not mounted": {Setup: []string{"host", "unmounted"}},
-		"limits":      {Setup: []string{"private"}, Options: Options{OOMGroup: "0", MirrorCPUMax: true}},
+		"limits":      {Setup: []string{"private"}, Options: Options{OOMGroup: "0"}},
 	} {
 		t.Run(name, func(t *testing.T) { failEach(t, c) })
 	}

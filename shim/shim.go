@@ -25,8 +25,10 @@ type shim struct {
 	signals source
 
 	pid1      bool
-	delegated bool   // /sys/fs/cgroup is the container's cgroup, and this process in a leaf of it
-	oomKills  uint64 // before the program started
+	delegated bool // /sys/fs/cgroup is the container's cgroup, and this process in a leaf of it
+	container *cgroup.Handle
+	follower  *cgroup.Follower // of the container's limits, nil: none
+	oomKills  uint64           // before the program started
 
 	child    int
 	program  *process.Program
@@ -48,6 +50,7 @@ type shim struct {
 type source interface {
 	Next(limit time.Duration) (e process.Event, ok bool)
 	Pending() process.Set
+	Watch(fd int) error // an event with the signal process.Changed comes of it
 }
 
 // system is what this process asks the kernel for while the program runs. Tests have
@@ -87,13 +90,15 @@ func Run(config Config, signals *process.Signals, log Log) int {
 		s.log.Log(Error, "cannot be an init", "err", err)
 		return ExitFailure
 	}
+	s.setOOMScoreAdj()
 	if s.Pause {
 		return pause(signals)
 	}
 	if status := s.delegate(); status != 0 {
 		return status
 	}
-	s.oomKills, _ = cgroup.OOMKills(s.delegated)
+	s.container = cgroup.NewHandle(s.delegated)
+	s.oomKills, _ = s.container.OOMKills()
 	s.prepareDind()
 	program, err := s.prepare(signals)
 	switch {
@@ -112,7 +117,7 @@ func Run(config Config, signals *process.Signals, log Log) int {
 	// The point of no return: from here on nothing but the program's end ends this
 	// process, for that would end the container. Nothing is allocated any more, and no
 	// system call is made that the runtime takes part in (docs/adr/0007-alone.md).
-	process.CloseInherited(s.tty.fd)
+	process.CloseInherited(s.tty.fd, s.follower.FD())
 	s.settling = countdownOf(settled)
 	s.supervise()
 	s.tty.reclaim(s.child)
@@ -224,14 +229,17 @@ func (s *shim) supervise() {
 // not have to wait for that.
 const settled = 50 * time.Millisecond
 
-// handle is told of each signal.
+// handle is told of each signal. A limit of the container that has changed is one too.
 func (s *shim) handle(e process.Event) {
-	if e.Signal == unix.SIGCHLD {
+	switch e.Signal {
+	case unix.SIGCHLD:
 		s.lines.chld.say(nil)
 		s.reapAll()
-		return
+	case process.Changed:
+		s.follower.Update()
+	default:
+		s.forward(e)
 	}
-	s.forward(e)
 }
 
 // reapAll collects what has ended.

@@ -1,12 +1,17 @@
 package process
 
-import "golang.org/x/sys/unix"
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
 
 // CloseInherited closes the descriptors above 2 that this process was started with, but
-// the kept ones, in ascending order: the program has them too, and an init that keeps a
+// the kept ones: the program has them too, and an init that keeps a
 // pipe or a socket open hides its end from the reader. A negative kept one is none.
 func CloseInherited(kept ...int) {
 	first := 3
+	slices.Sort(kept)
 	for _, fd := range kept {
 		if fd >= first {
 			closeBetween(first, fd-1)

@@ -4,6 +4,7 @@ package process
 
 import (
 	"math"
+	"os"
 	"syscall"
 	"time"
 	"unsafe"
@@ -161,7 +162,7 @@ func (s *Signals) Pending() (pending Set) {
 
 // Watch has Next return an event with the signal Changed when fd becomes readable
 // (fcntl(2), "Signals"). Nothing has to wait for the descriptor then.
-func (s *Signals) Watch(fd int) syscall.Errno {
+func (s *Signals) Watch(fd int) error {
 	s.waitFor |= bit(Changed)
 	s.watching = true
 	swapMask(unix.SIG_BLOCK, bit(Changed))
@@ -172,10 +173,10 @@ func (s *Signals) Watch(fd int) syscall.Errno {
 		{unix.F_SETFL, unix.O_ASYNC | unix.O_NONBLOCK},
 	} {
 		if errno := errnoOf(sys(unix.SYS_FCNTL, uintptr(fd), call.command, call.value, 0, 0, 0)); errno != 0 {
-			return errno
+			return os.NewSyscallError("fcntl", errno)
 		}
 	}
-	return 0
+	return nil
 }
 
 //go:nosplit

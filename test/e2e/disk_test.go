@@ -13,7 +13,11 @@ import (
 var packages = []string{
 	"base-files", "bash", "busybox-static", "coreutils", "procps", "util-linux", "mount", "libc-bin",
 	"docker.io", "containerd", "runc", "crun", "apparmor", "tini", "podman", "bpftrace",
+	"openjdk-17-jre-headless",
 }
+
+// newer are packages of Debian 13 below /trixie: Debian 12's Node knows cgroup v1 alone.
+const newer = "nodejs"
 
 // A root file system that no maintainer script has ever run in: what the packages
 // would have configured, as far as the programs here want it.
@@ -34,7 +38,7 @@ func rootDisk() (string, error) {
 		return "", err
 	}
 	cache = filepath.Join(cache, "cgshim", "disks")
-	key := sha256.Sum256(fmt.Append(nil, packages, configured, unpack))
+	key := sha256.Sum256(fmt.Append(nil, packages, newer, configured, unpack))
 	image := filepath.Join(cache, fmt.Sprintf("%x.ext4", key[:8]))
 	if _, err := os.Stat(image); err == nil {
 		return image, nil
@@ -51,6 +55,7 @@ func rootDisk() (string, error) {
 	cmd := exec.Command("bash", "-euc", unpack, "unpack")
 	cmd.Args = append(cmd.Args, packages...)
 	cmd.Dir = work
+	cmd.Env = append(os.Environ(), "NEWER="+newer)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("unpack the packages: %w\n%s", err, out)
 	}
@@ -77,12 +82,14 @@ func rootDisk() (string, error) {
 // unpacks them in ./root. The links come first, as in every Debian since 12:
 // directories of packages that are older than the merger go through them.
 const unpack = `
-mkdir -p archives/partial root
-for dir in bin sbin lib lib64; do
-	mkdir -p "root/usr/$dir"
-	ln -s "usr/$dir" "root/$dir"
+mkdir -p archives/partial lists/partial
+for root in root root/trixie; do
+	for dir in bin sbin lib lib64; do
+		mkdir -p "$root/usr/$dir"
+		ln -s "usr/$dir" "$root/$dir"
+	done
+	mkdir -p $root/{dev,proc,sys,tmp,run,root,var/lib,var/tmp,etc}
 done
-mkdir -p root/{dev,proc,sys,tmp,run,root,var/lib,var/tmp,etc}
 download() {
 	apt-get -qq -y -o Dir::State::status=/dev/null -o Dir::Cache::archives="$PWD/archives" \
 		-o APT::Install-Recommends=0 install --download-only "$@"
@@ -91,9 +98,21 @@ download "$@" || { # the lists may be old
 	apt-get -qq update
 	download "$@"
 }
-for deb in archives/*.deb; do
-	dpkg-deb --fsys-tarfile "$deb" | tar -x -C root --keep-directory-symlink \
-		--exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*'
-done
+extract() { # FROM TO
+	for deb in "$1"/*.deb; do
+		dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$2" --keep-directory-symlink \
+			--exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*'
+	done
+}
+extract archives root
+rm archives/*.deb
+# The other release has lists of its own, from the mirror that the machine uses.
+mirror=$(apt-get indextargets --format '$(REPO_URI)' "Created-By: Packages" "Origin: Debian" "Label: Debian" | head -n 1)
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >sources.list
+other=(-o "Dir::Etc::SourceList=$PWD/sources.list" -o Dir::Etc::SourceParts=/dev/null -o "Dir::State::Lists=$PWD/lists"
+	-o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Acquire::Languages=none -o APT::Sandbox::User=root)
+apt-get -qq "${other[@]}" update
+download "${other[@]}" "$NEWER"
+extract archives root/trixie
 [ -e root/bin/sh ] || ln -s dash root/bin/sh
 `

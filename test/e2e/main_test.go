@@ -13,6 +13,7 @@ package e2e
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,10 +36,21 @@ const inGuest = "CGSHIM_E2E_GUEST"
 // processor: two emulated ones wait for each other more than they get done.
 const half = "^Test(Attribution|SharedCgroupMount|Exec|InitPath|Scratch)$"
 
+// programs are the tests without a dockerd, which have a machine of their own: where
+// there is but one processor, no limit of them shows.
+const (
+	programs     = "^Test(Programs|OOMScore)$"
+	withPrograms = "CGSHIM_E2E_PROGRAMS"
+)
+
 // resultLine begins the line on the console that has a machine's table.
 const resultLine = "e2e: result "
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asGoProgram) != "" {
+		goProgram()
+		return
+	}
 	flag.Parse()
 	guest := os.Getenv(inGuest) != ""
 	if !guest && os.Getenv("E2E_HOST") == "" {
@@ -49,9 +61,11 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	if err := prepare(); err != nil {
-		fmt.Fprintln(os.Stderr, "e2e:", err)
-		os.Exit(1)
+	if os.Getenv(withPrograms) == "" {
+		if err := prepare(); err != nil {
+			fmt.Fprintln(os.Stderr, "e2e:", err)
+			os.Exit(1)
+		}
 	}
 	status := m.Run()
 	rows.Seen = versions()
@@ -94,9 +108,14 @@ func onMachines() error {
 	if out, err := exec.Command("go", "build", "-o", runner, "../vm").CombinedOutput(); err != nil {
 		return fmt.Errorf("go build ../vm: %w\n%s", err, out)
 	}
-	shares := [][]string{nil}
-	if flag.Lookup("test.run").Value.String() == "" {
-		shares = [][]string{{"-test.run=" + half}, {"-test.skip=" + half}}
+	both := strings.TrimSuffix(half, ")$") + "|" + strings.TrimPrefix(programs, "^Test(")
+	shares := []share{{args: []string{"-test.run=" + half}}, {args: []string{"-test.skip=" + both}}, withoutDocker}
+	switch flag.Lookup("test.run").Value.String() {
+	case "":
+	case programs:
+		shares = []share{withoutDocker}
+	default:
+		shares = []share{{args: []string{"-test.skip=" + programs}}}
 	}
 	tables := make([]table, len(shares))
 	errs := make([]error, len(shares))
@@ -111,8 +130,16 @@ func onMachines() error {
 	return errors.Join(append(errs, rows.publish())...)
 }
 
+// share is what one machine runs.
+type share struct {
+	args, env    []string
+	cpus, memory string
+}
+
+var withoutDocker = share{args: []string{"-test.run=" + programs}, env: []string{withPrograms + "=1"}, cpus: "4", memory: "2G"}
+
 // runOn runs a share of the tests in a machine and fills in the table.
-func runOn(runner, image string, share []string, result *table) error {
+func runOn(runner, image string, s share, result *table) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -127,9 +154,9 @@ func runOn(runner, image string, share []string, result *table) error {
 	// An interrupted run takes its machines with it.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	cmd := exec.CommandContext(ctx, runner, append(append([]string{self}, os.Args[1:]...), share...)...)
-	cmd.Env = append(os.Environ(), inGuest+"=1", "CGSHIM_BIN=/pkg/"+filepath.Base(bin),
-		"CGSHIM_VM_DISK="+image, "CGSHIM_VM_FILES="+bin, "CGSHIM_VM_MEMORY=4G", "CGSHIM_VM_TIMEOUT=25m", "CGSHIM_VM_CPUS=1")
+	cmd := exec.CommandContext(ctx, runner, append(append([]string{self}, os.Args[1:]...), s.args...)...)
+	cmd.Env = append(append(os.Environ(), s.env...), inGuest+"=1", "CGSHIM_BIN=/pkg/"+filepath.Base(bin),
+		"CGSHIM_VM_DISK="+image, "CGSHIM_VM_FILES="+bin, "CGSHIM_VM_MEMORY="+cmp.Or(s.memory, "4G"), "CGSHIM_VM_TIMEOUT=25m", "CGSHIM_VM_CPUS="+cmp.Or(s.cpus, "1"))
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Stderr = os.Stderr
 	console, err := cmd.StdoutPipe()
