@@ -26,7 +26,7 @@ func (s *shim) prepareDind() {
 	if s.Dind {
 		// Last: the mounts above must not propagate to peers, but the ones that
 		// dockerd makes have to reach the inner containers (mount_namespaces(7)).
-		s.must("mount --make-rshared /", unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""))
+		s.must("mount --make-rshared /", s.mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""))
 	}
 }
 
@@ -46,7 +46,7 @@ func (s *shim) mountSecurityfs() {
 	if err := unix.Statfs(securityfs, &mounted); err != nil || int64(mounted.Type) == securityfsMagic {
 		return // the kernel has none, or it is there already
 	}
-	s.must("mount securityfs "+securityfs, unix.Mount("none", securityfs, "securityfs", 0, ""))
+	s.must("mount securityfs "+securityfs, s.mount("none", securityfs, "securityfs", 0, ""))
 }
 
 // mountTmp puts a tmpfs on /tmp, as hack/dind does for its archive tests.
@@ -61,7 +61,7 @@ func (s *shim) mountTmp() {
 	if unix.Stat("/", &root) == nil && (tmp.Dev != root.Dev || isMountPoint("/tmp")) {
 		return
 	}
-	s.must("mount tmpfs /tmp", unix.Mount("none", "/tmp", "tmpfs", 0, ""))
+	s.must("mount tmpfs /tmp", s.mount("none", "/tmp", "tmpfs", 0, ""))
 }
 
 // isMountPoint looks for dir in the fifth field of /proc/self/mountinfo.

@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cgshim/cgshim/cgroup"
 	"github.com/cgshim/cgshim/shim/process"
 )
 
@@ -27,7 +26,7 @@ func (s *shim) drain() {
 		return
 	}
 	if s.delegated && s.pid1 { // beside another PID 1 the inner containers are its program's
-		if err := cgroup.KillOthers(); err != nil {
+		if err := s.killOthers(); err != nil {
 			s.lines.noKill.say(&values{errno: err})
 		}
 	}

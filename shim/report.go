@@ -5,8 +5,6 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/cgshim/cgshim/cgroup"
 )
 
 // report says how the program ended and returns the exit status. One line at the default
@@ -25,7 +23,7 @@ func (s *shim) report() int {
 		if s.program.ViaShell() {
 			s.warnOfShell()
 		}
-		if n, ok := cgroup.OOMKills(s.delegated); ok && n > s.oomKills {
+		if n, ok := s.countOOM(s.delegated); ok && n > s.oomKills {
 			v.kills = n - s.oomKills
 		}
 	}

@@ -29,7 +29,7 @@ type shim struct {
 	oomKills  uint64 // before the program started
 
 	child    int
-	program  *process.Program
+	program  outcome
 	started  time.Duration
 	tty      *terminal
 	rewrite  [process.NumSignals]process.Signal // what to send for each signal, 0: nothing
@@ -48,19 +48,29 @@ type source interface {
 	Pending() process.Set
 }
 
-// system is what this process asks the kernel for while the program runs. Tests have
-// another.
+// outcome is how the execve of the program ended: of a *process.Program.
+type outcome interface {
+	Failed() syscall.Errno
+	ViaShell() bool
+}
+
+// system is what this process asks the kernel for. Tests have another.
 type system struct {
 	start  func(*process.Program) (pid int, errno syscall.Errno)
 	kill   func(pid int, sig process.Signal) syscall.Errno
 	reap   func(stops bool, fn func(reaper.Exit)) (left bool)
 	detach func(pid int, sig process.Signal) (traced bool, errno syscall.Errno)
 	now    func() time.Duration
+
+	countOOM   func(delegated bool) (kills uint64, ok bool)
+	killOthers func() error
+	mount      func(source, target, fstype string, flags uintptr, data string) error
 }
 
 var kernel = system{
 	start: (*process.Program).Spawn, kill: process.Kill, reap: reaper.Reap,
 	detach: process.Detach, now: process.Now,
+	countOOM: cgroup.OOMKills, killOthers: cgroup.KillOthers, mount: unix.Mount,
 }
 
 func newShim(config Config, signals source, log Log) *shim {
@@ -90,7 +100,6 @@ func Run(config Config, signals *process.Signals, log Log) int {
 	if status := s.delegate(); status != 0 {
 		return status
 	}
-	s.oomKills, _ = cgroup.OOMKills(s.delegated)
 	s.prepareDind()
 	program, err := s.prepare(signals)
 	switch {
@@ -160,6 +169,7 @@ func isSubreaper() bool {
 
 // prepare makes everything ready that starting the program takes.
 func (s *shim) prepare(signals *process.Signals) (*process.Program, error) {
+	s.oomKills, _ = s.countOOM(s.delegated)
 	env := s.Env
 	if s.Dind {
 		if _, set := process.LookupEnv(env, "container"); !set {
