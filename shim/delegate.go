@@ -17,14 +17,13 @@ func (s *shim) delegate() int {
 		return 0
 	}
 	s.Cgroup.Interrupted = s.stopPending // who wants an end need not wait for it
-	plan := cgroup.Decide(cgroup.Observe(), s.Cgroup)
+	plan, report, err := s.setUp(s.Cgroup)
 	for _, step := range plan.Steps {
 		s.log.Log(Debug, "cgroup step", "step", step.String())
 	}
 	if plan.Skip {
 		return s.skip(plan)
 	}
-	report, err := plan.Apply()
 	if err != nil {
 		return s.notDelegated(Warn, explain(err)) // what was done is undone
 	}
@@ -49,6 +48,14 @@ func (s *shim) delegate() int {
 	}
 	s.log.Notice("cgroup delegated", facts...)
 	return 0
+}
+
+// setUp delegates this process's cgroup, unless the plan says to skip that.
+func setUp(o cgroup.Options) (plan *cgroup.Plan, report *cgroup.Report, err error) {
+	if plan = cgroup.Decide(cgroup.Observe(), o); !plan.Skip {
+		report, err = plan.Apply()
+	}
+	return plan, report, err
 }
 
 // explain is an error with what to change about it.

@@ -62,6 +62,7 @@ type system struct {
 	detach func(pid int, sig process.Signal) (traced bool, errno syscall.Errno)
 	now    func() time.Duration
 
+	setUp      func(cgroup.Options) (*cgroup.Plan, *cgroup.Report, error)
 	countOOM   func(delegated bool) (kills uint64, ok bool)
 	killOthers func() error
 	mount      func(source, target, fstype string, flags uintptr, data string) error
@@ -70,7 +71,7 @@ type system struct {
 var kernel = system{
 	start: (*process.Program).Spawn, kill: process.Kill, reap: reaper.Reap,
 	detach: process.Detach, now: process.Now,
-	countOOM: cgroup.OOMKills, killOthers: cgroup.KillOthers, mount: unix.Mount,
+	setUp: setUp, countOOM: cgroup.OOMKills, killOthers: cgroup.KillOthers, mount: unix.Mount,
 }
 
 func newShim(config Config, signals source, log Log) *shim {

@@ -337,6 +337,7 @@ func TestClock(t *testing.T) {
 
 // Nothing is allocated while the program runs (docs/adr/0007-alone.md).
 func TestSuperviseAllocatesNothing(t *testing.T) {
+	needNative(t)
 	s, w := newWorld(t, Config{StopTimeout: time.Second, WarnOnReap: true})
 	sink := 0
 	s.log = countingLog{&sink}
@@ -379,4 +380,12 @@ func (l countingLog) Log(Level, string, ...any) {}
 func (l countingLog) Notice(string, ...any)     {}
 func (l countingLog) Line(level Level, msg string, facts ...any) *Line {
 	return NewLine([]byte(render(level, msg, facts)), func(line []byte) { *l.n += len(line) })
+}
+
+// needNative leaves out what holds without cgo and -race only, as the binary is built.
+func needNative(t *testing.T) {
+	t.Helper()
+	if process.Lacks() == "without assembly" {
+		t.Skip("a portable build keeps Go's runtime, which allocates")
+	}
 }
