@@ -92,10 +92,12 @@ func removeStalePidFiles(args []string, log Log) {
 	}
 }
 
+var pidRoots = []string{"/run", "/var/run"}
+
 // pidFiles finds docker*.pid and containerd*.pid below /run, /var/run and the
 // exec root that args name, and the very file of --pidfile.
 func pidFiles(args []string) []string {
-	roots := []string{"/run", "/var/run"}
+	roots := slices.Clone(pidRoots)
 	var files []string
 	// What the options of another program mean is not known.
 	if slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(path.Base(arg), "dockerd") }) {
