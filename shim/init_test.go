@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"unsafe"
 
@@ -176,7 +177,7 @@ func init() {
 			panic(err)
 		}
 		config.Env = Environ()
-		os.Exit(Run(config, signals, stderrLog{}))
+		syscall.Exit(Run(config, signals, stderrLog{}))
 	}
 }
 
