@@ -10,6 +10,7 @@ GOARCH ?= $(shell go env GOHOSTARCH)
 OUT ?= bin/cgshim
 BUDGET ?= 3200000
 FUZZTIME ?= 10s
+COVER ?= 80
 KERNELS ?= 6.1 6.12
 GOS ?= 1.25 1.27
 BASE ?= docker:dind
@@ -40,6 +41,7 @@ BUILD = GOOS=linux go build -trimpath -buildvcs=false -tags '$(TAGS)' -ldflags '
 PORTABLE := Quick|Orphans|Pause|Stop|Stuck|Drain|Reason|Script|JobOf|Shell|Closed|Exec|Dind
 
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
+UNPRIVILEGED := $(if $(filter 0,$(shell id -u)),setpriv --reuid=65534 --regid=65534 --clear-groups)
 NEED := test/deps/install.sh
 export CGSHIM_BIN ?= $(CURDIR)/bin/cgshim
 
@@ -99,10 +101,14 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-cover: ## statements that the unprivileged tests reach
+cover: ## statements that tests reach; of shim at least COVER % without root
 	@mkdir -p bin
 	go test -coverprofile=bin/cover.out -coverpkg=./... ./...
 	go tool cover -func=bin/cover.out | tail -1
+	go test -c -cover -o bin/shim.test ./shim
+	@cd shim && out=$$($(UNPRIVILEGED) ../bin/shim.test) || { echo "$$out"; exit 1; }; \
+		echo "$$out" | awk -v least=$(COVER) '$$1 == "coverage:" { print "shim: " $$2 " by its own tests, " least "% wanted"; is = $$2 + 0 } \
+			END { exit is < least }'
 
 lint: ## everything that reads the sources
 	@$(NEED) shellcheck codespell mandoc

@@ -14,7 +14,7 @@ func (s *shim) delegate() int {
 		return 0
 	}
 	s.Cgroup.Interrupted = s.stopPending // a stop signal ends the wait for a busy cgroup
-	report, why := cgroup.Delegate(s.mode(), s.Cgroup)
+	report, why := s.setUp(s.mode(), s.Cgroup)
 	if why == nil {
 		why = report.Why
 	}

@@ -26,7 +26,7 @@ func (s *shim) drain() {
 		return
 	}
 	if s.delegated && s.pid1 { // beside another PID 1 the inner containers are its program's
-		if errno := s.container.KillOthers(); errno != 0 {
+		if errno := s.cgroup.KillOthers(); errno != 0 {
 			s.lines.noKill.say(&values{errno: errno})
 		}
 	}

@@ -26,7 +26,7 @@ func (s *shim) report() int {
 		if s.program.ViaShell() {
 			s.warnOfShell()
 		}
-		if n, ok := s.container.OOMKills(); ok && n > s.oomKills {
+		if n, ok := s.cgroup.OOMKills(); ok && n > s.oomKills {
 			v.kills = n - s.oomKills
 		}
 	}

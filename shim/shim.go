@@ -26,12 +26,12 @@ type shim struct {
 
 	pid1      bool
 	delegated bool // /sys/fs/cgroup is the container's cgroup, and this process in a leaf of it
-	container *cgroup.Handle
+	cgroup    container
 	follower  *cgroup.Follower // of the container's limits, nil: none
 	oomKills  uint64           // before the program started
 
 	child    int
-	program  *process.Program
+	program  outcome
 	started  time.Duration
 	dir      string // the working directory before, for messages about a relative path
 	tty      *terminal
@@ -53,8 +53,19 @@ type source interface {
 	Watch(fd int) error // an event with the signal process.Changed comes of it
 }
 
-// system is what this process asks the kernel for while the program runs. Tests have
-// another.
+// outcome is how the execve of the program ended: of a *process.Program.
+type outcome interface {
+	Failed() syscall.Errno
+	ViaShell() bool
+}
+
+// container is the container's cgroup: a *cgroup.Handle.
+type container interface {
+	OOMKills() (kills uint64, ok bool)
+	KillOthers() unix.Errno
+}
+
+// system is what this process asks the kernel for. Tests have another.
 type system struct {
 	start  func(*process.Program) (pid int, errno syscall.Errno)
 	kill   func(pid int, sig process.Signal) syscall.Errno
@@ -62,11 +73,17 @@ type system struct {
 	detach func(pid int, sig process.Signal) (traced bool, errno syscall.Errno)
 	now    func() time.Duration
 	pin    func()
+
+	setUp     func(cgroup.Mode, cgroup.Options) (*cgroup.Report, error)
+	container func(delegated bool) container
+	mount     func(source, target, fstype string, flags uintptr, data string) error
 }
 
 var kernel = system{
 	start: (*process.Program).Spawn, kill: process.Kill, reap: reaper.Reap,
 	detach: process.Detach, now: process.Now, pin: process.Pin,
+	setUp: cgroup.Delegate, mount: unix.Mount,
+	container: func(delegated bool) container { return cgroup.NewHandle(delegated) },
 }
 
 func newShim(config Config, signals source, log Log) *shim {
@@ -97,8 +114,6 @@ func Run(config Config, signals *process.Signals, log Log) int {
 	if status := s.delegate(); status != 0 {
 		return status
 	}
-	s.container = cgroup.NewHandle(s.delegated)
-	s.oomKills, _ = s.container.OOMKills()
 	s.prepareDind()
 	program, err := s.prepare(signals)
 	switch {
@@ -169,6 +184,8 @@ func isSubreaper() bool {
 // prepare makes everything ready that starting the program takes.
 func (s *shim) prepare(signals *process.Signals) (*process.Program, error) {
 	s.dir, _ = unix.Getwd()
+	s.cgroup = s.container(s.delegated)
+	s.oomKills, _ = s.cgroup.OOMKills()
 	env := s.Env
 	if s.Dind {
 		if _, set := process.LookupEnv(env, "container"); !set {
