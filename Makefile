@@ -2,35 +2,39 @@
 MAKEFLAGS += --no-print-directory
 export CGO_ENABLED := 0
 
-VERSION ?= 0.1.0
+# The version is the tag's. Without one (a tarball, a shallow clone) the packager gives
+# it, or the binary says the one that the module has (usage.go).
+VERSION ?= $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' --abbrev=12 2>/dev/null))
 COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 GOARCH ?= $(shell go env GOHOSTARCH)
 OUT ?= bin/cgshim
-BUDGET ?= 2500000
+BUDGET ?= 3200000
 FUZZTIME ?= 10s
 KERNELS ?= 6.1 6.12
+GOS ?= 1.25 1.27
 BASE ?= docker:dind
 IMAGE ?= cgshim:dind
 DIST ?= dist
 
-# The ports with an entry point of our own, which records the signal state that
-# the child is to inherit before the runtime changes it (shim/entry.go).
-ENTRY_amd64 := github.com/cgshim/cgshim/shim.entry
-ENTRY_arm64 := github.com/cgshim/cgshim/shim.entry
-
-LDFLAGS := -s -w -buildid= -X main.version=$(VERSION) \
-	$(if $(COMMIT),-X main.commit=$(COMMIT)) \
-	$(if $(ENTRY_$(GOARCH)),-E $(ENTRY_$(GOARCH)))
-# What keeps the binary small (docs/adr/0006-size.md): no inlining, functions not
-# padded to cache lines, and the collector that is 45 kB smaller, for as long as Go
-# has it. An init collects next to nothing.
-ALIGN_amd64 := 1
-LDFLAGS += $(if $(ALIGN_$(GOARCH)),-funcalign=$(ALIGN_$(GOARCH)))
-SMALL := $(shell GOEXPERIMENT=nogreenteagc go env GOEXPERIMENT 2>/dev/null)
-# cgshim_release is what names parts of the runtime (shim/runtime_release.go).
-LDFLAGS += -checklinkname=0
+# The build, for packagers to copy: docs/packaging.md. What makes it more than
+# `go build` is here, each with its reason.
+#
+#   -trimpath, -buildvcs=false  the same binary from a clone and from a tarball
+#   -s -w                       no symbol table and no DWARF: 2.7 MB instead of 4.1
+#   -X                          what --version says
+LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION)) $(if $(COMMIT),-X main.commit=$(COMMIT))
+#   -E                          the ports with an entry point of our own, which records the
+#                               signal state that the child is to inherit before Go's runtime
+#                               changes it (docs/adr/0005-signals.md)
+ENTRY_amd64 := github.com/cgshim/cgshim/shim/process.entry
+ENTRY_arm64 := github.com/cgshim/cgshim/shim/process.entry
+LDFLAGS += $(if $(ENTRY_$(GOARCH)),-E $(ENTRY_$(GOARCH)))
+#   cgshim_release, and -checklinkname=0, which it needs: the binary names parts of Go's
+#                               runtime (shim/process/runtime_release.go), so that a signal that comes while
+#                               the runtime starts does not end it
 TAGS := cgshim_release
-BUILD = GOOS=linux GOEXPERIMENT=$(SMALL) go build -trimpath -buildvcs=false -tags $(TAGS) -gcflags=all=-l -ldflags '$(LDFLAGS)'
+LDFLAGS += -checklinkname=0
+BUILD = GOOS=linux go build -trimpath -buildvcs=false -tags '$(TAGS)' -ldflags '$(LDFLAGS)'
 
 # What holds on the ports without assembly too.
 PORTABLE := Quick|Orphans|Pause|Stop|Stuck|Drain|Reason|Script|JobOf|Shell|Closed|Exec|Dind
@@ -39,8 +43,10 @@ TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 NEED := test/deps/install.sh
 export CGSHIM_BIN ?= $(CURDIR)/bin/cgshim
 
-help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+# What a verb installs are the names after NEED in its recipe.
+help: ## list the verbs, and what each installs by apt where it is missing
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s %s\n", $$1, $$2 } \
+		/^\t@\$$\(NEED\) / { sub(/^[^)]*\) /, ""); printf "%-10s   installs %s\n", "", $$0 }' $(MAKEFILE_LIST)
 
 build: ## the static binary, bin/cgshim
 	GOARCH=$(GOARCH) $(BUILD) -o $(OUT) .
@@ -56,7 +62,7 @@ race: ## the packages with goroutines under the race detector
 # What these test is not in the test's package: no cached results.
 test-root: build ## as root, in namespaces: against the built binary and against tini
 	@$(NEED) tini busybox unshare cc
-	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|bench|release)(/|$$)')
+	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|bench|images|builds)(/|$$)')
 	@$(MAKE) -s build TAGS=cgshim_release,cgshim_portable ENTRY_$(GOARCH)= OUT=bin/cgshim-portable
 	cd test && CGSHIM_BIN=$(CURDIR)/bin/cgshim-portable go test -count=1 ./init -run '$(PORTABLE)'
 
@@ -67,15 +73,20 @@ test-vm: build ## the cgroup code on Debian kernels with every v2 controller, un
 		env CGSHIM_VM_KERNEL=KERNEL go test -count=1 -exec $(CURDIR)/bin/vmrun ./cgroup
 
 test-e2e: build ## dockerd under cgshim and under its peers, in the VM
+	@$(NEED) qemu-system-x86_64 busybox mkfs.ext4
 	cd test && go test -v -count=1 -timeout 30m ./e2e
 
 run: build ## start a real dockerd under cgshim in a sandbox, show it, stop it
 	@$(NEED) dockerd docker busybox nsenter
 	cd test && go run ./run $(RUNFLAGS)
 
-image: build ## an image with cgshim as its entry point: make image BASE=docker:dind
+image: ## docker:dind with cgshim as its init, by the Dockerfile: make image BASE=docker:dind
 	@$(NEED) docker
-	docker build --build-arg BASE=$(BASE) -t $(IMAGE) .
+	docker build --build-arg BASE=$(BASE) --build-arg VERSION="$(VERSION)" --build-arg COMMIT="$(COMMIT)" -t $(IMAGE) .
+
+test-images: ## the Dockerfile by both builders of Docker, on bases made here
+	@$(NEED) dockerd docker busybox git unshare
+	cd test && go test -count=1 -timeout 20m ./images
 
 bench: build ## against the peers, side by side; BENCHROUNDS=1 to see that it runs
 	@$(NEED) cc tini dumb-init catatonit unshare
@@ -120,7 +131,7 @@ release: ## binaries, packages, SBOM and checksums in dist/, tried out
 	cd test && CGSHIM_DIST=$(CURDIR)/$(DIST) go test -count=1 ./release
 
 # In the order in which they find most in least time.
-CHECKS := lint size test race test-root run test-vm test-e2e bench release cross
+CHECKS := lint size test race test-root run test-images test-vm test-e2e bench release cross
 check: RUNFLAGS = -all
 check: export BENCHROUNDS = 1
 check: ## what CI runs; what cannot run here fails
@@ -134,4 +145,4 @@ check: ## what CI runs; what cannot run here fails
 clean: ## remove what was built
 	rm -rf bin $(DIST)
 
-.PHONY: help build test race test-root test-vm test-e2e run image bench fuzz cover lint vuln size cross repro release check clean
+.PHONY: help build test race test-root test-vm test-e2e test-images run image bench fuzz cover lint vuln size cross repro release check clean

@@ -36,16 +36,33 @@ func Delegate(mode Mode, o Options) (*Report, error) {
 		return &Report{}, err
 	}
 	o.Anywhere = o.Anywhere || mode != Auto
-	return mode.judge(Decide(Observe(), o).carryOut(&linux))
+	return mode.judge(linux.delegate(o))
 }
 
-// carryOut applies a plan that is one; a refusal is an error.
-func (p *Plan) carryOut(k *kernel) (*Report, error) {
-	if refusal := p.refusal(); refusal != nil {
-		return &Report{HostPath: p.HostPath, Plan: p}, refusal
+// delegate sets the cgroup up. A refusal, and a delegation that this process is not in,
+// are errors.
+func (k *kernel) delegate(o Options) (*Report, error) {
+	p, r, err := k.setUp(o)
+	if r == nil {
+		r = &Report{HostPath: p.HostPath}
 	}
-	return p.apply(k)
+	r.Plan = p
+	switch {
+	case p.Refusal != nil:
+		err = p.Refusal
+	case err == nil && r.Outside:
+		err = ErrOutside
+		if len(r.Warnings) > 0 {
+			err = fmt.Errorf("%w: %w", err, r.Warnings[0])
+		}
+	}
+	return r, err
 }
+
+// ErrOutside is why there is no delegation for this process although the container's
+// cgroup is delegated. The cgroup namespace that another process has made for it cannot
+// be joined, and the error says why.
+var ErrOutside = errors.New("this process is not in the container's cgroup namespace")
 
 // judge says whether why there is no delegation is an error in this mode.
 func (m Mode) judge(r *Report, why error) (*Report, error) {
@@ -57,25 +74,7 @@ func (m Mode) judge(r *Report, why error) (*Report, error) {
 	return r, nil
 }
 
-// Refusal is why nothing is done.
-type Refusal struct {
-	State  State
-	Reason string // in one line
-	Hint   string // what the user can change, "": nothing
-}
-
 func (r *Refusal) Error() string { return r.State.String() + ": " + r.Reason }
-
-func (p *Plan) refusal() *Refusal {
-	if !p.Skip {
-		return nil
-	}
-	return &Refusal{p.State, p.Reason, p.Hint}
-}
-
-// V2 reports whether containers are in cgroup v2 here: not under v1, in a hybrid, or in
-// a sandbox that has no cgroups.
-func (s State) V2() bool { return s != Legacy && s != Hybrid }
 
 // ErrThread is the error of [Plan.Apply] and [Delegate] on another thread than the
 // process's main one. A cgroup namespace belongs to a thread (unshare(2)): that of the

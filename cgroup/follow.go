@@ -28,7 +28,7 @@ var oomGroupName = terminated(oomGroupFile)
 // Follow begins to follow what the plan of r asks for; it is called before the program
 // starts. Without anything to follow the Follower is nil.
 func (r *Report) Follow() (*Follower, error) {
-	if r.Plan == nil || r.Plan.Skip {
+	if r.Plan == nil || r.Plan.Refusal != nil {
 		return nil, nil
 	}
 	return newFollower(mountPoint, r.ID, r.Plan.leaf, r.Plan.Options)

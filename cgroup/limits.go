@@ -18,14 +18,11 @@ type oomGroupStep struct{ value string }
 func (s oomGroupStep) String() string { return "echo " + s.value + " >memory.oom.group" }
 
 func (s oomGroupStep) do(r *run) error {
-	r.try(func() error {
-		dir, err := r.container()
-		if err != nil {
-			return err
-		}
-		return r.k.writeFile(dir, oomGroupFile, s.value)
-	})
-	return nil
+	dir, err := r.container()
+	if err != nil {
+		return err
+	}
+	return r.k.writeFile(dir, oomGroupFile, s.value)
 }
 
 // try does what the delegation does not depend on.

@@ -48,20 +48,17 @@ func (s mirrorStep) String() string {
 }
 
 func (s mirrorStep) do(r *run) error {
-	r.try(func() error {
-		dir, err := r.container()
-		if err != nil {
-			return err
+	dir, err := r.container()
+	if err != nil {
+		return err
+	}
+	m := newMirror(s.what, s.leaf)
+	m.copy(dir)
+	for i := range m.files {
+		if err := m.files[i].failure(s.leaf); err != nil {
+			r.report.Warnings = append(r.report.Warnings, err)
 		}
-		m := newMirror(s.what, s.leaf)
-		m.copy(dir)
-		for i := range m.files {
-			if err := m.files[i].failure(s.leaf); err != nil {
-				r.report.Warnings = append(r.report.Warnings, err)
-			}
-		}
-		return nil
-	})
+	}
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -37,21 +38,26 @@ func output(cmd *exec.Cmd) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// busyboxImage is a root file system of one static program, as a tar stream.
-func busyboxImage() (io.Reader, error) {
+// busyboxImage is a root file system of one static program, and of others by their names
+// there, as a tar stream.
+func busyboxImage(others map[string]string) (io.Reader, error) {
 	path, err := exec.LookPath("busybox")
-	if err != nil {
-		return nil, err
-	}
-	program, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
 	var image bytes.Buffer
 	w := tar.NewWriter(&image)
-	err = w.WriteHeader(&tar.Header{Name: "bin/busybox", Mode: 0o755, Size: int64(len(program))})
-	if err == nil {
-		_, err = w.Write(program)
+	programs := map[string]string{"bin/busybox": path}
+	maps.Copy(programs, others)
+	for name, from := range programs {
+		program, failed := os.ReadFile(from)
+		if failed != nil {
+			return nil, failed
+		}
+		err = errors.Join(err, w.WriteHeader(&tar.Header{Name: name, Mode: 0o755, Size: int64(len(program))}))
+		if err == nil {
+			_, err = w.Write(program)
+		}
 	}
 	for _, name := range []string{"sh", "sleep", "cat", "echo"} {
 		err = errors.Join(err, w.WriteHeader(&tar.Header{Name: "bin/" + name, Typeflag: tar.TypeSymlink, Linkname: "busybox", Mode: 0o777}))

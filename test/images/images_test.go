@@ -1,0 +1,196 @@
+// Package images builds the Dockerfile as a clone has it, by both of Docker's builders, on
+// bases that are made here: the registries are out of a test's reach.
+package images
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cgshim/cgshim/test/internal/docker"
+)
+
+var root = func() string {
+	_, here, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(here), "../..")
+}()
+
+// clone is a directory with what git has of the tree, or would add.
+func clone(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	cmd := exec.Command("sh", "-ec", `
+		git ls-files --cached --others --exclude-standard |
+			while read -r file; do [ ! -e "$file" ] || echo "$file"; done |
+			tar -c -T - | tar -x -C "$0"`, dir)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("copy the tree: %v\n%s", err, out)
+	}
+	return dir
+}
+
+// golang stands for the image golang: Go, make and a shell. The modules come from a
+// directory in the form of a proxy, the compiled packages from a cache.
+func golang(t *testing.T, d *docker.Daemon, tree, tag string) {
+	t.Helper()
+	dir := t.TempDir()
+	goEnv := func(name string) string {
+		out, err := exec.Command("go", "env", name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	modules, built := filepath.Join(dir, "modules"), filepath.Join(dir, "built")
+	for _, args := range [][]string{{"go", "mod", "download"}, {"make", "-s", "build", "OUT=" + filepath.Join(dir, "cgshim")}} {
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Dir = tree
+		cmd.Env = append(os.Environ(), "GOMODCACHE="+modules, "GOCACHE="+built, "GOFLAGS=-modcacherw",
+			"GOPROXY=file://"+goEnv("GOMODCACHE")+"/cache/download,"+goEnv("GOPROXY"))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v\n%s", args, err, out)
+		}
+	}
+	files := docker.Busybox(t, docker.WithLibraries(t, "make"))
+	maps.Copy(files, docker.Files{
+		"proxy": filepath.Join(modules, "cache/download"), "root/.cache/go-build": built,
+		"tmp/empty": docker.Text(""),
+	})
+	sources, err := filepath.Glob(filepath.Join(goEnv("GOROOT"), "src", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := []string{"VERSION", "bin/go", "go.env", "pkg/include"}
+	for _, tool := range []string{"asm", "compile", "link"} {
+		parts = append(parts, "pkg/tool/linux_"+runtime.GOARCH+"/"+tool)
+	}
+	for _, source := range sources {
+		if name := filepath.Base(source); name != "cmd" {
+			parts = append(parts, "src/"+name)
+		}
+	}
+	for _, part := range parts {
+		files["usr/local/go/"+part] = filepath.Join(goEnv("GOROOT"), part)
+	}
+	d.Import(tag, files, "ENV PATH=/usr/local/go/bin:/usr/bin:/bin", "ENV GOPROXY=file:///proxy", "ENV GOTOOLCHAIN=local", "ENV GOFLAGS=-mod=readonly", "ENV HOME=/root")
+}
+
+// dind stands for docker:dind.
+func dind(t *testing.T, d *docker.Daemon, tag string) {
+	t.Helper()
+	files := docker.Busybox(t, nil)
+	scripts, err := filepath.Glob("testdata/dind/*")
+	if err != nil || len(scripts) < 5 {
+		t.Fatal(scripts, err)
+	}
+	for _, script := range scripts {
+		files["usr/local/bin/"+filepath.Base(script)] = script
+	}
+	d.Import(tag, files, "ENV PATH=/usr/local/bin:/bin", "ENV DOCKER_TLS_CERTDIR=/certs", "VOLUME /var/lib/docker",
+		"EXPOSE 2375", "EXPOSE 2376", `ENTRYPOINT ["dockerd-entrypoint.sh"]`, "CMD []")
+}
+
+func TestDockerfile(t *testing.T) {
+	d := docker.Start(t)
+	tree := clone(t)
+	golang(t, d, tree, "golang:local")
+	dind(t, d, "dind:local")
+	d.Import("plain:local", docker.Busybox(t, nil))
+	for name, buildKit := range map[string]bool{"BuildKit": true, "the builder before it": false} {
+		t.Run(name, func(t *testing.T) {
+			args := []string{"--network=none", "--build-arg=GO=golang:local", "--build-arg=BASE=dind:local", "--build-arg=VERSION=1.2.3", "--build-arg=COMMIT=0123456789ab"}
+			d.Build(buildKit, append(args, "--tag=dind:built", tree)...)
+			d.Build(buildKit, append(args, "--target=binary", "--tag=cgshim:built", tree)...)
+			t.Run("binary", func(t *testing.T) { testBinary(t, d, buildKit) })
+			t.Run("dind", func(t *testing.T) { testDind(t, d) })
+		})
+	}
+}
+
+func testBinary(t *testing.T, d *docker.Daemon, buildKit bool) {
+	if got := d.Run("run", "--rm", "--network=none", "cgshim:built", "--version"); got.Stdout != "cgshim version 1.2.3 - git.0123456789ab\n" || got.Status != 0 {
+		t.Errorf("--version: %+v", got)
+	}
+	d.BuildFrom(buildKit, "FROM plain:local\nCOPY --from=cgshim:built /cgshim /cgshim\nENTRYPOINT [\"/cgshim\", \"--\"]\n", "--tag=copied")
+	got := d.Run("run", "--rm", "--network=none", "copied", "sh", "-c", `echo "$(readlink /proc/1/exe) $PPID"; exit 7`)
+	if got.Stdout != "/cgshim 1\n" || got.Status != 7 {
+		t.Errorf("COPY --from: %+v", got)
+	}
+}
+
+func testDind(t *testing.T, d *docker.Daemon) {
+	if got, want := config(t, d, "dind:built"), config(t, d, "dind:local"); !cmp.Equal(got, want) {
+		t.Errorf("the configuration is not the base's: %s", cmp.Diff(want, got))
+	}
+	const standard = "--host=unix:///var/run/docker.sock --host=tcp://0.0.0.0:2375"
+	for _, c := range []struct {
+		name    string
+		args    []string
+		command string
+	}{
+		{"no arguments", nil, standard},
+		{"options", []string{"--tls=false", "--mtu=1400"}, standard + " --tls=false --mtu=1400"},
+		{"dockerd", []string{"dockerd", "--host=unix:///run/docker.sock"}, "--host=unix:///run/docker.sock"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			// What of --privileged a container can have on every machine.
+			got := d.Run(append([]string{"run", "--rm", "--network=none", "--cap-add=SYS_ADMIN", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined", "dind:built"}, c.args...)...)
+			want := "arguments: " + c.command + "\n" +
+				"pid 1: /cgshim as docker-init -- dockerd " + c.command + " \n" +
+				"parent: 1\n" +
+				"container: docker\n"
+			if got.Stdout != want || got.Status != 3 {
+				t.Errorf("status %d\n%s", got.Status, cmp.Diff(want, got.Stdout))
+			}
+			for line := range strings.Lines(got.Stderr) {
+				if strings.Contains(line, " ran") || strings.Contains(line, "not running as PID 1") || strings.Contains(line, "[ERROR") || strings.Contains(line, "[WARN") {
+					t.Errorf("stderr: %s", line)
+				}
+			}
+		})
+	}
+	t.Run("another program", func(t *testing.T) {
+		if got := d.Run("run", "--rm", "--network=none", "dind:built", "sh", "-c", "exit 5"); got.Status != 5 {
+			t.Errorf("%+v", got)
+		}
+	})
+	// What dockerd asks of the init that it gives to inner containers.
+	t.Run("docker-init", func(t *testing.T) {
+		got := d.Run("run", "--rm", "--network=none", "--entrypoint=docker-init", "dind:built", "--version")
+		if !strings.HasPrefix(got.Stdout, "tini version ") || !strings.HasSuffix(got.Stdout, " - git.0123456789ab\n") || got.Status != 0 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// config is what an image says of how it runs, without the variables for cgshim.
+func config(t *testing.T, d *docker.Daemon, image string) map[string]any {
+	t.Helper()
+	var all map[string]any
+	if err := json.Unmarshal([]byte(d.Must("inspect", "--format={{json .Config}}", image)), &all); err != nil {
+		t.Fatal(err)
+	}
+	kept := map[string]any{}
+	for _, key := range []string{"Entrypoint", "Cmd", "Volumes", "ExposedPorts", "User", "WorkingDir"} {
+		kept[key] = all[key]
+		if empty, ok := all[key].([]any); ok && len(empty) == 0 {
+			kept[key] = nil
+		}
+	}
+	var env []any
+	for _, variable := range all["Env"].([]any) {
+		if !strings.HasPrefix(variable.(string), "CGSHIM_") {
+			env = append(env, variable)
+		}
+	}
+	kept["Env"] = env
+	return kept
+}
