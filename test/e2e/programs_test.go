@@ -103,7 +103,8 @@ func TestPrograms(t *testing.T) {
 		args, says []string
 	}{
 		"JDK 17": {
-			"", []string{"/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "-XshowSettings:system", "-XX:+PrintFlagsFinal", "-version"},
+			"",
+			[]string{"/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "-XshowSettings:system", "-XX:+PrintFlagsFinal", "-version"},
 			[]string{`Effective CPU Count: 2\n`, `Memory Limit: 512\.00M\n`, ` MaxHeapSize +=\s+134217728 `},
 		},
 		"Node 20": {
@@ -115,7 +116,8 @@ func TestPrograms(t *testing.T) {
 			[]string{`(?m)^memory 536870912$`, `(?m)^heap (2|3)\d{8}$`},
 		},
 		"Go": {
-			"", []string{"env", asGoProgram + "=1", self},
+			"",
+			[]string{"env", asGoProgram + "=1", self},
 			[]string{`(?m)^GOMAXPROCS 2 of 4$`},
 		},
 	} {
