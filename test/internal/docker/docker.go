@@ -181,14 +181,10 @@ func (d *Daemon) BuildFrom(buildKit bool, dockerfile string, args ...string) str
 	return d.Build(buildKit, append(args, filepath.Dir(file))...)
 }
 
-// Import makes an image of files. Changes are instructions of a Dockerfile.
-func (d *Daemon) Import(tag string, files Files, changes ...string) {
+// Import makes an image of files, with options of docker import.
+func (d *Daemon) Import(tag string, files Files, options ...string) {
 	d.t.Helper()
-	args := []string{"import"}
-	for _, change := range changes {
-		args = append(args, "--change", change)
-	}
-	cmd := d.Command(append(args, "-", tag)...)
+	cmd := d.Command(append(append([]string{"import"}, options...), "-", tag)...)
 	stream, w := io.Pipe()
 	cmd.Stdin = stream
 	go func() { w.CloseWithError(files.writeTo(w)) }()
