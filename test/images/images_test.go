@@ -120,6 +120,33 @@ func TestDockerfile(t *testing.T) {
 			t.Run("dind", func(t *testing.T) { testDind(t, d, "dind:built", "dind:local", says) })
 		})
 	}
+	t.Run("examples", func(t *testing.T) { testExamples(t, d) })
+}
+
+// The examples that people build images from, on the stand-ins of their bases.
+func testExamples(t *testing.T, d *docker.Daemon) {
+	example := func(name string) string {
+		data, err := os.ReadFile(filepath.Join(root, "examples", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	t.Run("Dockerfile.dind", func(t *testing.T) {
+		d.BuildFrom(true, example("Dockerfile.dind"), "--network=none", "--build-arg=CGSHIM=cgshim:built", "--build-arg=BASE=dind:local", "--tag=dind:example")
+		testDind(t, d, "dind:example", "dind:local", says)
+	})
+	t.Run("Dockerfile.debian", func(t *testing.T) {
+		d.Import("debian:local", docker.Busybox(t, docker.Files{
+			"bin/apt-get": docker.Text("#!/bin/sh\n[ \"$1\" = update ] || [ \"$*\" = \"install -y --no-install-recommends ca-certificates docker.io iptables\" ]\n"),
+			"bin/dockerd": "testdata/dind/dockerd",
+		}))
+		d.BuildFrom(true, example("Dockerfile.debian"), "--network=none", "--build-arg=CGSHIM=cgshim:built", "--build-arg=BASE=debian:local", "--tag=debian:example")
+		got := d.Run("run", "--rm", "--network=none", "debian:example", "--host=unix:///run/docker.sock")
+		if !strings.HasPrefix(got.Stdout, "arguments: --host=unix:///run/docker.sock\npid 1: /cgshim as /cgshim --dind -- dockerd ") || got.Status != 3 {
+			t.Errorf("%+v", got)
+		}
+	})
 }
 
 // version and commit are those that the images are built with.

@@ -215,7 +215,7 @@ func Busybox(t *testing.T, with Files) Files {
 		t.Fatal(err)
 	}
 	files := Files{"bin/busybox": program, "etc/passwd": Text("root:x:0:0:root:/:/bin/sh\n")}
-	for _, applet := range []string{"cat", "cp", "echo", "env", "expr", "id", "ln", "ls", "mkdir", "mv", "readlink", "rm", "sed", "sh", "sleep", "test", "tr", "uname", "umount", "mount", "unshare"} {
+	for _, applet := range []string{"cat", "chmod", "cp", "echo", "env", "expr", "id", "ln", "ls", "mkdir", "mv", "readlink", "rm", "sed", "sh", "sleep", "test", "tr", "uname", "umount", "mount", "unshare"} {
 		files["bin/"+applet] = Link("busybox")
 	}
 	for name, file := range with {
