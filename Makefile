@@ -26,12 +26,12 @@ LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION)) $(if $(COMMIT),-X m
 #   -E                          the ports with an entry point of our own, which records the
 #                               signal state that the child is to inherit before Go's runtime
 #                               changes it (docs/adr/0005-signals.md)
-ENTRY_amd64 := github.com/cgshim/cgshim/shim.entry
-ENTRY_arm64 := github.com/cgshim/cgshim/shim.entry
+ENTRY_amd64 := github.com/cgshim/cgshim/shim/process.entry
+ENTRY_arm64 := github.com/cgshim/cgshim/shim/process.entry
 LDFLAGS += $(if $(ENTRY_$(GOARCH)),-E $(ENTRY_$(GOARCH)))
 #   cgshim_release, and -checklinkname=0, which it needs: the binary names parts of Go's
-#                               runtime (shim/runtime_release.go), so that an idle init never
-#                               wakes up and no handler but those it asks for is installed
+#                               runtime (shim/process/runtime_release.go), so that a signal that comes while
+#                               the runtime starts does not end it
 TAGS := cgshim_release
 LDFLAGS += -checklinkname=0
 BUILD = GOOS=linux go build -trimpath -buildvcs=false -tags '$(TAGS)' -ldflags '$(LDFLAGS)'

@@ -17,9 +17,11 @@ var spoken = map[string]struct {
 	messages []string
 	reason   string
 }{
-	"notDelegated": {[]string{"cgroup not delegated"}, "a warning where somebody can change something"},
-	"reaped":       {[]string{"Reaped zombie process with pid=", "reaped orphan"}, "warnings with -w only"},
-	"report":       {[]string{"child exited", "child ended by signal"}, "one call for both"},
+	"notDelegated":  {[]string{"cgroup not delegated"}, "a warning where the user can change something"},
+	"prepareLines":  {[]string{"reaped orphan"}, "a warning with -w only"},
+	"tiniLines":     {[]string{"Reaped zombie process with pid="}, "a warning with -w only"},
+	"warnOfShell":   {[]string{"program is read by /bin/sh"}, "tini says nothing"},
+	"cannotExecute": {[]string{"exec ", "cannot execute"}, "tini's words under tini's names"},
 }
 
 // What main.go prints without Log.
@@ -74,9 +76,9 @@ func logged(t *testing.T) (messages []string) {
 		}
 		for _, f := range functions(t, file) {
 			variable := false
-			for _, call := range callsOf(f, "Log", "Notice") {
+			for _, call := range callsOf(f, "Log", "Notice", "Line", "render") {
 				args := call.Args
-				if name(call.Fun) == "Log" {
+				if name(call.Fun) != "Notice" {
 					switch level := name(args[0]); level {
 					case "Info", "Debug", "Trace":
 						continue

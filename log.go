@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"go.uber.org/zap/zapcore"
-	"golang.org/x/sys/unix"
 
 	"github.com/cgshim/cgshim/shim"
 )
@@ -19,80 +18,65 @@ type logger struct {
 	core     zapcore.Core // made by the first line that is shown: most runs have none
 }
 
-// stderr is descriptor 2 without os.File, which ends the process with SIGPIPE
-// when the reader has gone (os/signal, "SIGPIPE"). A log line that cannot be
-// written is lost and that is all: PID 1 goes on, and does not wait for a reader
-// that has stopped to read.
-type stderr struct{}
-
-func (stderr) Write(p []byte) (written int, err error) {
-	for written < len(p) && writable(2) {
-		// Where poll(2) says so a pipe has room for PIPE_BUF bytes (pipe(7)).
-		const pipeBuf = 4096
-		n, err := unix.Write(2, p[written:min(len(p), written+pipeBuf)])
-		switch {
-		case err == nil:
-			written += n
-		case err != unix.EINTR:
-			return written, err
-		}
-	}
-	if written < len(p) {
-		err = unix.EAGAIN
-	}
-	return written, err
-}
-
-// patience is how long to wait for a reader, in milliseconds: not twice for the same.
-var patience = 100
-
-// writable reports whether a write to fd neither blocks nor raises SIGPIPE.
-func writable(fd int32) bool {
-	ready := []unix.PollFd{{Fd: fd, Events: unix.POLLOUT}}
-	for {
-		if _, err := unix.Poll(ready, patience); err != unix.EINTR {
-			break
-		}
-	}
-	if ready[0].Revents != unix.POLLOUT {
-		patience = 0
-		return false
-	}
-	patience = 100
-	return true
-}
-
-func (stderr) Sync() error { return nil } // EINVAL on terminals and pipes
-
 func (l *logger) Log(level shim.Level, msg string, facts ...any) {
-	if int(level) > l.settings.verbosity {
-		return
+	if l.shows(level) {
+		l.write(levels[level], msg, facts)
 	}
-	l.write([...]zapcore.Level{zapcore.ErrorLevel, zapcore.WarnLevel, zapcore.InfoLevel, zapcore.DebugLevel, zapcore.DebugLevel}[level], msg, facts)
 }
 
 func (l *logger) Notice(msg string, facts ...any) {
-	if l.settings.verbosity >= int(shim.Warn) {
+	enough := shim.Warn
+	if l.settings.quiet {
+		enough = shim.Info
+	}
+	if l.shows(enough) {
 		l.write(zapcore.InfoLevel, msg, facts)
 	}
 }
 
-func (l *logger) write(level zapcore.Level, msg string, facts []any) {
-	if l.core == nil {
-		l.core = zapcore.NewCore(l.encoder(), stderr{}, zapcore.DebugLevel)
+// Line renders with marks in the place of what only the moment knows.
+func (l *logger) Line(level shim.Level, msg string, facts ...any) *shim.Line {
+	if !l.shows(level) {
+		return nil
 	}
-	fields := make([]zapcore.Field, 0, len(facts)/2)
-	for i := 0; i+1 < len(facts); i += 2 {
-		fields = append(fields, field(facts[i].(string), facts[i+1]))
+	encoder := l.encoder(func(_ time.Time, out zapcore.PrimitiveArrayEncoder) { out.AppendString(shim.SlotTime.Text()) })
+	rendered, err := encoder.EncodeEntry(l.entry(levels[level], msg), fields(facts))
+	if err != nil {
+		return nil
 	}
-	_ = l.core.Write(zapcore.Entry{Level: level, Time: time.Now(), LoggerName: l.settings.Name, Message: msg}, fields)
+	defer rendered.Free()
+	return shim.NewLine(rendered.Bytes(), func(line []byte) { _, _ = shim.Stderr{}.Write(line) })
 }
 
-func (l *logger) encoder() zapcore.Encoder {
+func (l *logger) shows(level shim.Level) bool { return int(level) <= l.settings.verbosity }
+
+// levels are zapcore's of shim's. Tini tells debug from trace, so trace is below debug.
+var levels = [...]zapcore.Level{
+	shim.Error: zapcore.ErrorLevel,
+	shim.Warn:  zapcore.WarnLevel,
+	shim.Info:  zapcore.InfoLevel,
+	shim.Debug: zapcore.DebugLevel,
+	shim.Trace: traceLevel,
+}
+
+const traceLevel = zapcore.DebugLevel - 1
+
+func (l *logger) write(level zapcore.Level, msg string, facts []any) {
+	if l.core == nil {
+		l.core = zapcore.NewCore(l.encoder(zapcore.RFC3339NanoTimeEncoder), shim.Stderr{}, traceLevel)
+	}
+	_ = l.core.Write(l.entry(level, msg), fields(facts))
+}
+
+func (l *logger) entry(level zapcore.Level, msg string) zapcore.Entry {
+	return zapcore.Entry{Level: level, Time: time.Now(), LoggerName: l.settings.Name, Message: msg}
+}
+
+func (l *logger) encoder(stamp zapcore.TimeEncoder) zapcore.Encoder {
 	config := zapcore.EncoderConfig{
 		TimeKey: "ts", LevelKey: "level", NameKey: "logger", MessageKey: "msg",
-		EncodeTime:     zapcore.RFC3339NanoTimeEncoder,
-		EncodeLevel:    zapcore.LowercaseLevelEncoder,
+		EncodeTime:     stamp,
+		EncodeLevel:    encodeLevel,
 		EncodeDuration: zapcore.StringDurationEncoder,
 		EncodeName:     zapcore.FullNameEncoder,
 	}
@@ -104,14 +88,46 @@ func (l *logger) encoder() zapcore.Encoder {
 		// tini's prefix, which users grep for: [WARN  tini (7)]
 		config.TimeKey, config.NameKey = "", ""
 		config.EncodeLevel = func(level zapcore.Level, out zapcore.PrimitiveArrayEncoder) {
-			out.AppendString(fmt.Sprintf("[%-5s tini (%d)]", level.CapitalString(), os.Getpid()))
+			out.AppendString(fmt.Sprintf("[%-5s tini (%d)]", tiniLevel(level), os.Getpid()))
 		}
 	}
 	return zapcore.NewConsoleEncoder(config)
 }
 
+func encodeLevel(level zapcore.Level, out zapcore.PrimitiveArrayEncoder) {
+	if level == traceLevel {
+		out.AppendString("trace")
+		return
+	}
+	zapcore.LowercaseLevelEncoder(level, out)
+}
+
+// tiniLevel is tini's name of a level: what ends it is fatal.
+func tiniLevel(level zapcore.Level) string {
+	switch level {
+	case traceLevel:
+		return "TRACE"
+	case zapcore.ErrorLevel:
+		return "FATAL"
+	}
+	return level.CapitalString()
+}
+
+func fields(facts []any) []zapcore.Field {
+	list := make([]zapcore.Field, 0, len(facts)/2)
+	for i := 0; i+1 < len(facts); i += 2 {
+		list = append(list, field(facts[i].(string), facts[i+1]))
+	}
+	return list
+}
+
 func field(key string, fact any) zapcore.Field {
 	switch v := fact.(type) {
+	case shim.Slot:
+		if v.IsNumber() {
+			return zapcore.Field{Key: key, Type: zapcore.Int64Type, Integer: v.Number()}
+		}
+		return zapcore.Field{Key: key, Type: zapcore.StringType, String: v.Text()}
 	case string:
 		return zapcore.Field{Key: key, Type: zapcore.StringType, String: v}
 	case int:

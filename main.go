@@ -10,10 +10,9 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"strconv"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/cgshim/cgshim/shim"
 )
@@ -31,34 +30,44 @@ func run(args, env []string) int {
 	log := &logger{settings: s}
 	switch {
 	case err != nil:
-		return misuse(s, err.Error())
+		return misuse(s, log, err)
 	case s.print != "":
 		return output(s.print)
 	case s.check:
-		return shim.Check(s.Config, s.json, stdout{})
+		return shim.Check(s.Config, s.json, shim.Stdout{})
 	case !s.Pause && len(s.Args) == 0:
-		return misuse(s, "no program given")
+		return misuse(s, log, errNoProgram)
 	}
 	return shim.Run(s.Config, signals, log)
 }
 
 // misuse explains a wrong command line on stderr, as tini does: with the usage.
-func misuse(s *settings, problem string) int {
-	_, _ = stderr{}.Write([]byte(s.Name + ": " + problem + "\n\n" + usage(s.Name)))
+func misuse(s *settings, log *logger, err error) int {
+	var tini *tiniError
+	switch {
+	case errors.As(err, &tini) && tini.value:
+		log.Log(shim.Error, err.Error())
+	case tini != nil:
+		complain(s.Path + ": " + err.Error() + "\n" + usage(s))
+	case errors.Is(err, errNoProgram) && s.Tini:
+		complain(usage(s))
+	default:
+		complain(s.Name + ": " + err.Error() + "\n\n" + usage(s))
+	}
 	return shim.ExitFailure
 }
 
-// stdout is descriptor 1 without os.File: see stderr.
-type stdout struct{}
-
-func (stdout) Write(p []byte) (int, error) { return unix.Write(1, p) }
+var errNoProgram = errors.New("no program given")
 
 // output prints what was asked for. A script that reads it must not take an
 // empty answer for success.
 func output(text string) int {
-	if _, err := (stdout{}).Write([]byte(text)); err != nil {
-		_, _ = stderr{}.Write([]byte("write stdout " + strconv.Itoa(len(text)) + " bytes: " + err.Error() + "\n"))
+	if _, err := (shim.Stdout{}).Write([]byte(text)); err != nil {
+		complain("write stdout " + strconv.Itoa(len(text)) + " bytes: " + err.Error() + "\n")
 		return shim.ExitFailure
 	}
 	return 0
 }
+
+// complain writes to stderr what is no log line.
+func complain(text string) { _, _ = shim.Stderr{}.Write([]byte(text)) }

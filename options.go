@@ -20,8 +20,11 @@ type settings struct {
 	shim.Config
 	verbosity int
 	json      bool
+	quiet     bool
 	check     bool
 	print     string // what to print on stdout instead of running anything
+
+	Path string // argv[0]
 }
 
 // An option is a row of --help, of the man page and of the parser.
@@ -67,12 +70,16 @@ func options() []option {
 			help: "KILL the child DUR after a stop signal (0: no)", set: duration(func(s *settings) *time.Duration { return &s.StopTimeout }),
 		},
 		{
+			long: "stop-signal", arg: "SIG", env: "CGSHIM_STOP_SIGNAL",
+			help: "signals that ask for an end (TERM,INT,QUIT)", set: setStopSignals,
+		},
+		{
 			long: "drain-timeout", arg: "DUR", env: "CGSHIM_DRAIN_TIMEOUT",
 			help: "then TERM the rest, KILL after DUR (0: exit)", set: duration(func(s *settings) *time.Duration { return &s.DrainTimeout }),
 		},
 		{
 			long: "cgroup", arg: "MODE", env: "CGSHIM_CGROUP",
-			help: "delegate cgroups: auto, require or off", set: setCgroup,
+			help: "delegate cgroups: auto, require, require-v2, off", set: setCgroup,
 		},
 		{
 			long: "cgroup-leaf", arg: "NAME", env: "CGSHIM_CGROUP_LEAF",
@@ -118,8 +125,13 @@ func options() []option {
 			long: "verbose", short: "v", env: "TINI_VERBOSITY",
 			help: "more output, repeatable; the variable is 0 to 4", set: setVerbose,
 		},
+		{
+			// No -q: tini refuses it, and all letters are kept as tini has them.
+			long: "quiet", env: "CGSHIM_QUIET",
+			help: "warnings and errors only", set: toggle(func(s *settings) *bool { return &s.quiet }),
+		},
 		{long: "license", short: "l", help: "print the licence", set: printer(func(*settings) string { return license })},
-		{long: "help", short: "h", help: "print this", set: printer(func(s *settings) string { return usage(s.Name) })},
+		{long: "help", short: "h", help: "print this", set: printer(func(s *settings) string { return usage(s) })},
 		{long: "version", help: "print the version", set: printer(versionLine)},
 	}
 }
@@ -131,17 +143,21 @@ func parseOptions(args, env []string) (*settings, error) {
 	s.Env = env
 	s.Name = "cgshim"
 	if len(args) > 0 {
-		s.Name = path.Base(args[0])
+		s.Path, s.Name = args[0], path.Base(args[0])
 		args = args[1:]
 	}
-	s.Tini = slices.Contains([]string{"tini", "tini-static", "docker-init", "podman-init"}, s.Name)
+	s.Tini = slices.Contains(tiniNames, s.Name) || s.Path == "/dev/init"
 	s.Cgroup.Leaf, s.Cgroup.Timeout = "init", 5*time.Second
+	s.StopSignals = shim.DefaultStopSignals()
 	if s.Tini {
 		s.CgroupMode = shim.CgroupOff
 	}
 
 	flags := pflag.NewFlagSet(s.Name, pflag.ContinueOnError)
-	flags.SetInterspersed(false)
+	// tini reads its options with getopt(3) of glibc, which takes them from anywhere
+	// before a --, if POSIXLY_CORRECT is not set.
+	_, posix := shim.LookupEnv(env, "POSIXLY_CORRECT")
+	flags.SetInterspersed(s.Tini && !posix)
 	flags.SortFlags = false
 	flags.SetOutput(io.Discard)
 	flags.Usage = func() {}
@@ -154,7 +170,7 @@ func parseOptions(args, env []string) (*settings, error) {
 		}
 	}
 	if err := flags.Parse(args); err != nil {
-		return s, err
+		return s, usageError(s, err)
 	}
 	if s.print != "" {
 		return s, nil
@@ -170,9 +186,45 @@ func parseOptions(args, env []string) (*settings, error) {
 		}
 		s.json = format == "json"
 	}
-	s.Cgroup.Anywhere = s.CgroupMode == shim.CgroupRequire || s.CgroupMode == shim.CgroupExplicit && s.Exec
+	s.Cgroup.Anywhere = s.CgroupMode == shim.CgroupRequire || s.CgroupMode == shim.CgroupRequireV2 || s.CgroupMode == shim.CgroupExplicit && s.Exec
 	s.Args = flags.Args()
 	return s, nil
+}
+
+// tiniNames are the names that make this program tini. Podman 2 and 3 mount
+// their init as /dev/init. That is a path and not a name, for other programs are called
+// init too.
+var tiniNames = []string{"tini", "tini-static", "docker-init", "podman-init"}
+
+// A tiniError is a mistake in the words of tini and of getopt(3).
+type tiniError struct {
+	message string
+	value   bool // of an option: tini says so in a line of its log, without the usage
+}
+
+func (e *tiniError) Error() string { return e.message }
+
+// usageError is a mistake on the command line, in tini's words under tini's names.
+func usageError(s *settings, err error) error {
+	if !s.Tini {
+		return err
+	}
+	var unknown *pflag.NotExistError
+	var missing *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown):
+		name := unknown.GetSpecifiedName()
+		if unknown.GetSpecifiedShortnames() == "" { // getopt(3) knows no long options
+			name = "-"
+		}
+		return &tiniError{message: "invalid option -- '" + name + "'"}
+	case errors.As(err, &missing) && missing.GetSpecifiedShortnames() != "":
+		return &tiniError{message: "option requires an argument -- '" + missing.GetSpecifiedName() + "'"}
+	case errors.As(err, &invalid) && (invalid.GetFlag().Shorthand == "p" || invalid.GetFlag().Shorthand == "e"):
+		return &tiniError{message: "Not a valid option for -" + invalid.GetFlag().Shorthand + ": " + invalid.GetValue(), value: true}
+	}
+	return err
 }
 
 // fromEnv applies the option's variable unless the flag was given.
@@ -298,16 +350,34 @@ func setRewrite(s *settings, v string) error {
 	return nil
 }
 
+func setStopSignals(s *settings, v string) error {
+	var signals shim.SignalSet
+	for _, name := range strings.Split(v, ",") {
+		sig, err := shim.ParseSignal(name)
+		if err != nil {
+			return err
+		}
+		if !shim.Rewritable(sig) {
+			return fmt.Errorf("%q cannot ask for an end: it is never forwarded", name)
+		}
+		signals |= shim.SetOf(sig)
+	}
+	s.StopSignals = signals
+	return nil
+}
+
 func setCgroup(s *settings, v string) error {
 	switch v {
 	case "auto":
 		s.CgroupMode = shim.CgroupExplicit
 	case "require":
 		s.CgroupMode = shim.CgroupRequire
+	case "require-v2":
+		s.CgroupMode = shim.CgroupRequireV2
 	case "off":
 		s.CgroupMode = shim.CgroupOff
 	default:
-		return fmt.Errorf("%q is not a mode: use auto, require or off", v)
+		return fmt.Errorf("%q is not a mode: use auto, require, require-v2 or off", v)
 	}
 	return nil
 }

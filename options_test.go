@@ -30,6 +30,10 @@ func TestOptions(t *testing.T) {
 		{"CGSHIM_DIND=0 is off", []string{"cgshim", "x"}, []string{"CGSHIM_DIND=0"}, func(s *settings) bool { return !s.Dind }},
 		{"podman-init leaves cgroups alone", []string{"/run/podman-init", "--", "x"}, nil, func(s *settings) bool { return s.Tini && s.CgroupMode == shim.CgroupOff }},
 		{"docker-init leaves cgroups alone", []string{"/sbin/docker-init", "--", "x"}, nil, func(s *settings) bool { return s.Tini && s.CgroupMode == shim.CgroupOff }},
+		{"--quiet is no verbosity", []string{"cgshim", "--quiet", "x"}, nil, func(s *settings) bool { return s.quiet && s.verbosity == 1 }},
+		{"CGSHIM_QUIET", []string{"cgshim", "x"}, []string{"CGSHIM_QUIET=1"}, func(s *settings) bool { return s.quiet }},
+		{"require-v2 acts in any process", []string{"cgshim", "--cgroup=require-v2", "x"}, nil, func(s *settings) bool { return s.CgroupMode == shim.CgroupRequireV2 && s.Cgroup.Anywhere }},
+		{"require-v2 by its variable", []string{"cgshim", "x"}, []string{"CGSHIM_CGROUP=require-v2"}, func(s *settings) bool { return s.CgroupMode == shim.CgroupRequireV2 && s.Cgroup.Anywhere }},
 		{"TINI_VERBOSITY is read as by atoi", []string{"tini", "x"}, []string{"TINI_VERBOSITY= 3x"}, func(s *settings) bool { return s.verbosity == 3 }},
 		{"a negative TINI_VERBOSITY is 0", []string{"tini", "x"}, []string{"TINI_VERBOSITY=-1"}, func(s *settings) bool { return s.verbosity == 0 }},
 		{"an empty CGSHIM_LOG_FORMAT is not set", []string{"cgshim", "x"}, []string{"CGSHIM_LOG_FORMAT="}, func(s *settings) bool { return !s.json }},
@@ -65,6 +69,7 @@ func TestBadOptions(t *testing.T) {
 		{[]string{"-r", "CHLD:TERM", "x"}, nil, []string{"--rewrite", "CHLD"}},
 		{[]string{"-r", "SIGSEGV:TERM", "x"}, nil, []string{"--rewrite", "SIGSEGV"}},
 		{[]string{"--cgroup=maybe", "x"}, nil, []string{"--cgroup", "maybe"}},
+		{[]string{"-q", "x"}, nil, []string{"'q'"}},
 		{[]string{"--cgroup-leaf=a/b", "x"}, nil, []string{"--cgroup-leaf", "a/b"}},
 		{[]string{"--cgroup-timeout=soon", "x"}, nil, []string{"--cgroup-timeout", "soon"}},
 		{[]string{"--stop-timeout=-1s", "x"}, nil, []string{"--stop-timeout", "-1s"}},
@@ -102,7 +107,7 @@ func TestVersionIsWhatDockerdParses(t *testing.T) {
 }
 
 func TestHelpFitsAScreen(t *testing.T) {
-	for i, line := range strings.Split(usage("cgshim"), "\n") {
+	for i, line := range strings.Split(usage(&settings{Config: shim.Config{Name: "cgshim"}}), "\n") {
 		if len(line) > 80 || i > 42 {
 			t.Errorf("line %d of %d bytes: %q", i, len(line), line)
 		}

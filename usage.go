@@ -3,6 +3,8 @@ package main
 import (
 	_ "embed"
 	"strings"
+
+	"github.com/cgshim/cgshim/shim"
 )
 
 //go:embed LICENSE
@@ -19,17 +21,29 @@ func versionLine(s *settings) string {
 	if s.Tini {
 		return "tini version " + tiniVersion + "_cgshim - git." + commit + "\n"
 	}
-	return "cgshim version " + version + " - git." + commit + "\n"
+	build := ""
+	if portable := shim.Portable(); portable != "" {
+		build = " (" + portable + ")"
+	}
+	return "cgshim version " + version + build + " - git." + commit + "\n"
 }
 
 // usage is the whole of --help. The man page's list is made from the same table.
-func usage(name string) string {
+func usage(s *settings) string {
 	var b strings.Builder
+	name := s.Name
+	if s.Tini {
+		b.WriteString(name + " (tini version " + tiniVersion + ")\n")
+	}
 	b.WriteString("Usage: " + name + " [OPTIONS] [--] PROGRAM [ARGS...]\n" +
 		"       " + name + " --check [--json]\n" +
 		"       " + name + " --pause\n\n" +
 		"The PID 1 of a container that runs containers: delegates its cgroup, starts\n" +
 		"PROGRAM, forwards signals, reaps orphans, exits with PROGRAM's status.\n\n")
+	if s.Tini {
+		b.WriteString("Called as " + name + " it keeps tini's defaults: --cgroup=off, a subreaper only with -s,\n" +
+			"TINI_VERBOSITY=1, and options are taken from anywhere before a --.\n\n")
+	}
 	for _, o := range options() {
 		left := "      --" + o.long
 		if o.short != "" {

@@ -8,10 +8,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Step is one thing to do. String is the equivalent shell line.
-type Step interface {
+// Step is one thing to do.
+type Step struct {
+	action
+	Optional bool // the delegation does not depend on it
+}
+
+// action is what a step does. String is the equivalent shell line.
+type action interface {
 	String() string
 	do(r *run) error
+}
+
+func (s Step) String() string {
+	if s.Optional {
+		return s.action.String() + "  # optional"
+	}
+	return s.action.String()
 }
 
 // Report is what was done.
@@ -24,6 +37,7 @@ type Report struct {
 	Rounds   int              // times that took
 	Foreign  int              // processes of other PID namespaces seen in the cgroup
 	Replaced bool             // the old mount is gone; otherwise the new one is on top of it
+	Outside  bool             // this process is not in the container's cgroup namespace, which another run has made
 	Warnings []error          // steps that the delegation does not depend on and that failed
 	Elapsed  time.Duration
 }
@@ -50,11 +64,19 @@ type run struct {
 func (p *Plan) Apply() (*Report, error) { return p.apply(&linux) }
 
 func (p *Plan) apply(k *kernel) (*Report, error) {
-	r := &run{k: k, plan: p, start: time.Now(), base: -1, mount: -1, leaf: -1}
-	r.report = Report{HostPath: p.HostPath, ID: p.id, Enabled: p.enabled, Missing: map[string]error{}}
+	r := &run{k: k, plan: p, start: p.started, base: -1, mount: -1, leaf: -1}
+	if r.start.IsZero() {
+		r.start = time.Now()
+	}
+	r.report = Report{HostPath: p.HostPath, ID: p.id, Enabled: p.enabled, Missing: map[string]error{}, Outside: p.outside}
 	defer r.close()
 	for _, step := range p.Steps {
-		if err := step.do(r); err != nil {
+		err := step.do(r)
+		if err != nil && step.Optional {
+			r.report.Warnings = append(r.report.Warnings, err)
+			continue
+		}
+		if err != nil {
 			for i := len(r.undo) - 1; i >= 0; i-- {
 				if left := r.undo[i](); left != nil {
 					err = fmt.Errorf("%w; not undone: %w", err, left)
@@ -80,8 +102,6 @@ func (r *run) close() {
 	}
 }
 
-func (r *run) deadline() time.Time { return r.start.Add(r.plan.Options.Timeout) }
-
 // words reads a file of the container's cgroup that lists words.
 func (r *run) words(name string) ([]string, error) {
 	s, err := r.k.readFile(r.base, name)
@@ -92,7 +112,7 @@ func (r *run) words(name string) ([]string, error) {
 func (r *run) openDir(at int, name string) (int, error) {
 	fd, err := r.k.openat(at, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, &Error{"open", name, "", err}
+		return -1, &Error{Op: "open", Path: name, Err: err}
 	}
 	return fd, nil
 }

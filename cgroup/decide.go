@@ -1,7 +1,7 @@
 package cgroup
 
 import (
-	"path"
+	"slices"
 	"strings"
 	"time"
 )
@@ -21,6 +21,7 @@ type State string
 
 const (
 	Unavailable  State = "no cgroup v2"
+	Absent       State = "no cgroups"
 	Legacy       State = "cgroup v1"
 	Hybrid       State = "hybrid cgroup v1 and v2"
 	Host         State = "on the host"
@@ -43,61 +44,74 @@ const (
 
 func (s State) String() string { return string(s) }
 
-// Plan is what would be done, or why nothing is.
-type Plan struct {
-	State      State
-	Skip       bool   // nothing is done and nothing is delegated
-	Actionable bool   // with Skip: the user can change something
-	Reason     string // with Skip: why, in one line
-	Hint       string // with Skip: what to change
-	HostPath   string // the container's cgroup as far up as can be seen from here
-	Container  *Group // that cgroup, nil where it does not show
-	Steps      []Step
-	Options    Options
+// V2 reports whether cgroup v2 is what containers are in here: not under v1, in a
+// hybrid or in a sandbox such as gVisor's, where there is nothing to delegate.
+func (s State) V2() bool { return s != Legacy && s != Hybrid && s != Absent }
 
-	leaf    string
-	id      uint64   // with Delegated: of the container's cgroup
-	enabled []string // likewise
+// Refusal is why nothing is done.
+type Refusal struct {
+	State  State
+	Reason string // in one line
+	Hint   string // what the user can change, "": nothing
 }
 
-func (p *Plan) skip(s State, reason string) { p.State, p.Skip, p.Reason = s, true, reason }
+// Plan is what would be done, or why nothing is.
+type Plan struct {
+	State     State
+	Refusal   *Refusal // nothing is done and nothing is delegated; nil: something is
+	HostPath  string   // the container's cgroup as far up as can be seen from here
+	Container *Group   // that cgroup, nil where it does not show
+	Steps     []Step
+	Options   Options
 
-func (p *Plan) refuse(s State, reason, hint string) {
-	p.skip(s, reason)
-	p.Actionable, p.Hint = true, hint
+	leaf    string    // the cgroup below it that its processes are in, or will be
+	outside bool      // with Delegated: this process is not in the container's cgroup namespace
+	id      uint64    // with Delegated: of the container's cgroup
+	enabled []string  // likewise
+	started time.Time // zero: with Apply
+}
+
+// skip is a refusal that the user can do nothing about.
+func skip(s State, reason string) *Refusal { return &Refusal{State: s, Reason: reason} }
+
+func refuse(s State, reason, hint string) *Refusal {
+	return &Refusal{State: s, Reason: reason, Hint: hint}
 }
 
 // Decide turns facts into a plan. It touches nothing.
 func Decide(f *Facts, o Options) *Plan {
 	p := &Plan{HostPath: f.Unified, Options: o, leaf: o.Leaf}
-	p.decide(f)
+	if p.Refusal = p.decide(f); p.Refusal != nil {
+		p.State = p.Refusal.State
+	}
 	return p
 }
 
-func (p *Plan) decide(f *Facts) {
+func (p *Plan) decide(f *Facts) *Refusal {
+	if r := f.exclude(p.Options); r != nil {
+		return r
+	}
+	where := f.container(p.Options.Leaf)
+	if where.disputed {
+		return refuse(NotOurs, "this process is in what has the name of a leaf, "+f.Unified+", and processes of a PID namespace above are beside it: the leaf may be a container of its own",
+			"let no other cgroup of the outer container have the name of a leaf, and put nothing beside the leaf from outside")
+	}
+	base := where.group // the container's cgroup
+	p.Container, p.leaf, p.HostPath = base, where.leaf, where.path
 	mounted := f.Mount != nil && f.Mount.Type == "cgroup2"
-	if p.exclude(f, mounted); p.Skip {
-		return
-	}
-	base := f.Own // the container's cgroup
-	if f.inLeaf(p.Options.Leaf) {
-		base, p.leaf, p.HostPath = f.Above, path.Base(f.Unified), path.Dir(f.Unified)
-		if p.Container = base; base.delegated() {
-			p.already(f)
-			return
-		}
-	}
-	p.Container = base
-	if p.threaded(base); p.Skip {
-		return
-	}
 	// A mount of more than the container's cgroup, or none: /sys/fs/cgroup has to be
 	// replaced. A path other than / : that cgroup is not the namespace's root.
-	resume := base != f.Own
 	remount := !mounted || f.Mount.Root != p.HostPath
 	unshare := p.HostPath != "/"
+	if where.begun && base.delegated() && !remount {
+		p.already(f, where)
+		return nil
+	}
+	if r := base.threaded(); r != nil {
+		return r
+	}
 	switch {
-	case resume:
+	case where.begun:
 		p.State = Interrupted
 	case !mounted:
 		p.State = NotMounted
@@ -106,19 +120,36 @@ func (p *Plan) decide(f *Facts) {
 	default:
 		p.State = Private
 	}
-	if p.prevent(f, base, remount, unshare); p.Skip {
-		return
+	room := ""
+	if base != nil {
+		room = base.Path + "/" + p.leaf
+	}
+	ours := f.Kept != nil && f.Ground != nil && f.Kept.Holder == f.Ground.ID // a killed run has made it shared
+	if r := p.prevent(f, base, remount, unshare, ours); r != nil {
+		return r
+	}
+	if remount && ours {
+		p.add(settleStep{f.Ground.Point, room})
 	}
 	readOnly := mounted && f.Mount.readOnly()
 	place := placeStep{
-		replace: mounted && len(f.SubMounts) == 0,
+		replace: mounted && (len(f.SubMounts) == 0 || ours && slices.Equal(f.SubMounts, []string{room})),
 		isolate: mounted && !f.Mount.private(),
 	}
-	if unshare {
+	switch {
+	case unshare && where.begun:
+		p.add(regainStep{base: base.Path, leaf: p.leaf, below: where.below})
+	case unshare:
 		p.add(unshareStep{})
 	}
 	switch {
 	case remount:
+		if base != nil && f.Ground != nil && (ours || f.Ground.private() && f.Holder != nil && f.Holder.ID == f.Ground.ID) {
+			place.holder, place.room = f.Ground.Point, room
+			if f.PID != 1 {
+				place.keep = f.Ground.ID
+			}
+		}
 		build := buildStep{place: place}
 		if base != nil {
 			build.own, build.usable = base.Path, !readOnly
@@ -129,6 +160,9 @@ func (p *Plan) decide(f *Facts) {
 		fallthrough
 	default:
 		p.add(openStep{})
+	}
+	if pin := unshare && f.PID != 1; pin || !known(p.leaf) {
+		p.addOptional(keepStep{leaf: p.leaf, pin: pin})
 	}
 	var controllers []string // for the plan to print: enabling reads them anew
 	if base == nil || base.Type == "domain threaded" {
@@ -142,40 +176,95 @@ func (p *Plan) decide(f *Facts) {
 	if remount {
 		p.add(place)
 	}
-	if unshare && f.PID != 1 {
-		p.add(pinStep{})
-	}
 	p.limits()
+	return nil
 }
 
 // already is a delegation that somebody has made, this program included.
-func (p *Plan) already(f *Facts) {
-	p.State, p.id, p.enabled = Delegated, f.Above.ID, f.Above.Enabled
+func (p *Plan) already(f *Facts, where place) {
+	p.State, p.id, p.enabled = Delegated, where.group.ID, where.group.Enabled
 	// Beside a PID 1 that was started in the host's cgroup namespace a process begins
 	// there too, as by runc's exec: the mount's root then lies below the root of ours.
 	// Programs look for their own path below /sys/fs/cgroup, so go where it leads.
-	if p.HostPath != "/" && f.Mount.Root == p.HostPath && f.PID != 1 && f.SysAdmin {
-		p.add(joinStep{p.leaf})
+	if p.HostPath != "/" {
+		p.outside = true
+		if f.PID != 1 && f.SysAdmin {
+			p.addOptional(joinStep{base: where.group.Path, below: where.below})
+		}
 	}
 	p.limits()
 }
 
-// inLeaf reports whether the own cgroup is a leaf that somebody in the container
-// made: this program, hack/dind, a systemd or sysbox (init.scope). The mount's root
-// is the container's cgroup then; a container that is merely called init shows more
-// above it.
-func (f *Facts) inLeaf(leaf string) bool {
-	if f.Above == nil || f.Above.Path != mountPoint || f.Above.Root {
-		return false
+// place is where the container's cgroup is, as far as the facts tell.
+type place struct {
+	group *Group
+	path  string // in the hierarchy, from the root of our cgroup namespace
+	leaf  string // the child that its processes are in, or will be
+	below string // the own cgroup below it
+	begun bool   // its processes are there: a delegation, or the beginning of one
+
+	disputed bool // or it may be another container's
+}
+
+// container finds the container's cgroup: the own one, or one above if somebody in the
+// container has moved processes into a leaf of it and perhaps deeper: this program,
+// hack/dind, systemd or sysbox (init.scope), k3s and kubelet below that.
+func (f *Facts) container(leaf string) place {
+	for _, g := range slices.Backward(f.Above) {
+		down, _ := below(f.path(), g.Path)
+		p := place{group: g, path: strings.TrimSuffix(f.Unified, down), below: down, begun: true}
+		if p.path == "" {
+			p.path = "/"
+		}
+		p.leaf, _, _ = strings.Cut(down[1:], "/")
+		switch {
+		case g.Root:
+		case f.Kept != nil && f.Kept.ID == g.ID && f.Kept.Leaf == p.leaf:
+			return p
+		case g == f.top() && g.delegated():
+			if name, ours := f.ours(p, leaf); ours {
+				p.leaf, p.disputed = name, f.Strangers > 0
+				return p
+			}
+		case g == f.top() && p.path == "/" && leaves(down, leaf):
+			return p // without the controllers it was not finished
+		case down == "/"+p.leaf && known(p.leaf, leaf) && len(g.Controllers) > 0 && len(g.Enabled) == 0:
+			// A run that was killed, in a mount of the whole hierarchy. A runtime enables
+			// controllers for a container that merely has such a name.
+			return p
+		}
 	}
-	name := path.Base(f.Unified)
-	known := name == leaf || name == "init" || name == "init.scope"
-	if f.Above.delegated() { // where PID 1 is too is the leaf, whatever its name
-		return known || f.Init == f.Unified
+	return place{group: f.Own, path: f.Unified, leaf: leaf}
+}
+
+// ours tells whether a delegated cgroup that the mount begins at is this container's,
+// and which leaf its init is in. A container that was started inside, in the outer one's
+// cgroup namespace, has the same mount: its cgroup is beside the leaf or, as
+// `podman --cgroups=split` has it, below, and the leaf has processes of a PID namespace
+// above. So it counts where the init is, and that only leaves are on the way there. A
+// name that is not known is a leaf's if the init of a running container is in it, and
+// no such processes are beside it.
+func (f *Facts) ours(p place, leaf string) (name string, ours bool) {
+	down := p.below
+	if f.Init != "" { // it may have moved, and this process be one of its services
+		down, ours = below(f.Init, p.path)
+		if !ours || down == "" {
+			return "", false
+		}
 	}
-	// Without the controllers it is a delegation that was not finished, and to be
-	// taken up where our namespace begins there.
-	return known && path.Dir(f.Unified) == "/"
+	name, deeper, _ := strings.Cut(down[1:], "/")
+	return name, leaves(down, leaf) || f.Init != "" && deeper == "" && f.Strangers == 0
+}
+
+// known reports whether name is that of a leaf: ours by default, systemd's, or others.
+func known(name string, others ...string) bool {
+	return name == "init" || name == "init.scope" || slices.Contains(others, name)
+}
+
+// leaves reports whether path is made of such names.
+func leaves(path, other string) bool {
+	names := strings.Split(strings.TrimPrefix(path, "/"), "/")
+	return !slices.ContainsFunc(names, func(name string) bool { return !known(name, other) })
 }
 
 // delegated reports whether the cgroup's controllers can limit the cgroups of inner
@@ -187,75 +276,96 @@ func (g *Group) delegated() bool {
 	return len(g.Enabled) > 0 && g.Type == "domain"
 }
 
-func (p *Plan) add(s Step) { p.Steps = append(p.Steps, s) }
+func (p *Plan) add(a action) { p.Steps = append(p.Steps, Step{action: a}) }
 
-// exclude skips the environments that there is nothing to do in.
-func (p *Plan) exclude(f *Facts, mounted bool) {
+// addOptional adds a step that the delegation does not depend on.
+func (p *Plan) addOptional(a action) { p.Steps = append(p.Steps, Step{action: a, Optional: true}) }
+
+// entry reports whether this process is what the container was started for: its PID 1,
+// or the program beside another init. Everything else in a container was started into
+// it, by an exec or by a service manager.
+func (f *Facts) entry() bool {
 	switch {
-	case f.PID != 1 && !p.Options.Anywhere:
-		p.skip(NotInit, "only the init of a container sets its cgroup up")
-	case f.OnHost:
-		p.skip(Host, "this is the host's own PID and mount namespace: its cgroups are never touched")
-	case f.Symlink:
-		p.skip(Unavailable, mountPoint+" is a symbolic link")
-	case f.Missing && f.Unified != "" && len(f.V1) == 0:
-		// A directory made in sysfs would not be there for anybody else to expect.
-		p.refuse(Unavailable, mountPoint+" does not exist", "mount sysfs on /sys, as container runtimes do")
-	case !mounted && (f.Mount != nil || f.Unified == "" || len(f.V1) > 0):
-		p.excludeV1(f)
-	case strings.HasPrefix(f.Unified, "/.."):
-		p.refuse(Outside, "this process was moved out of the root of its cgroup namespace, to "+f.Unified,
-			"start the program with the container, or join the namespace of PID 1 (nsenter -C)")
-	case f.Unified == "/" && f.CgroupNS == InitialCgroupNamespace, f.Own != nil && f.Own.Root:
-		p.skip(RealRoot, "the process is in the real root cgroup, which is never drained")
+	case f.PID == 1:
+		return true
+	case f.Elsewhere:
+		// PID 1 is a pod's pause program, or another container's. Our parent is the
+		// runtime's, which does not show. So is that of an exec, and then the cgroup has
+		// a process that was there before.
+		return f.Parent == 0 && f.First
 	}
+	// `docker run --init`: PID 1 has started us and is where we are. A service manager
+	// puts a service into a cgroup of its own. An exec whose parent has ended has been
+	// given to PID 1, and is in the exec's session.
+	return f.Parent == 1 && f.Init != "" && f.Init == f.Unified && (f.Session == f.InitSession || f.Session == f.PID)
+}
+
+// exclude refuses the environments that there is nothing to do in.
+func (f *Facts) exclude(o Options) *Refusal {
+	mounted := f.Mount != nil && f.Mount.Type == "cgroup2"
+	switch {
+	case f.OnHost:
+		return skip(Host, "this is the host's own PID and mount namespace: its cgroups are never touched")
+	case mounted && f.Unified != "":
+	case f.Unified != "" && len(f.V1) > 0:
+		return skip(Hybrid, "containers are in v1 hierarchies here, which nest by themselves")
+	case len(f.V1) > 0:
+		return skip(Legacy, "v1 hierarchies nest by themselves")
+	case f.Unified == "" && f.Unreadable == "":
+		return skip(Absent, "the kernel or the sandbox has no cgroups")
+	}
+	switch {
+	case f.Unified == "/" && f.CgroupNS == InitialCgroupNamespace, f.Own != nil && f.Own.Root:
+		return skip(RealRoot, "the process is in the real root cgroup, which is never drained")
+	case !o.Anywhere && !f.entry():
+		return refuse(NotInit, "this process is neither the container's PID 1 nor its entry point beside another init", entryPoint)
+	case f.Unified == "":
+		return refuse(Unavailable, "the process's cgroup cannot be read: "+f.Unreadable, "mount proc on /proc; a kernel or sandbox without cgroups has none to show")
+	case f.Symlink:
+		return skip(Unavailable, mountPoint+" is a symbolic link")
+	case f.Missing:
+		// A directory made in sysfs would not be there for anybody else to expect.
+		return refuse(Unavailable, mountPoint+" does not exist", "mount sysfs on /sys, as container runtimes do")
+	case f.Mount != nil && !mounted:
+		return refuse(Unavailable, mountPoint+" is of type "+f.Mount.Type+", not cgroup2", "mount cgroup2 there, or nothing")
+	case strings.HasPrefix(f.Unified, "/.."):
+		return refuse(Outside, "this process was moved out of the root of its cgroup namespace, to "+f.Unified,
+			"start the program with the container, or join the namespace of PID 1 (nsenter -C)")
+	}
+	return nil
 }
 
 // threaded refuses a cgroup that somebody outside has made a thread group.
-func (p *Plan) threaded(base *Group) {
-	if base != nil && (base.Type == "threaded" || base.Type == "domain invalid") {
-		p.refuse(Threaded, "the container's cgroup is of type "+base.Type+", which cannot have controllers for inner containers",
+func (g *Group) threaded() *Refusal {
+	if g != nil && (g.Type == "threaded" || g.Type == "domain invalid") {
+		return refuse(Threaded, "the container's cgroup is of type "+g.Type+", which cannot have controllers for inner containers",
 			"its runtime has to create it as a domain: recreate the container")
 	}
+	return nil
 }
 
-// excludeV1 tells the environments without a v2 hierarchy on /sys/fs/cgroup apart.
-func (p *Plan) excludeV1(f *Facts) {
-	switch {
-	case f.Unified != "" && len(f.V1) > 0:
-		p.skip(Hybrid, "containers are in v1 hierarchies here, which nest by themselves")
-	case len(f.V1) > 0:
-		p.skip(Legacy, "v1 hierarchies nest by themselves")
-	case f.Unified == "" && len(f.Errors) > 0:
-		p.refuse(Unavailable, "the process's cgroup cannot be read: "+f.Errors[0], "mount proc on /proc; a kernel or sandbox without cgroups has none to show")
-	case f.Unified == "":
-		p.skip(Unavailable, "the kernel or the sandbox has no cgroups")
-	default:
-		p.refuse(Unavailable, mountPoint+" is of type "+f.Mount.Type+", not cgroup2", "mount cgroup2 there, or nothing")
-	}
-}
-
-// prevent skips where something that would be needed is not allowed.
-func (p *Plan) prevent(f *Facts, base *Group, remount, unshare bool) {
+// prevent refuses where something that would be needed is not allowed.
+func (p *Plan) prevent(f *Facts, base *Group, remount, unshare, ours bool) *Refusal {
 	readOnly := f.Mount != nil && f.Mount.readOnly()
 	switch {
 	case (remount || unshare) && !f.SysAdmin:
-		p.refuse(Unprivileged, string(p.State)+", and changing that needs CAP_SYS_ADMIN", privileged)
+		return refuse(Unprivileged, string(p.State)+", and changing that needs CAP_SYS_ADMIN", privileged)
 	case (remount || unshare) && f.Init != "" && f.Init != f.Unified:
-		p.refuse(NotOurs, "PID 1 is in "+f.Init+" and this process in "+f.Unified+": what is mounted for it would be everybody's",
+		return refuse(NotOurs, "PID 1 is in "+f.Init+" and this process in "+f.Unified+": what is mounted for it would be everybody's",
 			"make cgshim the container's PID 1, or start it in the cgroup of that")
-	case remount && f.ParentShared:
-		p.refuse(SharedMount, "the mount that holds "+mountPoint+" is shared: a change could reach the host",
+	case remount && f.ParentShared && !ours:
+		return refuse(SharedMount, "the mount that holds "+mountPoint+" is shared: a change could reach the host",
 			"mount it without propagation (rprivate or rslave), or start cgshim before anything makes / shared")
 	case !remount && base == nil:
-		p.skip(Hidden, "the own cgroup "+f.Unified+" is not below "+mountPoint)
+		return skip(Hidden, "the own cgroup "+f.Unified+" is not below "+mountPoint)
 	case !remount && readOnly && !f.SysAdmin:
-		p.refuse(ReadOnly, mountPoint+" is mounted read-only", writable)
+		return refuse(ReadOnly, mountPoint+" is mounted read-only", writable)
 	case base != nil && !base.Writable && !f.InitialUserNS:
-		p.refuse(Undelegated, "the container's cgroup belongs to another user namespace", userNamespace)
+		return refuse(Undelegated, "the container's cgroup belongs to another user namespace", userNamespace)
 	case base != nil && !base.Writable:
-		p.refuse(Undelegated, "the container's cgroup may not be written by this user", writable)
+		return refuse(Undelegated, "the container's cgroup may not be written by this user", writable)
 	}
+	return nil
 }
 
 // threadedControllers are the ones that a threaded cgroup can have; enabling one
@@ -266,9 +376,9 @@ var threadedControllers = []string{"cpu", "cpuset", "pids"}
 // limits adds the optional last steps.
 func (p *Plan) limits() {
 	if p.Options.OOMGroup != "" {
-		p.add(oomGroupStep{p.Options.OOMGroup})
+		p.addOptional(oomGroupStep{p.Options.OOMGroup})
 	}
 	if p.Options.MirrorCPUMax {
-		p.add(mirrorStep{p.leaf})
+		p.addOptional(mirrorStep{p.leaf})
 	}
 }

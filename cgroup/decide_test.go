@@ -26,21 +26,56 @@ func hostView(f *Facts) {
 	f.CgroupNS = InitialCgroupNamespace
 	f.Unified = "/kubepods/pod1/ctr"
 	f.Own.Path = mountPoint + f.Unified
-	f.Above = &Group{Path: mountPoint + "/kubepods/pod1", Type: "domain", Controllers: []string{"cpu"}, Enabled: []string{"cpu"}}
-}
-
-func nested(leaf string) func(*Facts) {
-	return func(f *Facts) {
-		f.Unified = "/" + leaf
-		f.Above, f.Own = f.Own, &Group{Path: mountPoint + "/" + leaf, Type: "domain", Writable: true}
-		f.Above.Enabled, f.Above.Processes = f.Above.Controllers, 0
+	f.Above = []*Group{
+		{Path: mountPoint + "/kubepods/pod1", ID: 6, Type: "domain", Controllers: []string{"cpu"}, Enabled: []string{"cpu"}},
+		{Path: mountPoint + "/kubepods", ID: 5, Type: "domain", Controllers: []string{"cpu"}, Enabled: []string{"cpu"}},
+		{Path: mountPoint, ID: 1, Root: true, Controllers: []string{"cpu"}, Enabled: []string{"cpu"}},
 	}
 }
 
-func nothingEnabled(f *Facts) { f.Above.Enabled = nil }
+// nested is a process in a cgroup below a container's that has been delegated.
+func nested(leaf string) func(*Facts) {
+	return func(f *Facts) {
+		f.Own.Enabled, f.Own.Processes = f.Own.Controllers, 0
+		for _, name := range strings.Split(leaf, "/") {
+			f.Above = slices.Insert(f.Above, 0, f.Own)
+			f.Own = &Group{Path: f.Own.Path + "/" + name, ID: f.Own.ID + 1, Type: "domain", Controllers: f.Own.Controllers, Writable: true}
+			f.Unified = strings.TrimSuffix(f.Unified, "/") + "/" + name
+		}
+	}
+}
+
+// nothingEnabled is what a run that was killed half-way leaves.
+func nothingEnabled(f *Facts) { f.Above[0].Enabled = nil }
 
 // execed is a process that was started into the running container.
 func execed(f *Facts) { f.PID = 9 }
+
+// initIn is a PID 1 with the same mounts, in a cgroup of the container.
+func initIn(path string) func(*Facts) {
+	return func(f *Facts) {
+		root := "" // the container's cgroup
+		if strings.HasPrefix(f.Unified, "/kubepods/pod1/ctr/") {
+			root = "/kubepods/pod1/ctr"
+		}
+		f.Init = root + path
+	}
+}
+
+// entryPointOf is a process that such a PID 1 has started.
+func entryPointOf(path string) func(*Facts) {
+	return func(f *Facts) { f.PID, f.Parent, f.Session, f.InitSession, f.Init = 7, 1, 1, 1, path }
+}
+
+// podded is a process that was started from outside, beside a PID 1 of another container.
+func podded(f *Facts) { f.PID, f.Parent, f.Elsewhere, f.First = 7, 0, true, true }
+
+// strangers are processes of a PID namespace above, beside the own cgroup.
+func strangers(f *Facts) { f.Strangers = 1 }
+
+func kept(id uint64, leaf string) func(*Facts) {
+	return func(f *Facts) { f.Kept = &Kept{ID: id, Leaf: leaf} }
+}
 
 // mountOfOwn is the view from the host's namespace of a mount that was made in the
 // container's: its root is the container's cgroup.
@@ -68,8 +103,13 @@ func undelegated(f *Facts) {
 const (
 	evacuateAndEnable = `mkdir -p init; grep -vx 0 cgroup.procs | xargs -rn1 >init/cgroup.procs
 until echo "+cpu +memory +pids" >cgroup.subtree_control; do evacuate; done`
+	optional = "  # optional"
+	join     = "nsenter --cgroup=/proc/1/ns/cgroup || nsenter --cgroup=/run/cgshim/cgroup"
+	regain   = join + " || { echo $$ >/sys/fs/cgroup/kubepods/pod1/ctr/cgroup.procs; unshare --cgroup; }\n"
+	keep     = "mkdir -p /run/cgshim; echo $(stat -c %i .) init >/run/cgshim/base; touch /run/cgshim/cgroup; mount --bind /proc/self/ns/cgroup /run/cgshim/cgroup" + optional + "\n"
+	build    = "mount -t cgroup2 cgroup2 $(mktemp -d)\n"
 	unthread = `grep -qx domain cgroup.type || echo "-cpu -cpuset -pids" >cgroup.subtree_control` + "\n"
-	remount  = "unshare --cgroup\nmount -t cgroup2 cgroup2 $(mktemp -d)\n"
+	remount  = "unshare --cgroup\n" + build
 	replace  = "\nmount --beneath --move $DIR /sys/fs/cgroup; umount -l /sys/fs/cgroup"
 )
 
@@ -97,38 +137,34 @@ func TestDecide(t *testing.T) {
 		{"on the host", container(func(f *Facts) { f.OnHost = true }), Host, ""},
 		{"already delegated", container(nested("init")), Delegated, ""},
 		{"already delegated by systemd or sysbox", container(nested("init.scope")), Delegated, ""},
-		{"already delegated, nothing to enable", container(nested("init"), func(f *Facts) { f.Above.Controllers, f.Above.Enabled = nil, nil }), Delegated, ""},
+		{"already delegated, nothing to enable", container(nested("init"), func(f *Facts) { f.Above[0].Controllers, f.Above[0].Enabled = nil, nil }), Delegated, ""},
 		{"crun's exec, in the namespace of PID 1", container(nested("init"), execed), Delegated, ""},
-		{"runc's exec, in the host's namespace", container(nested("init"), execed, mountOfOwn), Delegated, "nsenter --cgroup=/proc/1/ns/cgroup || nsenter --cgroup=/run/cgshim/cgroup"},
+		{"runc's exec, in the host's namespace", container(nested("init"), execed, mountOfOwn), Delegated, join + optional},
 		{"in a leaf of another name, with PID 1", container(nested("payload"), execed, func(f *Facts) { f.Init = f.Unified }), Delegated, ""},
 		{"a service in a container with an init", container(hostView, execed, func(f *Facts) { f.Init = "/kubepods/pod1/ctr/init.scope" }), NotOurs, ""},
 		{
 			"by a supervisor in the host's namespace", container(hostView, execed, func(f *Facts) { f.Init = f.Unified }), HostView,
-			remount + evacuateAndEnable + replace + "\nmkdir -p /run/cgshim; touch /run/cgshim/cgroup; mount --bind /proc/self/ns/cgroup /run/cgshim/cgroup",
+			remount + keep + evacuateAndEnable + replace,
 		},
 		{"runc's exec without CAP_SYS_ADMIN", container(nested("init"), execed, mountOfOwn, unprivileged), Delegated, ""},
 		{"drained by somebody who enabled nothing", container(nested("init"), nothingEnabled), Interrupted, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
-		{"not even drained", container(nested("init.scope"), nothingEnabled, func(f *Facts) { f.Above.Processes = 3 }), Interrupted, "cd /sys/fs/cgroup\n" + strings.ReplaceAll(evacuateAndEnable, "init", "init.scope")},
+		{"not even drained", container(nested("init.scope"), nothingEnabled, func(f *Facts) { f.Above[0].Processes = 3 }), Interrupted, "cd /sys/fs/cgroup\n" + strings.ReplaceAll(evacuateAndEnable, "init", "init.scope")},
 		{
 			"one by one with processes inside", container(nested("init"), func(f *Facts) {
-				f.Above.Type, f.Above.Enabled, f.Above.Processes, f.Own.Type = "domain threaded", []string{"pids"}, 1, "domain invalid"
+				f.Above[0].Type, f.Above[0].Enabled, f.Above[0].Processes, f.Own.Type = "domain threaded", []string{"pids"}, 1, "domain invalid"
 			}), Interrupted, "cd /sys/fs/cgroup\n" + unthread + evacuateAndEnable,
 		},
 		{"not finished, and read-only since", container(nested("init"), nothingEnabled, unprivileged, func(f *Facts) { f.Mount.Options = []string{"ro"} }), ReadOnly, ""},
-		{"in the leaf of the real root, as a systemd host", container(hostView, nested("init.scope"), func(f *Facts) { f.Above.Root = true }), HostView, remount +
-			strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + replace},
+		{"in the leaf of the real root, as a systemd host", container(hostView, nested("init.scope"), func(f *Facts) { f.Above[0].Root = true }), HostView, remount + evacuateAndEnable + replace},
 		{"a container that is called init", container(hostView, func(f *Facts) { f.Unified = "/kubepods/pod1/init"; f.Own.Path = mountPoint + f.Unified }), HostView, remount + evacuateAndEnable + replace},
 		{"moved out of the namespace's root", container(func(f *Facts) { f.Unified, f.Own = "/../other", nil }), Outside, ""},
 		{"v1", container(v1Mount, func(f *Facts) { f.Unified = "" }), Legacy, ""},
 		{"hybrid, old WSL2", container(v1Mount), Hybrid, ""},
 		{"a v1 hierarchy of its own beside v2, as VPN clients mount net_cls", container(func(f *Facts) { f.V1 = []string{"net_cls"} }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 		{"gVisor's v1", container(v1Mount, func(f *Facts) { f.Unified = "" }), Legacy, ""},
-		{"no cgroups at all", container(func(f *Facts) { f.Mount, f.Own, f.Unified = nil, nil, "" }), Unavailable, ""},
+		{"no cgroups at all", container(func(f *Facts) { f.Mount, f.Own, f.Unified = nil, nil, "" }), Absent, ""},
 		{"no /proc", container(func(f *Facts) {
-			f.Mount, f.Own, f.Unified, f.Errors = nil, nil, "", []string{"open /proc/self/uid_map: no such file or directory"}
-		}), Unavailable, ""},
-		{"no /proc", container(func(f *Facts) {
-			f.Mount, f.Own, f.Unified, f.Errors = nil, nil, "", []string{"open /proc/self/cgroup: x"}
+			f.Mount, f.Own, f.Unified, f.Unreadable = nil, nil, "", "open /proc/self/cgroup: x"
 		}), Unavailable, ""},
 		{"no /sys", container(func(f *Facts) { f.Mount, f.Own, f.Missing = nil, nil, true }), Unavailable, ""},
 		{"no /sys on a v1 host", container(v1Mount, func(f *Facts) { f.Mount, f.Missing, f.Unified = nil, true, "" }), Legacy, ""},
@@ -148,7 +184,44 @@ func TestDecide(t *testing.T) {
 		{"not mounted on a v1 host", container(func(f *Facts) { f.Mount, f.Own, f.V1 = nil, nil, []string{"cpu"} }), Hybrid, ""},
 		{"a symbolic link", container(func(f *Facts) { f.Symlink = true }), Unavailable, ""},
 		{"mounts below", container(hostView, func(f *Facts) { f.SubMounts = []string{mountPoint + "/x"} }), HostView, remount + evacuateAndEnable + "\nmount --move $DIR /sys/fs/cgroup"},
+
+		// Where the container's cgroup is.
+		{"k3s after -x, which moves deeper", container(nested("init/init")), Delegated, ""},
+		{"systemd after -x", container(nested("init/init.scope")), Delegated, ""},
+		{"an exec beside k3s after -x, by runc", container(nested("init/init"), execed, mountOfOwn, initIn("/init/init")), Delegated, join + optional},
+		{"an exec beside systemd after -x", container(nested("init"), execed, initIn("/init/init.scope")), Delegated, ""},
+		{"a service of systemd after -x", container(nested("init/system.slice/docker.service"), execed, initIn("/init/init.scope")), Delegated, ""},
+		{"a service in a container of systemd's", container(nested("system.slice/docker.service"), execed, initIn("/init.scope")), Delegated, ""},
+		{"a container in a delegated one, in its cgroup namespace", container(nested("docker/ctr"), strangers), HostView, remount + evacuateAndEnable + replace},
+		{"one beside the leaf", container(nested("ctr"), strangers), HostView, remount + evacuateAndEnable + replace},
+		{"one beside the leaf that has the name of a leaf", container(nested("init"), strangers), NotOurs, ""},
+		{"one below the leaf, as podman --cgroups=split has it", container(nested("init/libpod-1")), HostView, remount + evacuateAndEnable + replace},
+		{"one with an init of its own", container(nested("ctr"), execed, strangers, initIn("/ctr")), HostView, remount + keep + evacuateAndEnable + replace},
+		{"one with an init of its own, in a pod", container(nested("kubepods/pod1/ctr"), execed, initIn("/kubepods/pod1/ctr")), HostView, remount + keep + evacuateAndEnable + replace},
+		{"in a leaf of another name, as an earlier run has kept it", container(nested("payload/deep"), kept(7, "payload")), Delegated, ""},
+		{"what was kept is another cgroup's", container(nested("payload"), kept(99, "payload")), HostView, remount + evacuateAndEnable + replace},
+		{"what was kept is another leaf's", container(nested("payload"), kept(7, "init")), HostView, remount + evacuateAndEnable + replace},
+		{"killed before it enabled anything", container(hostView, nested("init"), nothingEnabled, execed, initIn("/init")), Interrupted, regain + build + keep + evacuateAndEnable + replace},
+		{"killed before it replaced the mount", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init")), Interrupted, regain + build + keep + evacuateAndEnable + replace},
+		{"killed, with a leaf of another name", container(hostView, nested("shim"), nothingEnabled, execed, initIn("/shim"), kept(7, "shim")), Interrupted, strings.ReplaceAll(regain+build+keep+evacuateAndEnable+replace, "init", "shim")},
+
+		// What acts.
 		{"not PID 1", container(func(f *Facts) { f.PID = 7 }), NotInit, ""},
+		{"docker run --init", container(entryPointOf("/")), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"docker run --init --cgroupns=host", container(hostView, entryPointOf("/kubepods/pod1/ctr")), HostView, remount + keep + evacuateAndEnable + replace},
+		{"an init that gives its program a session", container(entryPointOf("/"), func(f *Facts) { f.Session = f.PID }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"again, under a supervisor", container(nested("init"), entryPointOf("/init")), Delegated, ""},
+		{"docker run --init, already delegated by the init", container(nested("init"), entryPointOf("/init.scope")), NotInit, ""},
+		{"a service of a systemd container", container(nested("system.slice/cgshim.service"), entryPointOf("/init.scope")), NotInit, ""},
+		{"an exec", container(entryPointOf("/"), func(f *Facts) { f.Parent, f.Session = 0, f.PID }), NotInit, ""},
+		{"a child of an exec's shell", container(entryPointOf("/"), func(f *Facts) { f.Parent, f.Session = 6, 6 }), NotInit, ""},
+		{"what a finished exec has left", container(entryPointOf("/"), func(f *Facts) { f.Session = 6 }), NotInit, ""},
+		{"a script's program", container(entryPointOf("/"), func(f *Facts) { f.Parent = 2 }), NotInit, ""},
+		{"shareProcessNamespace", container(hostView, podded), HostView, remount + keep + evacuateAndEnable + replace},
+		{"shareProcessNamespace, an exec", container(hostView, podded, func(f *Facts) { f.First = false }), NotInit, ""},
+		{"shareProcessNamespace, a child of the entry point", container(hostView, podded, func(f *Facts) { f.Parent = 6 }), NotInit, ""},
+		{"the host's PID namespace", container(hostView, podded, func(f *Facts) { f.Parent, f.PIDNS = 400, initialPIDNamespace }), NotInit, ""},
+		{"not PID 1, on a v1 host", container(v1Mount, func(f *Facts) { f.PID = 7 }), Hybrid, ""},
 
 		// Privileges.
 		{"no CAP_SYS_ADMIN, writable", container(unprivileged), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
@@ -183,6 +256,13 @@ func TestDecide(t *testing.T) {
 			remount + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(replace, "\n"),
 		},
 		{"the mount that holds it is shared", container(hostView, func(f *Facts) { f.ParentShared = true }), SharedMount, ""},
+		{"the mount that holds it was made shared by a killed run", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
+			f.ParentShared, f.Kept.Holder, f.Ground = true, 26, &Mount{ID: 26, Point: "/sys", Propagates: []string{"shared:1"}}
+			f.SubMounts, f.Own = []string{mountPoint + "/kubepods/pod1/ctr/init"}, nil // which covers it
+		}), Interrupted, "umount -l /sys/fs/cgroup/kubepods/pod1/ctr/init; mount --make-private /sys\n" + regain + build + keep + evacuateAndEnable + replace},
+		{"a killed run has made another shared", container(hostView, kept(7, "init"), func(f *Facts) {
+			f.ParentShared, f.Kept.Holder, f.Ground = true, 25, &Mount{ID: 26, Point: "/sys", Propagates: []string{"shared:1"}}
+		}), SharedMount, ""},
 		{"the mount that holds it is shared, but stays", container(func(f *Facts) { f.ParentShared = true }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 	} {
 		p := Decide(c.facts, Options{Leaf: "init", Timeout: time.Second, Anywhere: c.facts.PID == 9})
@@ -191,10 +271,10 @@ func TestDecide(t *testing.T) {
 			steps = append(steps, step.String())
 		}
 		if got := strings.Join(steps, "\n"); p.State != c.state || got != c.steps {
-			t.Errorf("%s: %s (%s)\n%s\nwant %s\n%s", c.name, p.State, p.Reason, got, c.state, c.steps)
+			t.Errorf("%s: %s (%+v)\n%s\nwant %s\n%s", c.name, p.State, p.Refusal, got, c.state, c.steps)
 		}
-		if skipped := c.steps == "" && c.state != Delegated; p.Skip != skipped || skipped && p.Reason == "" || p.Actionable && p.Hint == "" {
-			t.Errorf("%s: skip %v, reason %q, hint %q", c.name, p.Skip, p.Reason, p.Hint)
+		if refused := c.steps == "" && c.state != Delegated; (p.Refusal != nil) != refused || refused && (p.Refusal.Reason == "" || p.Refusal.State != p.State) {
+			t.Errorf("%s: %+v", c.name, p.Refusal)
 		}
 	}
 }
@@ -206,7 +286,7 @@ func TestOptionalSteps(t *testing.T) {
 		for _, step := range p.Steps[max(0, len(p.Steps)-2):] {
 			last = append(last, step.String())
 		}
-		if got := strings.Join(last, "; "); got != "echo 0 >memory.oom.group; cat cpu.max >shim/cpu.max" {
+		if got := strings.Join(last, "; "); got != "echo 0 >memory.oom.group  # optional; cat cpu.max >shim/cpu.max  # optional" {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
@@ -214,11 +294,11 @@ func TestOptionalSteps(t *testing.T) {
 
 func TestAnywhere(t *testing.T) {
 	f := container(func(f *Facts) { f.PID = 7 })
-	if p := Decide(f, Options{Leaf: "init", Anywhere: true}); p.Skip {
+	if p := Decide(f, Options{Leaf: "init", Anywhere: true}); p.Refusal != nil {
 		t.Errorf("%+v", p)
 	}
 	f.OnHost = true
-	if p := Decide(f, Options{Leaf: "init", Anywhere: true}); p.State != Host || !p.Skip {
+	if p := Decide(f, Options{Leaf: "init", Anywhere: true}); p.State != Host || p.Refusal == nil {
 		t.Errorf("the host is never touched: %+v", p)
 	}
 }
@@ -227,11 +307,11 @@ func TestDelegatedReportsTheContainersCgroup(t *testing.T) {
 	f := container(nested("init.scope"))
 	p := Decide(f, Options{Leaf: "shim", MirrorCPUMax: true})
 	report, err := (&Plan{State: p.State, HostPath: p.HostPath, id: p.id, enabled: p.enabled}).Apply()
-	if err != nil || report.ID != f.Above.ID || !slices.Equal(report.Enabled, f.Above.Enabled) || report.HostPath != "/" {
+	if err != nil || report.ID != f.Above[0].ID || !slices.Equal(report.Enabled, f.Above[0].Enabled) || report.HostPath != "/" {
 		t.Errorf("%+v, %v", report, err)
 	}
 	// The leaf is the one that is there, whatever was asked for.
-	if got := p.Steps[0].String(); got != "cat cpu.max >init.scope/cpu.max" {
+	if got := p.Steps[0].String(); got != "cat cpu.max >init.scope/cpu.max  # optional" {
 		t.Error(got)
 	}
 }
@@ -260,7 +340,8 @@ func TestRulesHoldForEveryCombination(t *testing.T) {
 		}},
 		{func(*Facts) {}, func(f *Facts) { f.SubMounts = []string{mountPoint + "/x"} }},
 		{func(*Facts) {}, func(f *Facts) { f.OnHost = true }},
-		{func(*Facts) {}, func(f *Facts) { f.PID = 9 }},
+		{func(*Facts) {}, func(f *Facts) { f.PID = 9 }, func(f *Facts) { entryPointOf(f.Unified)(f) }, podded},
+		{func(*Facts) {}, kept(7, "init")},
 		{func(*Facts) {}, func(f *Facts) { f.InitialUserNS = false }},
 		{func(*Facts) {}, func(f *Facts) {
 			if f.Own != nil {
@@ -300,32 +381,32 @@ func TestRulesHoldForEveryCombination(t *testing.T) {
 func brokenRule(f *Facts, p *Plan, anywhere bool) string {
 	at := map[string]int{} // step's kind: its place, from 1
 	for i, s := range p.Steps {
-		kind, _, _ := strings.Cut(strings.TrimPrefix(reflect.TypeOf(s).String(), "cgroup."), "Step")
+		kind, _, _ := strings.Cut(strings.TrimPrefix(reflect.TypeOf(s.action).String(), "cgroup."), "Step")
 		if at[kind] != 0 {
 			return kind + " twice"
 		}
 		at[kind] = i + 1
-		if place, ok := s.(placeStep); ok && !place.isolate && f.Mount != nil && !f.Mount.private() {
+		if place, ok := s.action.(placeStep); ok && !place.isolate && f.Mount != nil && !f.Mount.private() {
 			return "mounts on a mount that propagates"
 		}
 	}
 	v2 := f.Mount == nil || f.Mount.Type == "cgroup2"
 	changes := len(p.Steps) > 0
 	switch {
-	case p.Skip && (changes || p.Reason == "" || strings.Contains(p.Reason, "\n")):
-		return "skipped with steps, or without a reason of one line"
-	case p.Actionable != (p.Hint != ""):
-		return "a hint belongs to what the user can act on"
+	case p.Refusal != nil && (changes || p.Refusal.Reason == "" || strings.Contains(p.Refusal.Reason, "\n")):
+		return "refused with steps, or without a reason of one line"
 	case changes && (f.OnHost || f.Own != nil && f.Own.Root || !v2 || f.Symlink || f.Missing && f.Mount == nil):
 		return "touches what is not the container's"
 	case changes && f.Unified == "/" && f.CgroupNS == InitialCgroupNamespace:
 		return "touches the real root"
-	case changes && f.PID != 1 && !anywhere:
-		return "acts in a process that is not PID 1"
-	case at["build"] > 0 && at["unshare"] == 0 && f.CgroupNS == InitialCgroupNamespace:
+	case changes && f.PID != 1 && !anywhere && !f.entry():
+		return "acts in a process that is no entry point"
+	case at["build"] > 0 && at["unshare"]+at["regain"] == 0 && f.CgroupNS == InitialCgroupNamespace:
 		return "mounts from the initial cgroup namespace"
-	case at["unshare"] > 1:
+	case at["unshare"] > 1+at["settle"] || at["regain"] > 1+at["settle"]:
 		return "unshares after something else"
+	case at["keep"] > 0 && (at["keep"] < at["build"]+at["open"] || at["keep"] > at["evacuate"]):
+		return "keeps what is not known yet, or too late"
 	case at["evacuate"] > 0 && (at["build"] > at["evacuate"] || at["build"]+at["open"] == 0):
 		return "evacuates before the container's cgroup is opened"
 	case at["evacuate"] > at["enable"] || at["unthread"] > at["evacuate"] && at["evacuate"] > 0:
@@ -334,7 +415,7 @@ func brokenRule(f *Facts, p *Plan, anywhere bool) string {
 		return "shows what is not finished"
 	case at["build"] > 0 != (at["place"] > 0):
 		return "builds what it does not place"
-	case at["place"] > 0 && f.ParentShared:
+	case at["place"] > 0 && f.ParentShared && at["settle"] == 0:
 		return "mounts where it could reach the host"
 	case (at["unshare"] > 0 || at["build"] > 0 || at["writable"] > 0) && !f.SysAdmin:
 		return "needs a capability that is not there"
@@ -349,20 +430,28 @@ func TestParentOfTheMount(t *testing.T) {
 		name, mountinfo string
 		parentShared    bool
 		sub             int
+		ground          string
 	}{
-		{"on a private sysfs", root + "26 25 0:24 / /sys rw - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw\n", false, 0},
-		{"on a shared sysfs", root + "26 25 0:24 / /sys rw shared:7 - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0},
-		{"/sys is no mount", root + "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0},
-		{"nothing mounted, /sys is no mount", root, true, 0},
-		{"nothing mounted", root + "26 25 0:24 / /sys rw - sysfs sysfs rw\n", false, 0},
-		{"on what a chroot hides", "30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0},
-		{"over-mounted", root + "26 25 0:24 / /sys rw shared:7 - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n31 30 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", false, 0},
-		{"mounts below", root + "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n31 30 0:9 / /sys/fs/cgroup/a rw - tmpfs x rw\n32 30 0:9 / /sys/fs/cgroup/b rw - tmpfs x rw\n", true, 2},
+		{"on a private sysfs", root + "26 25 0:24 / /sys rw - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw\n", false, 0, "/sys"},
+		{"on a shared sysfs", root + "26 25 0:24 / /sys rw shared:7 - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0, "/sys"},
+		{"/sys is no mount", root + "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0, "/"},
+		{"nothing mounted, /sys is no mount", root, true, 0, "/"},
+		{"nothing mounted", root + "26 25 0:24 / /sys rw - sysfs sysfs rw\n", false, 0, "/sys"},
+		{"on what a chroot hides", "30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0, ""},
+		{"over-mounted", root + "26 25 0:24 / /sys rw shared:7 - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n31 30 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", false, 0, "/sys"},
+		{"mounts below", root + "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n31 30 0:9 / /sys/fs/cgroup/a rw - tmpfs x rw\n32 30 0:9 / /sys/fs/cgroup/b rw - tmpfs x rw\n", true, 2, "/"},
 	} {
 		f := new(Facts)
-		f.observeMounts(c.mountinfo)
+		(&observation{kernel: &linux, Facts: f}).mounts(c.mountinfo)
 		if f.ParentShared != c.parentShared || len(f.SubMounts) != c.sub {
 			t.Errorf("%s: shared %v, below %q", c.name, f.ParentShared, f.SubMounts)
+		}
+		ground := ""
+		if f.Ground != nil {
+			ground = f.Ground.Point
+		}
+		if ground != c.ground || f.Holder != nil && f.Holder.Point == mountPoint {
+			t.Errorf("%s: on %q", c.name, ground)
 		}
 	}
 }

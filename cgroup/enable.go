@@ -100,7 +100,7 @@ func (r *run) enableEach() error {
 // before, and, for somebody may have come in between or be hidden while exiting,
 // after.
 func (r *run) enable(controllers []string) error {
-	busy := &Error{"write", subtreeControl, list("+", controllers), unix.EBUSY}
+	busy := &Error{Op: "write", Path: subtreeControl, Data: list("+", controllers), Err: unix.EBUSY}
 	threaded := len(without(controllers, threadedControllers)) == 0
 	if threaded {
 		procs, err := r.words("cgroup.procs")
@@ -146,7 +146,7 @@ func (r *run) confirm() (err error) {
 			return err
 		}
 		if kind = strings.TrimSpace(kind); kind != "domain" {
-			return &Error{"read", file, kind, unix.EOPNOTSUPP}
+			return &Error{Op: "read", Path: file, Data: kind, Err: unix.EOPNOTSUPP}
 		}
 	}
 	return nil

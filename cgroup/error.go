@@ -48,6 +48,13 @@ func (e *BusyError) Error() string {
 
 func (e *BusyError) Unwrap() error { return e.Err }
 
+// asError is the [*Error] that err wraps, or nil.
+func asError(err error) *Error {
+	var e *Error
+	errors.As(err, &e)
+	return e
+}
+
 // is reports whether err is one of errnos.
 func is(err error, errnos ...error) bool {
 	for _, errno := range errnos {

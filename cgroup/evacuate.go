@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +26,7 @@ func (s evacuateStep) do(r *run) error {
 		r.onFailure(func() error { return r.removeLeaf(s.leaf) })
 	case unix.EEXIST:
 	default:
-		return &Error{"mkdir", mountPoint + "/" + s.leaf, "", err}
+		return &Error{Op: "mkdir", Path: mountPoint + "/" + s.leaf, Err: err}
 	}
 	existed := err == unix.EEXIST
 	dir, err := r.openDir(r.base, s.leaf)
@@ -41,7 +40,7 @@ func (s evacuateStep) do(r *run) error {
 		return err
 	}
 	if kind = strings.TrimSpace(kind); kind != "domain" {
-		return &Error{"read", s.leaf + "/cgroup.type", kind, unix.EOPNOTSUPP}
+		return &Error{Op: "read", Path: s.leaf + "/cgroup.type", Data: kind, Err: unix.EOPNOTSUPP}
 	}
 	var keep []string // who was there before us stays there
 	if existed {
@@ -53,7 +52,7 @@ func (s evacuateStep) do(r *run) error {
 	}
 	r.leaf, err = r.k.openat(dir, "cgroup.procs", unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return &Error{"open", s.leaf + "/cgroup.procs", "", err}
+		return &Error{Op: "open", Path: s.leaf + "/cgroup.procs", Err: err}
 	}
 	r.onFailure(func() error {
 		err := r.moveBack(s.leaf, keep)
@@ -65,7 +64,7 @@ func (s evacuateStep) do(r *run) error {
 	// Ourselves by number: 0 would do the same, but a 0 that is read from
 	// cgroup.procs is a process of another PID namespace, and writing that moves
 	// the writer.
-	if err := r.move(strconv.Itoa(os.Getpid())); err != nil {
+	if err := r.move(strconv.Itoa(r.k.getpid())); err != nil {
 		return err
 	}
 	return r.evacuate()
@@ -142,7 +141,7 @@ func (r *run) removeLeaf(leaf string) (err error) {
 		}
 		r.k.sleep(time.Millisecond)
 	}
-	return &Error{"rmdir", mountPoint + "/" + leaf, "", err}
+	return &Error{Op: "rmdir", Path: mountPoint + "/" + leaf, Err: err}
 }
 
 const undoTries = 100
@@ -155,19 +154,19 @@ const undoTries = 100
 // with one exec needs; then the pauses double, so that a process that never leaves
 // costs nothing until the deadline.
 func (r *run) whileBusy(attempt func() error) error {
-	const immediate, longest = 4, 100 * time.Millisecond
-	pause := time.Millisecond
+	const immediate = 4
+	pause := shortest
 	for try := 0; ; try++ {
 		err := attempt()
 		if !is(err, unix.EBUSY) {
 			return err
 		}
-		left := time.Until(r.deadline())
-		if interrupted := r.plan.Options.Interrupted; left <= 0 || interrupted != nil && interrupted() {
+		deadline := r.start.Add(r.plan.Options.Timeout)
+		if over(deadline, r.plan.Options.Interrupted) {
 			return r.busy(err)
 		}
 		if try >= immediate {
-			r.k.sleep(min(pause, left))
+			r.k.sleep(min(pause, time.Until(deadline)))
 			pause = min(2*pause, longest)
 		}
 		if err := r.evacuate(); err != nil {

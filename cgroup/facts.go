@@ -1,7 +1,7 @@
 package cgroup
 
 import (
-	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,227 +23,348 @@ const (
 // Facts is the environment of a process as far as cgroups are concerned.
 type Facts struct {
 	PID           int      `json:"pid"`
-	UID           int      `json:"uid"`
+	Parent        int      `json:"parent"`  // 0: outside the PID namespace
+	Session       int      `json:"session"` // 0 likewise
+	UID           int      `json:"uid"`     // that files are accessed with, as GID
+	GID           int      `json:"gid"`
+	Groups        []int    `json:"groups,omitempty"`
 	Kernel        string   `json:"kernel"`
+	IDMap         string   `json:"uid_map"` // "" is unknown
 	InitialUserNS bool     `json:"initial_user_namespace"`
 	SysAdmin      bool     `json:"cap_sys_admin"`
 	Override      bool     `json:"cap_dac_override"`
-	CgroupNS      uint64   `json:"cgroup_namespace"`
+	CgroupNS      uint64   `json:"cgroup_namespace"` // 0 is unknown, as for the others
 	PIDNS         uint64   `json:"pid_namespace"`
 	MountNS       uint64   `json:"mount_namespace"`
-	OnHost        bool     `json:"on_host"`       // the mount namespace is the host's, or that cannot be told
-	Unified       string   `json:"cgroup"`        // path of the v2 line of /proc/PID/cgroup
-	Init          string   `json:"init_cgroup"`   // that of PID 1, if this is another process and both have the same mounts
-	V1            []string `json:"v1,omitempty"`  // v1 hierarchies with this process in them
-	Missing       bool     `json:"missing"`       // /sys/fs/cgroup does not exist
-	Symlink       bool     `json:"symlink"`       // it is a symbolic link
-	Mount         *Mount   `json:"mount"`         // what is mounted there, nil: nothing
-	ParentShared  bool     `json:"parent_shared"` // the mount that holds it propagates, or does not show
+	OnHost        bool     `json:"on_host"`                // the mount namespace is the host's, or that cannot be told
+	Unified       string   `json:"cgroup"`                 // path of the v2 line of /proc/PID/cgroup
+	Unreadable    string   `json:"cgroup_error,omitempty"` // why that file cannot be read
+	Init          string   `json:"init_cgroup"`            // that of PID 1, if this is another process and both have the same mounts
+	InitSession   int      `json:"init_session"`           // likewise
+	Elsewhere     bool     `json:"init_has_other_mounts"`  // PID 1 is in another container, or on the host
+	First         bool     `json:"first_process"`          // with that: no process of the own cgroup is older
+	V1            []string `json:"v1,omitempty"`           // v1 hierarchies with this process in them
+	Missing       bool     `json:"missing"`                // /sys/fs/cgroup does not exist
+	Symlink       bool     `json:"symlink"`                // it is a symbolic link
+	Mount         *Mount   `json:"mount"`                  // what is mounted there, nil: nothing
+	Holder        *Mount   `json:"mount_above"`            // what that is mounted on, nil where something covers it
+	Ground        *Mount   `json:"mount_below"`            // what all mounts at /sys/fs/cgroup are on, likewise
+	ParentShared  bool     `json:"parent_shared"`          // the mount that holds it propagates, or does not show
 	SubMounts     []string `json:"sub_mounts,omitempty"`
-	Own           *Group   `json:"own"`              // the process's cgroup, nil where the mount does not show it
-	Above         *Group   `json:"above"`            // the cgroup above that, nil likewise
-	Errors        []string `json:"errors,omitempty"` // what could not be read
+	Own           *Group   `json:"own"`             // the process's cgroup, nil where the mount does not show it
+	Above         []*Group `json:"above,omitempty"` // the cgroups above that as far as the mount shows them, the nearest first
+	Strangers     int      `json:"strangers"`       // processes of other PID namespaces beside the leaf of a delegated mount
+	Kept          *Kept    `json:"kept"`            // what an earlier run has left in /run
+	Errors        []string `json:"errors,omitempty"`
 }
 
 // Group is a cgroup directory.
 type Group struct {
-	Path        string   `json:"path"`
-	ID          uint64   `json:"id"`   // the inode: what eBPF and Tetragon call the cgroup id
-	Root        bool     `json:"root"` // the hierarchy's real root: it has no cgroup.type (the kernel document, "Core Interface Files")
-	Type        string   `json:"type"`
-	Controllers []string `json:"controllers"`
-	Enabled     []string `json:"subtree_control"`
-	Processes   int      `json:"processes"`
-	Foreign     int      `json:"foreign_processes"`
-	Writable    bool     `json:"writable"`
-	Owner       int      `json:"owner"`
-	Mode        uint32   `json:"mode"`
-	ProcsErr    string   `json:"procs_error,omitempty"`
+	Path           string   `json:"path"`
+	ID             uint64   `json:"id"`   // the inode: what eBPF and Tetragon call the cgroup id
+	Root           bool     `json:"root"` // the hierarchy's real root: it has no cgroup.type (the kernel document, "Core Interface Files")
+	Type           string   `json:"type"`
+	Controllers    []string `json:"controllers"`
+	Enabled        []string `json:"subtree_control"`
+	Processes      int      `json:"processes"`
+	Foreign        int      `json:"foreign_processes"`
+	Writable       bool     `json:"writable"`
+	Owner          int      `json:"owner"`
+	Group          int      `json:"group"`
+	Mode           uint32   `json:"mode"`
+	MaxDepth       string   `json:"max_depth"`
+	MaxDescendants string   `json:"max_descendants"`
+	ProcsErr       string   `json:"procs_error,omitempty"`
+}
+
+// Kept is the container's cgroup and its leaf as an earlier run saw them. See
+// keepStep.
+type Kept struct {
+	ID     uint64 `json:"id"`
+	Leaf   string `json:"leaf"`
+	Holder int    `json:"holder"` // the mount that it was making shared for a moment, 0: none
 }
 
 // Observe gathers the facts about this process. It changes nothing and never
 // fails: what cannot be read is missing and named in Errors.
-func Observe() *Facts {
-	f := &Facts{PID: os.Getpid()}
-	f.observe("/proc/self")
+func Observe() *Facts { return linux.observe("self") }
+
+// ObserveEntry gathers the facts about the process that has done the container's
+// set-up or would have, as far as the caller may read them: PID 1, or where PID 1 has
+// other mounts and so is of another container the first process of this one. It
+// returns nil where that is the caller itself or does not show. The cgroup path and
+// the mount's root are relative to the caller's cgroup namespace (cgroup_namespaces(7)).
+func ObserveEntry() *Facts { return linux.observeEntry() }
+
+// InitialUserNamespace reports whether this process is in the host's user namespace.
+func InitialUserNamespace() bool {
+	content, _ := linux.readFile(unix.AT_FDCWD, "/proc/self/uid_map")
+	return isInitialMap(content)
+}
+
+func (k *kernel) observeEntry() *Facts {
+	self := k.observe("self")
+	pid := self.PID
+	switch {
+	case self.PID == 1:
+	case self.Init != "":
+		pid = 1
+	case self.Elsewhere && self.Own != nil:
+		mounts, _ := k.readFile(unix.AT_FDCWD, "/proc/self/mountinfo")
+		pid = k.oldest(self, func(pid int) bool {
+			same, readable := k.sameMounts(mounts, pid)
+			return same && readable
+		})
+	}
+	if pid == self.PID {
+		return nil
+	}
+	f := k.observe(strconv.Itoa(pid))
+	if f.Unified == "" {
+		return nil
+	}
 	return f
 }
 
-// ObserveInit gathers the facts about PID 1, as far as the caller may read them. It
-// returns nil where PID 1 has other mounts and so is no init of this container: the
-// pause container of a pod, or the host's. The cgroup path and the mount's root are
-// relative to the caller's cgroup namespace (cgroup_namespaces(7)).
-func ObserveInit() *Facts {
-	if !initHasOurMounts() {
-		return nil
-	}
-	f := &Facts{PID: 1}
-	if f.observe("/proc/1"); f.Unified == "" {
-		return nil
-	}
-	return f
+// sameMounts compares by the IDs of the mounts, which are unique. Unlike the inodes of
+// the namespaces anybody may read them.
+func (k *kernel) sameMounts(own string, pid int) (same, readable bool) {
+	other, err := k.readFile(unix.AT_FDCWD, "/proc/"+strconv.Itoa(pid)+"/mountinfo")
+	return other == own, err == nil && own != "" && other != ""
 }
 
-// initHasOurMounts compares by the IDs of the mounts, which are unique. Unlike the
-// inodes of the namespaces anybody may read them.
-func initHasOurMounts() bool {
-	own, err := linux.readFile(unix.AT_FDCWD, "/proc/self/mountinfo")
-	init, _ := linux.readFile(unix.AT_FDCWD, "/proc/1/mountinfo")
-	return err == nil && own == init
+// observe gathers the facts about the process that is "self", or a number, in /proc.
+func (k *kernel) observe(name string) *Facts {
+	o := observation{kernel: k, Facts: new(Facts)}
+	o.process("/proc/"+name, name == "self")
+	return o.Facts
 }
 
-func (f *Facts) observe(proc string) {
+// observation is facts that are being gathered.
+type observation struct {
+	*kernel
+	*Facts
+}
+
+func (o *observation) process(proc string, self bool) {
 	var uname unix.Utsname
-	if unix.Uname(&uname) == nil {
-		f.Kernel = unix.ByteSliceToString(uname.Release[:])
+	if o.uname(&uname) == nil {
+		o.Kernel = unix.ByteSliceToString(uname.Release[:])
 	}
-	member := parseMembership(f.file(proc + "/cgroup"))
-	f.Unified, f.V1 = member.unified, member.v1
-	f.InitialUserNS = isInitialMap(f.file(proc + "/uid_map"))
-	status := f.file(proc + "/status")
-	f.UID = effectiveUID(status)
-	f.SysAdmin, f.Override = capable(status, unix.CAP_SYS_ADMIN), capable(status, unix.CAP_DAC_OVERRIDE)
-	f.CgroupNS = f.namespace(proc, "cgroup")
-	f.PIDNS = f.namespace("/proc/self", "pid")
-	f.MountNS = f.namespace("/proc/self", "mnt")
-	f.observeHost()
-	if f.PID != 1 && initHasOurMounts() {
-		init, _ := linux.readFile(unix.AT_FDCWD, "/proc/1/cgroup")
-		f.Init = parseMembership(init).unified
+	o.membership(proc)
+	cred := parseStatus(o.file(proc + "/status"))
+	o.UID, o.GID, o.Groups = cred.uid, cred.gid, cred.groups
+	o.SysAdmin, o.Override = cred.capable(unix.CAP_SYS_ADMIN), cred.capable(unix.CAP_DAC_OVERRIDE)
+	o.IDMap = strings.Join(strings.Fields(o.file(proc+"/uid_map")), " ")
+	o.InitialUserNS = isInitialMap(o.IDMap)
+	o.CgroupNS = o.namespace(proc, "cgroup")
+	o.PIDNS = o.namespace("/proc/self", "pid")
+	o.MountNS = o.namespace("/proc/self", "mnt")
+	mounts := o.file(proc + "/mountinfo")
+	if self {
+		// /proc may be another PID namespace's.
+		o.PID, o.Parent = o.getpid(), o.getppid()
+		o.Session, _ = o.getsid(0)
+	} else {
+		o.PID, _ = strconv.Atoi(strings.TrimPrefix(proc, "/proc/"))
+		stat, _ := parseStat(o.file(proc + "/stat"))
+		o.Parent, o.Session = stat.parent, stat.session
 	}
-	f.observeMounts(f.file(proc + "/mountinfo"))
-	f.observeGroups()
+	o.host()
+	o.mounts(mounts)
+	o.groups()
+	if o.PID != 1 {
+		o.init(mounts)
+	}
+	o.kept()
+	o.strangers()
 }
 
-// observeHost looks whether the mounts are the host's: those of the PID 1 of the
-// initial PID namespace. After `unshare --pid` alone /proc still is that namespace's.
-func (f *Facts) observeHost() {
-	var link [16]byte
-	n, err := unix.Readlink("/proc/self", link[:])
-	foreign := err == nil && string(link[:n]) != strconv.Itoa(os.Getpid())
-	if f.PIDNS == initialPIDNamespace || foreign {
-		init := f.namespace("/proc/1", "mnt")
-		f.OnHost = init == 0 || init == f.MountNS
+// membership reads the process's cgroups. Without that file in a /proc that is there
+// the kernel has no cgroups, and nothing is unreadable.
+func (o *observation) membership(proc string) {
+	content, err := o.readFile(unix.AT_FDCWD, proc+"/cgroup")
+	var s unix.Stat_t
+	if err != nil && !(is(err, unix.ENOENT) && o.lstat(proc+"/status", &s) == nil) {
+		o.Unreadable = err.Error()
+		o.Errors = append(o.Errors, err.Error())
 	}
-	f.OnHost = f.OnHost || f.MountNS == initialMountNamespace
+	member := parseMembership(content)
+	o.Unified, o.V1 = member.unified, member.v1
+}
+
+// init looks at PID 1, which is another process.
+func (o *observation) init(mounts string) {
+	same, readable := o.sameMounts(mounts, 1)
+	o.Elsewhere = readable && !same
+	if same && readable {
+		content, _ := o.readFile(unix.AT_FDCWD, "/proc/1/cgroup")
+		o.Init = parseMembership(content).unified
+		o.InitSession, _ = o.getsid(1)
+	}
+	// Whatever its mounts: an exec may have made some of its own.
+	o.First = o.Elsewhere && o.Own != nil && o.oldest(o.Facts, func(int) bool { return true }) == o.PID
+}
+
+// oldest is the first process of the cgroup that f's process is in, of those that show
+// and are accepted: f's itself where there is none.
+func (k *kernel) oldest(f *Facts, accepted func(pid int) bool) int {
+	procs, _ := k.readFile(unix.AT_FDCWD, f.Own.Path+"/cgroup.procs")
+	pids, _ := splitProcs(procs)
+	oldest, since := f.PID, k.start(f.PID)
+	for _, text := range pids {
+		pid, _ := strconv.Atoi(text)
+		start := k.start(pid)
+		if start > 0 && (start < since || start == since && pid < oldest) && accepted(pid) {
+			oldest, since = pid, start
+		}
+	}
+	return oldest
+}
+
+// start is when a process was started, 0 where that cannot be read.
+func (k *kernel) start(pid int) uint64 {
+	content, _ := k.readFile(unix.AT_FDCWD, "/proc/"+strconv.Itoa(pid)+"/stat")
+	stat, _ := parseStat(content)
+	return stat.start
+}
+
+// host looks whether the mounts are the host's: those of the PID 1 of the initial PID
+// namespace. After `unshare --pid` alone /proc still is that namespace's.
+func (o *observation) host() {
+	var link [16]byte
+	n, err := o.readlink("/proc/self", link[:])
+	foreign := err == nil && string(link[:n]) != strconv.Itoa(o.getpid())
+	if o.PIDNS == initialPIDNamespace || foreign {
+		init := o.namespace("/proc/1", "mnt")
+		o.OnHost = init == 0 || init == o.MountNS
+	}
+	o.OnHost = o.OnHost || o.MountNS == initialMountNamespace
 }
 
 // file is the content of a file, empty and noted where it cannot be read.
-func (f *Facts) file(name string) string {
-	s, err := linux.readFile(unix.AT_FDCWD, name)
+func (o *observation) file(name string) string {
+	s, err := o.readFile(unix.AT_FDCWD, name)
 	if err != nil {
-		f.Errors = append(f.Errors, err.Error())
+		o.Errors = append(o.Errors, err.Error())
 	}
 	return s
 }
 
 // namespace is the inode of a namespace, 0 where it cannot be read.
-func (f *Facts) namespace(proc, name string) uint64 {
+func (o *observation) namespace(proc, name string) uint64 {
 	var s unix.Stat_t
 	file := proc + "/ns/" + name
-	if err := unix.Stat(file, &s); err != nil {
-		f.Errors = append(f.Errors, (&Error{"stat", file, "", err}).Error())
+	if err := o.stat(file, &s); err != nil {
+		o.Errors = append(o.Errors, (&Error{Op: "stat", Path: file, Err: err}).Error())
 	}
 	return s.Ino
 }
 
-// effectiveUID is the second number of the Uid line of /proc/PID/status (proc(5)).
-func effectiveUID(status string) int {
-	_, rest, _ := strings.Cut(status, "\nUid:")
-	line, _, _ := strings.Cut(rest, "\n")
-	if ids := strings.Fields(line); len(ids) > 1 {
-		if uid, err := strconv.Atoi(ids[1]); err == nil {
-			return uid
-		}
-	}
-	return -1
-}
-
-// capable looks for a capability in the CapEff line of /proc/PID/status (proc(5)).
-func capable(status string, capability int) bool {
-	_, rest, _ := strings.Cut(status, "\nCapEff:")
-	line, _, _ := strings.Cut(rest, "\n")
-	set, _ := strconv.ParseUint(strings.TrimSpace(line), 16, 64)
-	return set>>capability&1 == 1
-}
-
-func (f *Facts) observeMounts(mountinfo string) {
+func (o *observation) mounts(mountinfo string) {
 	mounts := parseMountinfo(mountinfo)
 	var link unix.Stat_t
-	switch err := unix.Lstat(mountPoint, &link); err {
+	switch err := o.lstat(mountPoint, &link); err {
 	case nil:
-		f.Symlink = link.Mode&unix.S_IFMT == unix.S_IFLNK
+		o.Symlink = link.Mode&unix.S_IFMT == unix.S_IFLNK
 	default:
-		f.Missing = err == unix.ENOENT || err == unix.ENOTDIR
+		o.Missing = err == unix.ENOENT || err == unix.ENOTDIR
 	}
 	holder := -1 // the mount that ours is on
 	if m, ok := topMount(mounts, mountPoint); ok {
-		f.Mount, holder = &m, m.Parent
+		o.Mount, holder = &m, m.Parent
 	} else if m, ok := holdingMount(mounts, mountPoint); ok {
 		holder = m.ID
 	}
-	f.ParentShared = true // of what does not show, below the root of a chroot(2), nothing is known
+	o.Holder = visible(mounts, holder)
+	ground := holder
+	for range mounts {
+		for _, m := range mounts {
+			if m.ID == ground && m.Point == mountPoint {
+				ground = m.Parent
+			}
+		}
+	}
+	o.Ground = visible(mounts, ground)
+	o.ParentShared = true // of what does not show, below the root of a chroot(2), nothing is known
 	for _, m := range mounts {
 		if m.ID == holder {
-			f.ParentShared = m.shared()
+			o.ParentShared = m.shared()
 		}
-		if f.Mount != nil && m.Parent == f.Mount.ID {
-			f.SubMounts = append(f.SubMounts, m.Point)
+		if o.Mount != nil && m.Parent == o.Mount.ID {
+			o.SubMounts = append(o.SubMounts, m.Point)
 		}
 	}
 }
 
-// observeGroups finds the process's own cgroup below the mount. Both the mount's
-// root and the path are relative to the reader's cgroup namespace
-// (cgroup_namespaces(7)); a root of /.. shows more than that namespace, and then
-// the way down is not known.
-func (f *Facts) observeGroups() {
-	if f.Mount == nil || f.Mount.Type != "cgroup2" || strings.HasPrefix(f.Mount.Root, "/..") || strings.HasPrefix(f.Unified, "/..") {
+// visible is the mount with that ID if nothing covers it.
+func visible(mounts []Mount, id int) *Mount {
+	for _, m := range mounts {
+		if top, _ := topMount(mounts, m.Point); m.ID == id && top.ID == id {
+			return &m
+		}
+	}
+	return nil
+}
+
+// groups finds the process's own cgroup below the mount, and those above it. Both the
+// mount's root and the path are relative to the reader's cgroup namespace
+// (cgroup_namespaces(7)); a root of /.. shows more than that namespace, and then the
+// way down is not known.
+func (o *observation) groups() {
+	if o.Mount == nil || o.Mount.Type != "cgroup2" || strings.HasPrefix(o.Mount.Root, "/..") || strings.HasPrefix(o.Unified, "/..") {
 		return
 	}
-	path, below := below(f.Unified, f.Mount.Root)
-	if !below {
+	if _, ok := below(o.Unified, o.Mount.Root); !ok {
 		return
 	}
-	f.Own = f.group(mountPoint + path)
-	if i := strings.LastIndexByte(path, '/'); i >= 0 {
-		f.Above = f.group(mountPoint + path[:i])
+	path := o.path()
+	o.Own = o.group(path)
+	for path != mountPoint {
+		path = path[:strings.LastIndexByte(path, '/')]
+		if g := o.group(path); g != nil {
+			o.Above = append(o.Above, g)
+		}
 	}
 }
 
-// below is the rest of path below root, "" for root itself.
-func below(path, root string) (string, bool) {
-	path, root = strings.TrimSuffix(path, "/"), strings.TrimSuffix(root, "/")
-	rest, ok := strings.CutPrefix(path, root)
-	return rest, ok && (rest == "" || rest[0] == '/')
+// path is the own cgroup's directory below the mount.
+func (f *Facts) path() string {
+	path, _ := below(f.Unified, f.Mount.Root)
+	return mountPoint + path
 }
 
-func (f *Facts) group(path string) *Group {
-	dir, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+func (o *observation) group(path string) *Group {
+	dir, err := o.openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		f.Errors = append(f.Errors, (&Error{"open", path, "", err}).Error())
+		o.Errors = append(o.Errors, (&Error{Op: "open", Path: path, Err: err}).Error())
 		return nil
 	}
-	defer unix.Close(dir)
+	defer o.close(dir)
 	var fs unix.Statfs_t
-	if unix.Fstatfs(dir, &fs) != nil || int64(fs.Type) != unix.CGROUP2_SUPER_MAGIC {
+	if o.fstatfs(dir, &fs) != nil || int64(fs.Type) != unix.CGROUP2_SUPER_MAGIC {
 		return nil // something else is mounted there
 	}
 	g := &Group{Path: path}
-	var stat, list unix.Stat_t
-	if unix.Fstat(dir, &stat) == nil {
-		g.ID, g.Owner, g.Mode = stat.Ino, int(stat.Uid), stat.Mode&0o7777
-		g.Writable = f.mayWrite(&stat) && unix.Fstatat(dir, "cgroup.procs", &list, 0) == nil && f.mayWrite(&list)
+	var stat unix.Stat_t
+	if o.fstat(dir, &stat) == nil {
+		g.ID, g.Owner, g.Group, g.Mode = stat.Ino, int(stat.Uid), int(stat.Gid), stat.Mode&0o7777
+		g.Writable = o.mayWrite(&stat)
 	}
-	kind, err := linux.readFile(dir, "cgroup.type")
+	// What a delegation gives to another user (the kernel document, "Model of Delegation").
+	for _, name := range []string{"cgroup.procs", subtreeControl} {
+		g.Writable = g.Writable && o.fstatat(dir, name, &stat, 0) == nil && o.mayWrite(&stat)
+	}
+	kind, err := o.readFile(dir, "cgroup.type")
 	g.Root = is(err, unix.ENOENT)
 	g.Type = strings.TrimSpace(kind)
-	read := func(name string) []string {
-		s, _ := linux.readFile(dir, name)
-		return strings.Fields(s)
+	read := func(name string) string {
+		s, _ := o.readFile(dir, name)
+		return strings.TrimSpace(s)
 	}
-	g.Controllers, g.Enabled = read("cgroup.controllers"), read("cgroup.subtree_control")
-	procs, err := linux.readFile(dir, "cgroup.procs")
+	g.Controllers, g.Enabled = strings.Fields(read("cgroup.controllers")), strings.Fields(read(subtreeControl))
+	g.MaxDepth, g.MaxDescendants = read("cgroup.max.depth"), read("cgroup.max.descendants")
+	procs, err := o.readFile(dir, "cgroup.procs")
 	if err != nil {
 		g.ProcsErr = err.Error()
 	}
@@ -252,20 +373,78 @@ func (f *Facts) group(path string) *Group {
 	return g
 }
 
-// overflowUID is the owner that a user namespace shows for those that it has no
-// number for (user_namespaces(7)); nobody in it is root over their files.
-const overflowUID = 65534
+// overflowID is the owner and the group that a user namespace shows for those that it
+// has no number for (user_namespaces(7)).
+const overflowID = 65534
 
 // mayWrite is what the permissions give the process that the facts are about, which
-// is not always the caller: access(2) would answer for that.
+// is not always the caller: access(2) would answer for that. The owner has the owner's
+// rights alone, a member of the group the group's alone (path_resolution(7)).
+// CAP_DAC_OVERRIDE counts where the user namespace has numbers for both the owner and
+// the group (kernel/capability.c, capable_wrt_inode_uidgid).
 func (f *Facts) mayWrite(s *unix.Stat_t) bool {
+	owned, grouped := f.InitialUserNS || s.Uid != overflowID, f.InitialUserNS || s.Gid != overflowID
 	switch {
-	case f.Override && (f.InitialUserNS || s.Uid != overflowUID):
+	case f.Override && owned && grouped:
 		return true
-	case int(s.Uid) == f.UID:
+	case owned && int(s.Uid) == f.UID:
 		return s.Mode&unix.S_IWUSR != 0
+	case grouped && (int(s.Gid) == f.GID || slices.Contains(f.Groups, int(s.Gid))):
+		return s.Mode&unix.S_IWGRP != 0
 	}
 	return s.Mode&unix.S_IWOTH != 0
+}
+
+// kept reads what keepStep has written.
+func (o *observation) kept() {
+	content, _ := o.readFile(unix.AT_FDCWD, keptCgroup)
+	id, leaf, ok := strings.Cut(strings.TrimSuffix(content, "\n"), " ")
+	if n, err := strconv.ParseUint(id, 10, 64); ok && err == nil && leaf != "" {
+		o.Kept = &Kept{ID: n, Leaf: leaf}
+		holder, _ := o.readFile(unix.AT_FDCWD, keptHolder)
+		o.Kept.Holder, _ = strconv.Atoi(holder)
+	}
+}
+
+// strangers counts the processes that show as 0 beside the leaf of a delegated cgroup
+// that the mount begins at, and deeper in what has a leaf's name. The processes of inner
+// containers are in PID namespaces below ours and have a number. So a cgroup whose leaf
+// holds processes of a PID namespace above is another container's.
+func (o *observation) strangers() {
+	top := o.top()
+	if top == nil || top.Root || !top.delegated() {
+		return
+	}
+	own, _ := below(o.path(), top.Path)
+	leaf, _, _ := strings.Cut(own[1:], "/")
+	o.Strangers = o.foreign(top.Path, leaf)
+}
+
+func (k *kernel) foreign(dir, except string) (n int) {
+	names, _ := k.entries(dir)
+	for _, name := range names {
+		if name == except {
+			continue
+		}
+		procs, err := k.readFile(unix.AT_FDCWD, dir+"/"+name+"/cgroup.procs")
+		if err != nil {
+			continue // a file, or what is threaded
+		}
+		_, foreign := splitProcs(procs)
+		n += foreign
+		if known(name) {
+			n += k.foreign(dir+"/"+name, "")
+		}
+	}
+	return n
+}
+
+// top is the mount's root, if the own cgroup is below it.
+func (f *Facts) top() *Group {
+	if n := len(f.Above); n > 0 && f.Above[n-1].Path == mountPoint {
+		return f.Above[n-1]
+	}
+	return nil
 }
 
 // Remaining names the processes in the cgroup, as "PID command", at most that many.
@@ -276,11 +455,23 @@ func (g *Group) Remaining(most int) (names []string) {
 	return linux.name(pids, most)
 }
 
-// name adds the commands of processes to their numbers.
+// name adds the commands of processes to their numbers. A process may call itself
+// anything.
 func (k *kernel) name(pids []string, most int) (names []string) {
 	for _, pid := range pids[:min(len(pids), most)] {
 		comm, _ := k.readFile(unix.AT_FDCWD, "/proc/"+pid+"/comm")
-		names = append(names, strings.TrimSpace(pid+" "+comm))
+		names = append(names, strings.TrimSpace(pid+" "+Quote(strings.TrimSuffix(comm, "\n"))))
 	}
 	return names
+}
+
+// Quote is s as it is where it is a plain word, and in quotes otherwise.
+func Quote(s string) string {
+	plain := func(r rune) bool {
+		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("-_.:/+@()[]~", r)
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return !plain(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
 }

@@ -24,10 +24,14 @@ var hints = []struct {
 	{"setns", unix.EXDEV, "PID 1 is not this container's (host PID namespace): make this program the container's PID 1"},
 	{"setns " + ownNamespace, unix.EPERM, "the cgroup namespace belongs to another user namespace, and there would be no way back into it: have the runtime make a private one (docker and podman --cgroupns=private)"},
 	{"setns", unix.EPERM, forbidden},
-	{"mkdir " + pinDir, 0, unpinned},
-	{"open " + pinnedNamespace, 0, unpinned},
-	{"mount " + pinnedNamespace, 0, unpinned},
-	{"setns " + pinnedNamespace, 0, unpinned},
+	{"mkdir " + keptDir, 0, unkept},
+	{"open " + keptCgroup, 0, unkept},
+	{"write " + keptCgroup, 0, unkept},
+	{"open " + keptNamespace + " O_CREAT", 0, unkept},
+	{"mount " + keptNamespace, 0, unkept},
+	{"open " + keptNamespace, 0, notKept},
+	{"setns " + keptNamespace, 0, notKept},
+	{"flock", 0, "another run of cgshim in this container is at its set-up: raise --cgroup-timeout"},
 
 	{"fsopen", unix.ENODEV, noCgroup2},
 	{"mount", unix.ENODEV, noCgroup2},
@@ -91,9 +95,12 @@ const (
 	userNamespace = "Kubernetes gives privileged pods the host's cgroup namespace even with hostUsers: false; drop privileged and use containerd cgroup_writable or CRI-O cgroup2-mount-hierarchy-rw"
 	notDelegated  = "the cgroup is not delegated to this user namespace: " + userNamespace
 
+	entryPoint = "make cgshim the container's entry point (exec it from a script), or ask for the set-up in any process: --cgroup=require, or --cgroup=auto with --exec"
+
 	securityModule = "a security module refuses the mount: see the audit log; AppArmor: docker --security-opt apparmor=unconfined, Kubernetes appArmorProfile Unconfined; SELinux: --security-opt label=disable, seLinuxOptions type spc_t"
 	forbidden      = "refused although there is CAP_SYS_ADMIN: by a seccomp profile (docker --security-opt seccomp=unconfined, Kubernetes seccompProfile Unconfined), a security module, or because the mount belongs to an outer user namespace"
-	unpinned       = "a later run by --exec in this container will stay in the host's cgroup namespace: make /run writable"
+	unkept         = "a later run by --exec in this container may not find this one's cgroup namespace and nest one deeper: make /run writable"
+	notKept        = "this process stays in the host's cgroup namespace: the run that has delegated could not keep its own in /run/cgshim, and none of its processes is left; make /run writable and restart the container"
 	noNamespaces   = "the kernel has no cgroup namespaces (Linux 4.6, CONFIG_CGROUPS), or /proc is not mounted"
 	noCgroup2      = "the kernel has no cgroup v2 (Linux 4.5, CONFIG_CGROUPS)"
 	manyMounts     = "the limit of mounts is reached: raise the node's sysctl fs.mount-max"
@@ -104,8 +111,8 @@ const (
 
 // Hint says what to change about err, or is "".
 func Hint(err error) string {
-	var e *Error
-	if !errors.As(err, &e) {
+	e := asError(err)
+	if e == nil {
 		return ""
 	}
 	for _, row := range hints {

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernel is every call that changes something, and the ones that verify it. Tests
-// replace single fields to make a call fail.
+// kernel is every call to the kernel. Tests replace single fields: to make a call
+// fail, or to show another file system.
 type kernel struct {
 	unshare   func(flags int) error
 	setns     func(fd, nstype int) error
@@ -24,7 +24,16 @@ type kernel struct {
 	write     func(fd int, p []byte) (int, error)
 	fstatfs   func(fd int, s *unix.Statfs_t) error
 	fstat     func(fd int, s *unix.Stat_t) error
+	fstatat   func(dir int, name string, s *unix.Stat_t, flags int) error
 	stat      func(name string, s *unix.Stat_t) error
+	lstat     func(name string, s *unix.Stat_t) error
+	readlink  func(name string, p []byte) (int, error)
+	getdents  func(fd int, p []byte) (int, error)
+	flock     func(fd, how int) error
+	uname     func(*unix.Utsname) error
+	getpid    func() int
+	getppid   func() int
+	getsid    func(pid int) (int, error)
 	close     func(fd int) error
 	sleep     func(time.Duration)
 }
@@ -35,7 +44,9 @@ var linux = kernel{
 	mount: unix.Mount, umount: unix.Unmount,
 	openat: unix.Openat, mkdirat: unix.Mkdirat, unlinkat: unix.Unlinkat,
 	read: unix.Read, write: unix.Write, close: unix.Close,
-	fstatfs: unix.Fstatfs, fstat: unix.Fstat, stat: unix.Stat,
+	fstatfs: unix.Fstatfs, fstat: unix.Fstat, fstatat: unix.Fstatat, stat: unix.Stat, lstat: unix.Lstat,
+	readlink: unix.Readlink, getdents: unix.Getdents, flock: unix.Flock,
+	uname: unix.Uname, getpid: unix.Getpid, getppid: unix.Getppid, getsid: unix.Getsid,
 	sleep: time.Sleep,
 }
 
@@ -44,7 +55,7 @@ var linux = kernel{
 func (k *kernel) readFile(dir int, name string) (string, error) {
 	fd, err := k.openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return "", &Error{"open", name, "", err}
+		return "", &Error{Op: "open", Path: name, Err: err}
 	}
 	defer k.close(fd)
 	data := make([]byte, 0, 4096)
@@ -56,7 +67,7 @@ func (k *kernel) readFile(dir int, name string) (string, error) {
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
-			return "", &Error{"read", name, "", err}
+			return "", &Error{Op: "read", Path: name, Err: err}
 		case n == 0:
 			return string(data), nil
 		default:
@@ -65,12 +76,32 @@ func (k *kernel) readFile(dir int, name string) (string, error) {
 	}
 }
 
+// entries lists a directory.
+func (k *kernel) entries(dir string) (names []string, err error) {
+	fd, err := k.openat(unix.AT_FDCWD, dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &Error{Op: "open", Path: dir, Err: err}
+	}
+	defer k.close(fd)
+	buf := make([]byte, 8192)
+	for {
+		n, err := k.getdents(fd, buf)
+		if err != nil {
+			return names, &Error{Op: "getdents64", Path: dir, Err: err}
+		}
+		if n == 0 {
+			return names, nil
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
+	}
+}
+
 // writeFile writes data in one call: a cgroup file takes each write as a whole
 // (the kernel document, "Interface Files").
 func (k *kernel) writeFile(dir int, name, data string) error {
 	fd, err := k.openat(dir, name, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
-		return &Error{"open", name, data, err}
+		return &Error{Op: "open", Path: name, Data: data, Err: err}
 	}
 	defer k.close(fd)
 	return k.writeTo(fd, name, data)
@@ -83,7 +114,7 @@ func (k *kernel) writeTo(fd int, name, data string) error {
 			return nil
 		}
 		if err != unix.EINTR {
-			return &Error{"write", name, data, err}
+			return &Error{Op: "write", Path: name, Data: data, Err: err}
 		}
 	}
 }

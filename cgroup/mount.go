@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -64,11 +65,11 @@ func (s writableStep) do(r *run) error {
 		}
 	}
 	if err := r.k.mount("", mountPoint, "", flags, ""); err != nil {
-		return &Error{"remount", mountPoint, "bind,rw", err}
+		return &Error{Op: "remount", Path: mountPoint, Data: "bind,rw", Err: err}
 	}
 	r.onFailure(func() error {
 		if err := r.k.mount("", mountPoint, "", flags|unix.MS_RDONLY, ""); err != nil {
-			return &Error{"remount", mountPoint, "bind,ro", err}
+			return &Error{Op: "remount", Path: mountPoint, Data: "bind,ro", Err: err}
 		}
 		return nil
 	})
@@ -117,10 +118,10 @@ func (r *run) namespaced() error {
 	const own = "/proc/thread-self/ns/cgroup"
 	var stat unix.Stat_t
 	if err := r.k.stat(own, &stat); err != nil {
-		return &Error{"stat", own, "", err}
+		return &Error{Op: "stat", Path: own, Err: err}
 	}
 	if stat.Ino == InitialCgroupNamespace {
-		return &Error{"stat", own, "the initial cgroup namespace", unix.EXDEV}
+		return &Error{Op: "stat", Path: own, Data: "the initial cgroup namespace", Err: unix.EXDEV}
 	}
 	return nil
 }
@@ -131,15 +132,15 @@ func (r *run) detachedMount() (int, error) {
 	}
 	fs, err := r.k.fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
 	if err != nil {
-		return -1, &Error{"fsopen", "cgroup2", "", err}
+		return -1, &Error{Op: "fsopen", Path: "cgroup2", Err: err}
 	}
 	defer r.k.close(fs)
 	if err := r.k.fsconfig(fs); err != nil {
-		return -1, &Error{"fsconfig", "cgroup2", "", err}
+		return -1, &Error{Op: "fsconfig", Path: "cgroup2", Err: err}
 	}
 	mount, err := r.k.fsmount(fs, unix.FSMOUNT_CLOEXEC, mountAttrs)
 	if err != nil {
-		return -1, &Error{"fsmount", "cgroup2", "", err}
+		return -1, &Error{Op: "fsmount", Path: "cgroup2", Err: err}
 	}
 	return mount, nil
 }
@@ -150,17 +151,17 @@ func (r *run) detachedMount() (int, error) {
 func (r *run) verify(own string) error {
 	var fs unix.Statfs_t
 	if err := r.k.fstatfs(r.base, &fs); err != nil {
-		return &Error{"fstatfs", mountPoint, "", err}
+		return &Error{Op: "fstatfs", Path: mountPoint, Err: err}
 	}
 	if int64(fs.Type) != unix.CGROUP2_SUPER_MAGIC {
-		return &Error{"fstatfs", mountPoint, "", unix.EINVAL}
+		return &Error{Op: "fstatfs", Path: mountPoint, Err: unix.EINVAL}
 	}
 	if _, err := r.k.readFile(r.base, "cgroup.type"); err != nil {
 		return err
 	}
 	var stat, expected unix.Stat_t
 	if err := r.k.fstat(r.base, &stat); err != nil {
-		return &Error{"fstat", mountPoint, "", err}
+		return &Error{Op: "fstat", Path: mountPoint, Err: err}
 	}
 	r.report.ID = stat.Ino
 	if own == "" {
@@ -172,10 +173,10 @@ func (r *run) verify(own string) error {
 	}
 	defer r.k.close(dir)
 	if err := r.k.fstat(dir, &expected); err != nil {
-		return &Error{"fstat", own, "", err}
+		return &Error{Op: "fstat", Path: own, Err: err}
 	}
 	if expected.Ino != stat.Ino {
-		return &Error{"fstat", own, "another cgroup than the new mount's root", unix.ESTALE}
+		return &Error{Op: "fstat", Path: own, Data: "another cgroup than the new mount's root", Err: unix.ESTALE}
 	}
 	return nil
 }
@@ -183,8 +184,11 @@ func (r *run) verify(own string) error {
 // placeStep puts the new mount where everybody looks for it. It is the last step
 // that can fail: once the old mount is gone there is no way back.
 type placeStep struct {
-	replace bool // take the old mount away; not with mounts below it
-	isolate bool // the old mount propagates
+	replace bool   // take the old mount away; not with mounts below it
+	isolate bool   // the old mount propagates
+	holder  string // the mount point of a private mount that the old one is on, or ""
+	room    string // with that: an empty directory in the old mount
+	keep    int    // with that: the mount's ID where this process can be killed and the container live on, or 0
 }
 
 func (s placeStep) String() string {
@@ -210,21 +214,31 @@ func (s placeStep) do(r *run) error {
 		if err := r.isolate(s); err != nil {
 			return err
 		}
-		if s.replace && r.placeBeneath() {
-			r.report.Replaced = true
-			break
-		}
-		err := r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH)
-		if refused(err) {
-			err = r.placeOld(s)
-		} else if err != nil {
-			err = &Error{"move_mount", mountPoint, "", err}
-		}
-		if err != nil {
+		if err := r.placeNew(s); err != nil {
 			return err
 		}
 	}
 	r.try(r.visible)
+	return nil
+}
+
+// placeNew attaches the new mount in place of the old one, or on top of it.
+func (r *run) placeNew(s placeStep) (err error) {
+	if s.replace && r.removable() {
+		if r.report.Replaced = r.placeBeneath(); !r.report.Replaced {
+			r.report.Replaced, err = r.placeTucked(s)
+		}
+	}
+	if r.report.Replaced || err != nil {
+		return err
+	}
+	err = r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	switch {
+	case refused(err):
+		return r.placeOld(s)
+	case err != nil:
+		return &Error{Op: "move_mount", Path: mountPoint, Err: err}
+	}
 	return nil
 }
 
@@ -240,10 +254,7 @@ func (r *run) isolate(s placeStep) error {
 	if !s.isolate {
 		return nil
 	}
-	if err := r.k.mount("", mountPoint, "", unix.MS_PRIVATE, ""); err != nil {
-		return &Error{"mount", mountPoint, "make-private", err}
-	}
-	return nil
+	return r.private(mountPoint)
 }
 
 // moveMountBeneath is MOVE_MOUNT_BENEATH (include/uapi/linux/mount.h).
@@ -254,18 +265,78 @@ const moveMountBeneath = 0x200
 // (MOVE_MOUNT_BENEATH, Linux 6.5). It reports whether that worked; the new mount
 // is still unattached otherwise.
 func (r *run) placeBeneath() bool {
-	// Under a mount that then cannot be taken away the new one would be stuck. So
-	// ask first: MNT_EXPIRE only marks a mount, or finds it in use, after all the
-	// checks that a real umount has to pass (fs/namespace.c, do_umount).
-	if err := r.k.umount(mountPoint, unix.MNT_EXPIRE|unix.UMOUNT_NOFOLLOW); !is(err, unix.EAGAIN, unix.EBUSY) {
-		return false
-	}
 	err := r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH|moveMountBeneath)
-	if err != nil {
-		return false
+	return err == nil && r.detach() == nil // lazily, for somebody may have a descriptor in it
+}
+
+// removable asks whether the old mount can be taken away: with the new one under a
+// mount that stays, it would be stuck. MNT_EXPIRE only marks a mount, or finds it in
+// use, after all the checks that a real umount has to pass (fs/namespace.c, do_umount). It
+// must not be asked twice: that would take an unused mount away (umount(2)).
+func (r *run) removable() bool {
+	err := r.k.umount(mountPoint, unix.MNT_EXPIRE|unix.UMOUNT_NOFOLLOW)
+	return is(err, unix.EAGAIN, unix.EBUSY)
+}
+
+// placeTucked does the same before Linux 6.5, by propagation: a mount that propagates
+// to where there is one already is put under that (fs/pnode.c, propagate_mnt; commit
+// 1064f874abc0, Linux 4.10). For a moment the mount that holds the old one has a peer,
+// in a directory of the old one that nothing uses, and the new mount is attached there.
+// The peer goes with the old mount, to which it belongs. Before that the two are peers
+// no longer, or the kernel would take the new mount away from both.
+func (r *run) placeTucked(s placeStep) (placed bool, err error) {
+	if s.holder == "" {
+		return false, nil
 	}
-	// Lazily, for somebody may have a descriptor in it.
-	return r.k.umount(mountPoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) == nil
+	if s.keep > 0 {
+		if r.note(keptHolder, strconv.Itoa(s.keep)) != nil {
+			return false, nil
+		}
+		defer r.k.unlinkat(unix.AT_FDCWD, keptHolder, 0)
+	}
+	if r.k.mount("", s.holder, "", unix.MS_SHARED, "") != nil {
+		return false, nil
+	}
+	refused := r.k.mount(s.holder, s.room, "", unix.MS_BIND, "")
+	bound := refused == nil
+	if bound {
+		down, _ := below(mountPoint, s.holder)
+		refused = r.k.moveMount(r.mount, "", unix.AT_FDCWD, s.room+down, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	}
+	err = r.private(s.holder)
+	if refused == nil && err == nil {
+		if err = r.detach(); err == nil { // on a shared mount the new one has become shared, without a peer
+			r.try(func() error { return r.private(mountPoint) })
+		}
+		return true, err
+	}
+	// While the two are peers the new mount goes from both.
+	if bound {
+		_ = r.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	}
+	if err != nil { // perhaps now that there is nothing in the peer
+		_ = r.private(s.holder)
+	}
+	return false, err
+}
+
+// settleStep undoes what a run that was killed in placeTucked has left.
+type settleStep struct{ holder, room string }
+
+func (s settleStep) String() string {
+	return "umount -l " + s.room + "; mount --make-private " + s.holder
+}
+
+func (s settleStep) do(r *run) error {
+	_ = r.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) // it may not have been mounted yet
+	return r.private(s.holder)
+}
+
+func (r *run) private(point string) error {
+	if err := r.k.mount("", point, "", unix.MS_PRIVATE, ""); err != nil {
+		return &Error{Op: "mount", Path: point, Data: "make-private", Err: err}
+	}
+	return nil
 }
 
 // placeOld mounts with mount(2) over what is there. The same file system on itself
@@ -278,11 +349,11 @@ func (r *run) placeOld(s placeStep) error {
 		return err
 	}
 	if err := r.k.mount("tmpfs", mountPoint, "tmpfs", mountFlags, "size=0,mode=755"); err != nil {
-		return &Error{"mount", mountPoint, "tmpfs", err}
+		return &Error{Op: "mount", Path: mountPoint, Data: "tmpfs", Err: err}
 	}
 	r.onFailure(r.detach)
 	if err := r.k.mount("cgroup2", mountPoint, "cgroup2", mountFlags, ""); err != nil {
-		return &Error{"mount", mountPoint, "cgroup2", err}
+		return &Error{Op: "mount", Path: mountPoint, Data: "cgroup2", Err: err}
 	}
 	r.onFailure(r.detach)
 	r.placed = true
@@ -291,7 +362,7 @@ func (r *run) placeOld(s placeStep) error {
 
 func (r *run) detach() error {
 	if err := r.k.umount(mountPoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
-		return &Error{"umount", mountPoint, "", err}
+		return &Error{Op: "umount", Path: mountPoint, Err: err}
 	}
 	return nil
 }
@@ -305,10 +376,10 @@ func (r *run) visible() error {
 	defer r.k.close(dir)
 	var stat unix.Stat_t
 	if err := r.k.fstat(dir, &stat); err != nil {
-		return &Error{"fstat", mountPoint, "", err}
+		return &Error{Op: "fstat", Path: mountPoint, Err: err}
 	}
 	if stat.Ino != r.report.ID {
-		return &Error{"fstat", mountPoint, "another mount is in front", unix.EBUSY}
+		return &Error{Op: "fstat", Path: mountPoint, Data: "another mount is in front", Err: unix.EBUSY}
 	}
 	return nil
 }

@@ -131,6 +131,74 @@ func splitProcs(s string) (pids []string, foreign int) {
 	return pids, foreign
 }
 
+// process is what /proc/PID/stat says (proc(5)).
+type process struct {
+	parent, session int
+	start           uint64 // in clock ticks since boot
+}
+
+// parseStat reads the numbers after the command, which may hold blanks and
+// parentheses itself: the last one ends it.
+func parseStat(s string) (p process, ok bool) {
+	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:]) // from the third field on
+	if len(f) < 20 {
+		return p, false
+	}
+	var err1, err2, err3 error
+	p.parent, err1 = strconv.Atoi(f[1])
+	p.session, err2 = strconv.Atoi(f[3])
+	p.start, err3 = strconv.ParseUint(f[19], 10, 64)
+	return p, err1 == nil && err2 == nil && err3 == nil
+}
+
+// credentials are those of /proc/PID/status that a file's permissions are compared
+// with. UID and GID are the ones for file systems, the last of four (proc(5),
+// credentials(7)); -1 is unknown.
+type credentials struct {
+	uid, gid     int
+	groups       []int
+	capabilities uint64 // CapEff
+}
+
+func parseStatus(s string) credentials {
+	c := credentials{uid: -1, gid: -1}
+	for line := range strings.Lines(s) {
+		name, rest, _ := strings.Cut(line, ":")
+		f := strings.Fields(rest)
+		switch {
+		case name == "Uid" && len(f) == 4:
+			c.uid = number(f[3])
+		case name == "Gid" && len(f) == 4:
+			c.gid = number(f[3])
+		case name == "Groups":
+			for _, group := range f {
+				c.groups = append(c.groups, number(group))
+			}
+		case name == "CapEff" && len(f) == 1:
+			c.capabilities, _ = strconv.ParseUint(f[0], 16, 64)
+		}
+	}
+	return c
+}
+
+// number is an ID, which has 32 bits, or -1.
+func number(s string) int {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		return -1
+	}
+	return int(n)
+}
+
+func (c credentials) capable(capability int) bool { return c.capabilities>>capability&1 == 1 }
+
+// below is the rest of path below root, "" for root itself.
+func below(path, root string) (string, bool) {
+	path, root = strings.TrimSuffix(path, "/"), strings.TrimSuffix(root, "/")
+	rest, ok := strings.CutPrefix(path, root)
+	return rest, ok && (rest == "" || rest[0] == '/')
+}
+
 // isInitialMap reports whether uid_map is the initial user namespace's: all ids,
 // unchanged (user_namespaces(7)).
 func isInitialMap(s string) bool {

@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -76,37 +77,65 @@ func TestIsInitialMap(t *testing.T) {
 	}
 }
 
-const statusSample = "Name:\tcgshim\nUid:\t1000\t1001\t1002\t1003\nCapPrm:\t0000000000200000\nCapEff:\t0000000000200002\n"
+const statusSample = "Name:\tcgshim\nUid:\t1000\t1001\t1002\t1003\nGid:\t2000\t2001\t2002\t2003\nGroups:\t4 4294967294 \nCapPrm:\t0000000000200000\nCapEff:\t0000000000200002\n"
 
-func TestStatus(t *testing.T) {
-	if uid := effectiveUID(statusSample); uid != 1001 {
-		t.Errorf("uid %d", uid)
+func TestParseStatus(t *testing.T) {
+	c := parseStatus(statusSample)
+	if c.uid != 1003 || c.gid != 2003 || !slices.Equal(c.groups, []int{4, 4294967294}) {
+		t.Errorf("%+v", c)
 	}
-	if !capable(statusSample, unix.CAP_SYS_ADMIN) || !capable(statusSample, unix.CAP_DAC_OVERRIDE) || capable(statusSample, unix.CAP_CHOWN) {
+	if !c.capable(unix.CAP_SYS_ADMIN) || !c.capable(unix.CAP_DAC_OVERRIDE) || c.capable(unix.CAP_CHOWN) {
 		t.Error("capabilities")
 	}
-	if effectiveUID("") != -1 || capable("", 0) {
-		t.Error("of nothing")
+	if c := parseStatus(""); c.uid != -1 || c.gid != -1 || c.groups != nil || c.capable(0) {
+		t.Errorf("of nothing: %+v", c)
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	const rest = " S 7 12 3 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 99 1"
+	for in, want := range map[string]process{
+		"12 (sh)" + rest:           {7, 3, 4711},
+		"12 (a) S 1 (b c)" + rest:  {7, 3, 4711},
+		"12 (\n12 (x) S 1)" + rest: {7, 3, 4711},
+	} {
+		if got, ok := parseStat(in); !ok || got != want {
+			t.Errorf("%q: %+v %v", in, got, ok)
+		}
+	}
+	for _, in := range []string{"", "12 (sh", "12 (sh) S 7", "12 (sh) S x" + rest[4:]} {
+		if got, ok := parseStat(in); ok {
+			t.Errorf("%q: %+v", in, got)
+		}
 	}
 }
 
 func TestMayWrite(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		facts Facts
-		owner uint32
-		mode  uint32
-		want  bool
+		name         string
+		facts        Facts
+		owner, group uint32
+		mode         uint32
+		want         bool
 	}{
-		{"root", Facts{Override: true, InitialUserNS: true}, 0, 0o555, true},
-		{"root of a user namespace, of its own", Facts{Override: true}, 0, 0o555, true},
-		{"root of a user namespace, of nobody it knows", Facts{Override: true}, overflowUID, 0o755, false},
-		{"the owner", Facts{UID: 1000}, 1000, 0o644, true},
-		{"the owner, read-only", Facts{UID: 1000}, 1000, 0o444, false},
-		{"another user", Facts{UID: 1000}, 0, 0o644, false},
-		{"everybody", Facts{UID: 1000}, 0, 0o646, true},
+		{"root", Facts{Override: true, InitialUserNS: true}, 0, 0, 0o555, true},
+		{"root, of nobody", Facts{Override: true, InitialUserNS: true}, overflowID, overflowID, 0o555, true},
+		{"root of a user namespace, of its own", Facts{Override: true}, 0, 0, 0o555, true},
+		{"root of a user namespace, of an owner without a number", Facts{Override: true}, overflowID, overflowID, 0o755, false},
+		{"root of a user namespace, by the group", Facts{Override: true}, overflowID, 0, 0o664, true},
+		{"root of a user namespace, by the group, read-only", Facts{Override: true}, overflowID, 0, 0o644, false},
+		{"root of a user namespace, of a group without a number", Facts{Override: true}, 0, overflowID, 0o444, false},
+		{"the owner", Facts{UID: 1000, GID: 1000}, 1000, 0, 0o644, true},
+		{"the owner, read-only", Facts{UID: 1000, GID: 1000}, 1000, 1000, 0o464, false},
+		{"a member", Facts{UID: 1000, GID: 1000}, 0, 1000, 0o664, true},
+		{"a member, read-only", Facts{UID: 1000, GID: 1000}, 0, 1000, 0o646, false},
+		{"by a supplementary group", Facts{UID: 1000, GID: 1000, Groups: []int{7, 27}}, 0, 27, 0o664, true},
+		{"another user", Facts{UID: 1000, GID: 1000}, 0, 0, 0o664, false},
+		{"everybody", Facts{UID: 1000, GID: 1000}, 0, 0, 0o646, true},
+		{"a user without a number", Facts{UID: overflowID, GID: overflowID}, overflowID, overflowID, 0o664, false},
+		{"unknown", Facts{UID: -1, GID: -1}, 0, 0, 0o664, false},
 	} {
-		if got := c.facts.mayWrite(&unix.Stat_t{Uid: c.owner, Mode: c.mode}); got != c.want {
+		if got := c.facts.mayWrite(&unix.Stat_t{Uid: c.owner, Gid: c.group, Mode: c.mode}); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
@@ -175,14 +204,37 @@ func FuzzLimit(f *testing.F) {
 	})
 }
 
-func FuzzStatus(f *testing.F) {
+func FuzzParseStatus(f *testing.F) {
 	f.Add(statusSample)
 	f.Add("\nUid:\n\nCapEff:")
 	f.Fuzz(func(t *testing.T, in string) {
-		if uid := effectiveUID(in); uid != -1 && !strings.Contains(in, strings.TrimPrefix(strconv.Itoa(uid), "-")) {
-			t.Errorf("%q: uid %d", in, uid)
+		if c := parseStatus(in); c.uid != -1 && !strings.Contains(in, strconv.Itoa(c.uid)) {
+			t.Errorf("%q: %+v", in, c)
 		}
-		capable(in, unix.CAP_SYS_ADMIN)
+	})
+}
+
+func FuzzParseStat(f *testing.F) {
+	f.Add("12 (a) S 1 (b c) S 7 12 3 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 99 1")
+	f.Fuzz(func(t *testing.T, in string) {
+		if p, ok := parseStat(in); ok && !strings.Contains(in, strconv.FormatUint(p.start, 10)) {
+			t.Errorf("%q: %+v", in, p)
+		}
+	})
+}
+
+func FuzzQuote(f *testing.F) {
+	f.Add("sh\nverdict \x1b[2J")
+	f.Fuzz(func(t *testing.T, in string) {
+		out := Quote(in)
+		for _, r := range out {
+			if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+				t.Errorf("%q: %q", in, out)
+			}
+		}
+		if back, err := strconv.Unquote(out); out != in && (err != nil || back != in) {
+			t.Errorf("%q: %q", in, out)
+		}
 	})
 }
 

@@ -1,10 +1,13 @@
 package cgroup
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -61,6 +65,10 @@ type child struct {
 	Idle    bool     // only look: for what comes with Exec
 	Bare    bool     // in the mounts that it is started with
 	Exec    []child  // then run these as processes of the container, but in the cgroup namespace of the start
+	AtOnce  bool     // all at the same time, and none ends before the others
+	Inner   *child   // then run this as an inner container, in the cgroup namespace of this one
+	SetUp   bool     // with SetUp, not by one plan
+	Waits   bool     // for the end of its input, before it ends
 }
 
 // fault makes the nth call of op fail; 0 is every one.
@@ -83,6 +91,7 @@ type outcome struct {
 	Hint    string
 	Report  Report
 	Missing []string
+	Warned  []string
 	Before  view
 	After   view
 	Calls   map[string]int
@@ -95,6 +104,9 @@ type outcome struct {
 	Looks   int // with Watch: how often
 	Gaps    int // and how often there was no cgroup2
 	Exec    []outcome
+	Inner   *outcome
+	Dead    bool   // it was killed
+	Said    string // what it wrote to stderr
 }
 
 // view is all that a delegation may change.
@@ -146,13 +158,25 @@ func runChild(spec string) {
 	if c.Watch {
 		stopWatch = watch(&out)
 	}
+	var report *Report
 	p := Decide(Observe(), c.Options)
-	out.State, out.Skip, out.Reason, out.Limits = p.State, p.Skip, p.Reason, p.Container.Limits()
-	if !p.Skip && !c.Idle {
-		report, err := p.apply(k)
+	switch {
+	case c.SetUp:
+		p, report, err = k.setUp(c.Options)
+	case p.Refusal == nil && !c.Idle:
+		report, err = p.apply(k)
+	}
+	out.State, out.Limits = p.State, p.Container.Limits()
+	if out.Skip = p.Refusal != nil; out.Skip {
+		out.Reason = p.Refusal.Reason
+	}
+	if report != nil {
 		out.Report = *report
 		for name := range report.Missing {
 			out.Missing = append(out.Missing, name)
+		}
+		for _, err := range report.Warnings {
+			out.Warned = append(out.Warned, err.Error()+": "+Hint(err))
 		}
 		out.Report.Missing, out.Report.Warnings = nil, nil
 		if err != nil {
@@ -182,8 +206,9 @@ func runChild(spec string) {
 	if c.Others {
 		out.Killed = killOthers()
 	}
-	for _, c := range c.Exec {
-		out.Exec = append(out.Exec, runExec(c, start))
+	out.Exec = runExecs(c, start)
+	if c.Inner != nil {
+		out.Inner = runInner(*c.Inner)
 	}
 	out.OOM, _ = OOMKills(true)
 	var usage unix.Rusage
@@ -192,6 +217,9 @@ func runChild(spec string) {
 	data, err := json.Marshal(out)
 	must("marshal", err)
 	fmt.Println(string(data))
+	if c.Waits {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+	}
 	os.Exit(0)
 }
 
@@ -220,25 +248,87 @@ func watch(out *outcome) (stop func()) {
 	}
 }
 
+// runExecs runs c.Exec, one after the other or at the same time.
+func runExecs(c child, start *os.File) []outcome {
+	outs := make([]outcome, len(c.Exec))
+	var first, all sync.WaitGroup
+	for i := range c.Exec {
+		first.Add(1)
+		together := func() {
+			first.Done()
+			first.Wait()
+		}
+		run := func() { outs[i] = runExec(c.Exec[i], start, together) }
+		if c.AtOnce {
+			all.Go(run)
+			continue
+		}
+		first.Done()
+		together = func() {}
+		run()
+	}
+	all.Wait()
+	return outs
+}
+
 // runExec runs c in the cgroup that this process is in, and in another cgroup
 // namespace: what runc's exec is in a container that shares the host's. It starts it
-// from a thread of its own, for /proc/1/ns is the main thread's.
-func runExec(c child, namespace *os.File) (out outcome) {
+// from a thread of its own, for /proc/1/ns is the main thread's. The process ends after
+// together has returned.
+func runExec(c child, namespace *os.File, together func()) (out outcome) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread() // and never unlock: the thread ends
 		must("setns", unix.Setns(int(namespace.Fd()), unix.CLONE_NEWCGROUP))
-		spec, err := json.Marshal(c)
-		must("marshal", err)
-		cmd := exec.Command("/proc/self/exe", "-test.run=^$")
-		cmd.Env = append(os.Environ(), childEnv+"="+string(spec))
-		cmd.Stderr = os.Stderr
-		data, err := cmd.Output()
-		must("exec", err)
-		must("unmarshal", json.Unmarshal(data, &out))
+		out = runAgain(c, nil, os.Getenv("CGSHIM_TEST_GROUP"), together)
 	}()
 	<-done
+	return out
+}
+
+// runInner runs c as PID 1 of a container in this one: in a cgroup beside the leaf, as
+// dockerd makes it, with this one's cgroup namespace and a copy of its mounts.
+func runInner(c child) *outcome {
+	const name = "inner"
+	must("mkdir", os.MkdirAll(mountPoint+"/"+name, 0o755))
+	dir, err := os.Open(mountPoint + "/" + name)
+	must("open", err)
+	defer dir.Close()
+	out := runAgain(c, &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS, UseCgroupFD: true, CgroupFD: int(dir.Fd()),
+	}, name, func() {})
+	return &out
+}
+
+// runAgain runs this binary as c, which waits for its input to end before it does.
+func runAgain(c child, attr *syscall.SysProcAttr, group string, together func()) (out outcome) {
+	c.Waits = true
+	spec, err := json.Marshal(c)
+	must("marshal", err)
+	cmd := exec.Command("/proc/self/exe", "-test.run=^$")
+	cmd.Env = append(os.Environ(), childEnv+"="+string(spec), "CGSHIM_TEST_GROUP="+group)
+	cmd.SysProcAttr = attr
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	input, err := cmd.StdinPipe()
+	must("pipe", err)
+	output, err := cmd.StdoutPipe()
+	must("pipe", err)
+	must("start", cmd.Start())
+	line, err := bufio.NewReader(output).ReadBytes('\n')
+	if err == nil {
+		must("unmarshal "+string(line), json.Unmarshal(line, &out))
+	}
+	together()
+	input.Close()
+	if ended := cmd.Wait(); err != nil {
+		if ended == nil || ended.Error() != "signal: killed" {
+			panic(fmt.Sprint(ended, stderr.String()))
+		}
+		out.Dead = true
+	}
+	out.Said = stderr.String()
 	return out
 }
 
@@ -284,6 +374,8 @@ func look(leaf string) (v view) {
 	}
 	v.Type, v.Enabled = read("cgroup.type"), read(subtreeControl)
 	v.Processes, v.Leaf = strings.Fields(read("cgroup.procs")), strings.Fields(read(leaf+"/cgroup.procs"))
+	slices.Sort(v.Processes) // they are listed in the order in which they came
+	slices.Sort(v.Leaf)
 	entries, _ := os.ReadDir(witness)
 	for _, e := range entries {
 		if e.IsDir() {
@@ -390,6 +482,32 @@ var setups = map[string]func(){
 	"moved out": func() {
 		_, err := beside.WriteString("1")
 		must("move", err)
+	},
+	"killed": func() { must("kill", unix.Kill(os.Getpid(), unix.SIGKILL)) },
+	"locked": func() {
+		fd, err := unix.Open("/run", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		must("open", err)
+		must("flock", unix.Flock(fd, unix.LOCK_EX))
+	},
+	"moved to the leaf": func() {
+		must("mkdir", os.MkdirAll(witness+"/init", 0o755))
+		must("move", os.WriteFile(witness+"/init/cgroup.procs", []byte("1"), 0))
+	},
+	"read-only run": func() { must("remount", unix.Mount("", "/run", "", unix.MS_REMOUNT|unix.MS_RDONLY, "")) },
+	// As a service of k3s or kubelet after its init has moved deeper.
+	"deeper": func() {
+		must("mkdir", os.Mkdir(witness+"/init/init", 0o755))
+		for _, pid := range []int{1, os.Getpid()} {
+			must("move", os.WriteFile(witness+"/init/init/cgroup.procs", []byte(strconv.Itoa(pid)), 0))
+		}
+	},
+	// A mount that is on sysfs, as on a host without v1 hierarchies.
+	"plain": func() {
+		must("mkdir", os.MkdirAll("/tmp/cgshim-peer", 0o755))
+		must("bind", unix.Mount(mountPoint, "/tmp/cgshim-peer", "", unix.MS_BIND, ""))
+		for unix.Unmount(mountPoint, unix.MNT_DETACH) == nil {
+		}
+		must("move", unix.Mount("/tmp/cgshim-peer", mountPoint, "", unix.MS_MOVE, ""))
 	},
 	// As by a service manager in the container.
 	"in a cgroup of its own": func() {
@@ -529,6 +647,7 @@ func faulty(faults []fault, calls map[string]int) *kernel {
 		}
 		return linux.write(fd, p)
 	}
+	k.flock = func(fd, how int) error { return first(hit("flock"), func() error { return linux.flock(fd, how) }) }
 	k.stat = func(name string, s *unix.Stat_t) error {
 		return first(hit("stat"), func() error { return linux.stat(name, s) })
 	}
@@ -602,6 +721,16 @@ func (s *sandbox) handOver() {
 	s.t.Helper()
 	for _, file := range []string{"", "/cgroup.procs", "/cgroup.threads", "/" + subtreeControl} {
 		if err := os.Chown(s.dir+file, 100000, 100000); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// handOverToGroup gives it to the group of that root, as LXC does.
+func (s *sandbox) handOverToGroup() {
+	s.t.Helper()
+	for file, mode := range map[string]os.FileMode{"": 0o775, "/cgroup.procs": 0o664, "/cgroup.threads": 0o664, "/" + subtreeControl: 0o664} {
+		if err := errors.Join(os.Chown(s.dir+file, 0, 100000), os.Chmod(s.dir+file, mode)); err != nil {
 			s.t.Fatal(err)
 		}
 	}
@@ -689,6 +818,9 @@ func (s *sandbox) run(c child) outcome {
 	defaults(&c.Options)
 	for i := range c.Exec {
 		defaults(&c.Exec[i].Options)
+	}
+	if c.Inner != nil {
+		defaults(&c.Inner.Options)
 	}
 	cmd, dir := s.command(c)
 	defer dir.Close()

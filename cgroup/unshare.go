@@ -1,6 +1,10 @@
 package cgroup
 
-import "golang.org/x/sys/unix"
+import (
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
 
 // unshareStep makes the current cgroup the root of a new cgroup namespace. It
 // comes before anything is moved, for the root is the cgroup at the time of the
@@ -19,110 +23,215 @@ func (unshareStep) do(r *run) error {
 	}
 	// There is no way back into a namespace of another user namespace (setns(2)). The
 	// kernel asks that before it sees that this one is our own.
-	if err := r.k.setns(old, unix.CLONE_NEWCGROUP); err != nil {
-		return &Error{"setns", ownNamespace, "", err}
+	if err := r.enter(old, ownNamespace); err != nil {
+		return err
 	}
 	if err := r.k.unshare(unix.CLONE_NEWCGROUP); err != nil {
-		return &Error{"unshare", "CLONE_NEWCGROUP", "", err}
+		return &Error{Op: "unshare", Path: "CLONE_NEWCGROUP", Err: err}
 	}
-	r.onFailure(func() error {
-		if err := r.k.setns(old, unix.CLONE_NEWCGROUP); err != nil {
-			return &Error{"setns", ownNamespace, "", err}
-		}
-		return nil
-	})
+	r.onFailure(func() error { return r.enter(old, ownNamespace) })
 	return nil
 }
 
 // Names of cgroup namespaces. /proc/self is the thread-group leader, and that is the
 // calling thread.
 const (
-	ownNamespace    = "/proc/self/ns/cgroup"
-	initNamespace   = "/proc/1/ns/cgroup"
-	pinDir          = "/run/cgshim"
-	pinnedNamespace = pinDir + "/cgroup" // see pinStep
+	ownNamespace  = "/proc/self/ns/cgroup"
+	initNamespace = "/proc/1/ns/cgroup"
+)
+
+// What keepStep leaves.
+const (
+	keptDir       = "/run/cgshim"
+	keptNamespace = keptDir + "/cgroup"
+	keptCgroup    = keptDir + "/base"
+	keptHolder    = keptDir + "/shared" // see placeTucked
 )
 
 func (r *run) openNamespace(name string) (int, error) {
 	fd, err := r.k.openat(unix.AT_FDCWD, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, &Error{"open", name, "", err}
+		return -1, &Error{Op: "open", Path: name, Err: err}
 	}
 	r.descriptors = append(r.descriptors, fd)
 	return fd, nil
 }
 
-// pinStep keeps the new namespace for those who come after this process: a supervisor
-// that is PID 1 and starts dockerd by --exec does so again when that has ended, and
-// stays in the host's cgroup namespace itself. A namespace lives as long as a process
-// in it or a bind mount of it (namespaces(7)), and it cannot be made anew, for the
-// cgroup that was its root can have no process now.
-type pinStep struct{}
+// regainStep goes on where a run was killed after it had moved processes into the
+// leaf, this one perhaps among them: a namespace that is made there would begin one
+// level too deep. It takes the namespace that the run has kept. Without one it goes
+// back into the container's cgroup and makes it anew, which is allowed for as long as
+// no controllers are enabled there.
+type regainStep struct{ base, leaf, below string }
 
-func (pinStep) String() string {
-	return "mkdir -p " + pinDir + "; touch " + pinnedNamespace + "; mount --bind " + ownNamespace + " " + pinnedNamespace
+func (s regainStep) String() string {
+	return joinStep{s.base, s.below}.String() + " || { echo $$ >" + s.base + "/cgroup.procs; unshare --cgroup; }"
 }
 
-func (pinStep) do(r *run) error {
-	r.try(func() error {
-		if err := r.k.mkdirat(unix.AT_FDCWD, pinDir, 0o755); err != nil && err != unix.EEXIST {
-			return &Error{"mkdir", pinDir, "", err}
-		}
-		fd, err := r.k.openat(unix.AT_FDCWD, pinnedNamespace, unix.O_CREAT|unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o444)
-		if err != nil {
-			return &Error{"open", pinnedNamespace, "", err}
-		}
-		r.k.close(fd)
-		if err := r.k.mount(ownNamespace, pinnedNamespace, "", unix.MS_BIND, ""); err != nil {
-			return &Error{"mount", pinnedNamespace, "bind", err}
+func (s regainStep) do(r *run) error {
+	old, err := r.openNamespace(ownNamespace)
+	if err != nil {
+		return err
+	}
+	r.onFailure(func() error { return r.enter(old, ownNamespace) })
+	if r.joinAny(old, s.base, s.below) == nil {
+		return nil
+	}
+	self := strconv.Itoa(r.k.getpid())
+	if err := r.k.writeFile(unix.AT_FDCWD, s.base+"/cgroup.procs", self); err != nil {
+		return err
+	}
+	r.onFailure(func() error { return r.k.writeFile(unix.AT_FDCWD, s.base+s.below+"/cgroup.procs", self) })
+	return unshareStep{}.do(r)
+}
+
+// keepStep keeps what a later run cannot find out: which cgroup is the container's
+// where the leaf has a name of its own or the mount shows more, and beside another
+// PID 1 the new namespace. A supervisor that starts dockerd by --exec does so again
+// when that has ended, and stays in the host's cgroup namespace itself. A namespace
+// lives as long as a process in it or a bind mount of it (namespaces(7)), and it cannot
+// be made anew, for the cgroup that was its root can have no process now. So it is done
+// before the first process is moved.
+type keepStep struct {
+	leaf string
+	pin  bool
+}
+
+func (s keepStep) String() string {
+	line := "mkdir -p " + keptDir + "; echo $(stat -c %i .) " + s.leaf + " >" + keptCgroup
+	if s.pin {
+		line += "; touch " + keptNamespace + "; mount --bind " + ownNamespace + " " + keptNamespace
+	}
+	return line
+}
+
+func (s keepStep) do(r *run) error {
+	if err := r.k.mkdirat(unix.AT_FDCWD, keptDir, 0o755); err != nil && err != unix.EEXIST {
+		return &Error{Op: "mkdir", Path: keptDir, Err: err}
+	}
+	if err := r.create(keptCgroup, strconv.FormatUint(r.report.ID, 10)+" "+s.leaf+"\n"); err != nil {
+		return err
+	}
+	if !s.pin {
+		return nil
+	}
+	// One that a killed run has left would stay below.
+	_ = r.k.umount(keptNamespace, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	if err := r.create(keptNamespace, ""); err != nil {
+		return err
+	}
+	if err := r.k.mount(ownNamespace, keptNamespace, "", unix.MS_BIND, ""); err != nil {
+		return &Error{Op: "mount", Path: keptNamespace, Data: "bind", Err: err}
+	}
+	r.onFailure(func() error {
+		if err := r.k.umount(keptNamespace, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+			return &Error{Op: "umount", Path: keptNamespace, Err: err}
 		}
 		return nil
 	})
 	return nil
 }
 
-// joinStep goes into the container's cgroup namespace: that of PID 1, or the one that
-// an earlier run has pinned. The delegation stands without it.
-type joinStep struct{ leaf string }
-
-func (joinStep) String() string {
-	return "nsenter --cgroup=" + initNamespace + " || nsenter --cgroup=" + pinnedNamespace
-}
-
-func (s joinStep) do(r *run) error {
-	r.try(func() error {
-		old, err := r.openNamespace(ownNamespace)
-		if err != nil {
-			return err
-		}
-		for _, name := range []string{initNamespace, pinnedNamespace} {
-			if err = r.join(name, s.leaf); err == nil {
-				return nil
-			}
-			if back := r.k.setns(old, unix.CLONE_NEWCGROUP); back != nil {
-				return &Error{"setns", ownNamespace, "", back}
-			}
-		}
+// create makes a file that goes away if the set-up fails.
+func (r *run) create(name, content string) error {
+	if err := r.note(name, content); err != nil {
 		return err
+	}
+	r.onFailure(func() error {
+		if err := r.k.unlinkat(unix.AT_FDCWD, name, 0); err != nil {
+			return &Error{Op: "unlink", Path: name, Err: err}
+		}
+		return nil
 	})
 	return nil
 }
 
-func (r *run) join(name, leaf string) error {
+func (r *run) note(name, content string) error {
+	fd, err := r.k.openat(unix.AT_FDCWD, name, unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return &Error{Op: "open", Path: name, Data: "O_CREAT", Err: err}
+	}
+	defer r.k.close(fd)
+	if content == "" {
+		return nil
+	}
+	return r.k.writeTo(fd, name, content)
+}
+
+// joinStep goes into the container's cgroup namespace. The delegation stands without it.
+type joinStep struct{ base, below string }
+
+func (joinStep) String() string {
+	return "nsenter --cgroup=" + initNamespace + " || nsenter --cgroup=" + keptNamespace
+}
+
+func (s joinStep) do(r *run) error {
+	old, err := r.openNamespace(ownNamespace)
+	if err != nil {
+		return err
+	}
+	if err := r.joinAny(old, s.base, s.below); err != nil {
+		return err
+	}
+	r.report.Outside = false
+	return nil
+}
+
+// joinAny tries the namespace of PID 1, the one that an earlier run has kept, and those
+// of the processes beside this one, such as a dockerd that the earlier run has become.
+// It returns the error of the kept one.
+func (r *run) joinAny(old int, base, below string) (err error) {
+	for _, name := range []string{initNamespace, keptNamespace} {
+		if err = r.join(name, below); err == nil {
+			return nil
+		}
+		if back := r.enter(old, ownNamespace); back != nil {
+			return back
+		}
+	}
+	procs, _ := r.k.readFile(unix.AT_FDCWD, base+below+"/cgroup.procs")
+	pids, _ := splitProcs(procs)
+	seen := map[uint64]bool{}
+	for _, pid := range pids {
+		var s unix.Stat_t
+		name := "/proc/" + pid + "/ns/cgroup"
+		if r.k.stat(name, &s) != nil || seen[s.Ino] {
+			continue
+		}
+		seen[s.Ino] = true
+		if r.join(name, below) == nil {
+			return nil
+		}
+		if back := r.enter(old, ownNamespace); back != nil {
+			return back
+		}
+	}
+	return err
+}
+
+// join enters a namespace if the own cgroup is where it has to be there: in the host's
+// PID namespace PID 1 is not the container's.
+func (r *run) join(name, below string) error {
 	fd, err := r.openNamespace(name)
 	if err != nil {
 		return err
 	}
-	if err := r.k.setns(fd, unix.CLONE_NEWCGROUP); err != nil {
-		return &Error{"setns", name, "", err}
+	if err := r.enter(fd, name); err != nil {
+		return err
 	}
-	// In the host's PID namespace PID 1 is not the container's.
 	content, err := r.k.readFile(unix.AT_FDCWD, "/proc/self/cgroup")
 	if err != nil {
 		return err
 	}
-	if path := parseMembership(content).unified; path != "/"+leaf {
-		return &Error{"setns", name, "the own cgroup is " + path + " there", unix.EXDEV}
+	if path := parseMembership(content).unified; path != below {
+		return &Error{Op: "setns", Path: name, Data: "the own cgroup is " + path + " there", Err: unix.EXDEV}
+	}
+	return nil
+}
+
+func (r *run) enter(fd int, name string) error {
+	if err := r.k.setns(fd, unix.CLONE_NEWCGROUP); err != nil {
+		return &Error{Op: "setns", Path: name, Err: err}
 	}
 	return nil
 }

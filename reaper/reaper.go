@@ -2,9 +2,13 @@
 // the exit status that the first one is there for.
 package reaper
 
-import "golang.org/x/sys/unix"
+import (
+	"unsafe"
 
-// Exit is the end of a child.
+	"golang.org/x/sys/unix"
+)
+
+// Exit is the end of a child, or with [Reap]'s stops a child that has stopped.
 type Exit struct {
 	PID    int
 	Status unix.WaitStatus
@@ -20,36 +24,30 @@ func (e Exit) Code() int {
 }
 
 // Reap collects the children that have ended, and with stops the ones that have
-// stopped, and hands each to fn. Equal signals coalesce while they are pending
+// stopped, and hands each to fn. A child that is traced by this process is handed over
+// when it stops in any case (ptrace(2)). Equal signals coalesce while they are pending
 // (signal(7)), so one SIGCHLD can stand for any number of children and Reap goes
 // on until there is none. It reports whether any child is left.
+//
+// Go's runtime is not told of the call, for it does not block, and nothing is allocated:
+// an init calls this when there is no runtime and no memory left.
 func Reap(stops bool, fn func(Exit)) (left bool) {
-	options := unix.WNOHANG
+	options := uintptr(unix.WNOHANG)
 	if stops {
 		options |= unix.WUNTRACED
 	}
+	const any = ^uintptr(0)
 	for {
-		var e Exit
-		pid, err := unix.Wait4(-1, &e.Status, options, nil)
+		var status uint32
+		pid, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, any, uintptr(unsafe.Pointer(&status)), options, 0, 0, 0)
 		switch {
-		case err == unix.EINTR:
-			continue
-		case err != nil: // ECHILD
+		case errno == unix.EINTR:
+		case errno != 0: // ECHILD
 			return false
 		case pid == 0:
 			return true
-		}
-		e.PID = pid
-		fn(e)
-	}
-}
-
-// Await collects the child pid and nothing else: it has already ended or is
-// about to.
-func Await(pid int) {
-	for {
-		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
-			return
+		default:
+			fn(Exit{int(pid), unix.WaitStatus(status)})
 		}
 	}
 }

@@ -24,60 +24,89 @@ type diagnosis struct {
 // Check prints what this environment is and what would be done. It changes
 // nothing. The status is 0 if delegation would work or is done, 1 if not.
 func Check(config Config, asJSON bool, w io.Writer) int {
-	d, plan := diagnoseCgroup(config)
+	d, possible := diagnoseCgroup(config)
 	var err error
 	if asJSON {
 		err = json.NewEncoder(w).Encode(d)
 	} else {
 		_, err = io.WriteString(w, d.text())
 	}
-	if err != nil || plan.Skip {
+	if err != nil || !possible {
 		return ExitFailure
 	}
 	return 0
 }
 
-func diagnoseCgroup(config Config) (*diagnosis, *cgroup.Plan) {
-	d := new(diagnosis)
-	d.Facts = cgroup.Observe()
-	if d.Facts.PID != 1 && !config.Cgroup.Anywhere {
-		// As an exec in a running container: what counts is the container's init.
-		// runc leaves an exec in the host's cgroup namespace where the container
-		// was started in that, so its own view would mislead.
-		if init := cgroup.ObserveInit(); init != nil {
-			d.Facts = init
-			d.Notes = append(d.Notes, "not PID 1: this is about PID 1; an exec may be in another cgroup namespace than that")
-		} else {
-			d.Notes = append(d.Notes, "not PID 1, and PID 1 has other mounts: this is about the calling process as if it were PID 1")
-			config.Cgroup.Anywhere = true
-		}
-	}
+func diagnoseCgroup(config Config) (d *diagnosis, possible bool) {
+	d = &diagnosis{Facts: cgroup.Observe(), Steps: []string{}}
 	plan := cgroup.Decide(d.Facts, config.Cgroup)
-	d.State, d.Reason, d.Hint = plan.State.String(), plan.Reason, plan.Hint
-	d.Limits = plan.Container.Limits()
-	d.Steps = []string{}
-	for _, step := range plan.Steps {
-		d.Steps = append(d.Steps, step.String())
-	}
 	switch {
-	case plan.Skip:
-		d.Verdict = "cgroups will not be delegated"
+	case plan.State == cgroup.NotInit:
+		plan = d.running(plan, config.Cgroup)
+	case d.Facts.PID != 1 && plan.Refusal == nil:
+		d.note("not PID 1: this is about a run in this process, which is the entry point beside another init, or is asked to act")
+	case d.Facts.PID != 1:
+		d.note("not PID 1: this is about a run in this process")
+	}
+	if config.CgroupMode == CgroupOff && plan.Refusal == nil && plan.State != cgroup.Delegated {
+		plan.Refusal = &cgroup.Refusal{State: plan.State, Reason: "--cgroup=off is set", Hint: "--cgroup=auto or --cgroup=require"}
+	}
+	d.State = plan.State.String()
+	d.Limits = plan.Container.Limits()
+	switch r := plan.Refusal; {
+	case r != nil:
+		d.Verdict, d.Reason, d.Hint = "cgroups will not be delegated", r.Reason, r.Hint
 	case plan.State == cgroup.Delegated:
 		d.Verdict = "delegated already: inner containers are created under " + plan.HostPath
 	default:
 		d.Verdict = "inner containers will be created under " + plan.HostPath
 	}
-	if config.CgroupMode == CgroupOff {
-		d.Notes = append(d.Notes, "--cgroup=off is set: none of this would be done")
+	if plan.Refusal == nil {
+		for _, step := range plan.Steps {
+			d.Steps = append(d.Steps, step.String())
+		}
 	}
-	return d, plan
+	return d, plan.Refusal == nil
 }
 
+// running is about the process that did the set-up of the running container or would
+// have, for this one is an exec or was started by one, and would do nothing.
+func (d *diagnosis) running(plan *cgroup.Plan, o cgroup.Options) *cgroup.Plan {
+	entry := cgroup.ObserveEntry()
+	if entry == nil {
+		return plan
+	}
+	d.Facts = entry
+	d.note("not PID 1, but started into a running container: this is about PID " + strconv.Itoa(entry.PID) +
+		", seen from here; an exec may be in another cgroup namespace than that")
+	o.Anywhere = true
+	then := *entry
+	if then.ParentShared {
+		// --dind shares everything when the rest is done.
+		then.ParentShared = false
+		d.note("the mount that holds /sys/fs/cgroup is shared now, as --dind makes it in the end; what it was at the start does not show")
+	}
+	plan = cgroup.Decide(&then, o)
+	if plan.Refusal == nil && plan.State != cgroup.Delegated {
+		plan.Refusal = &cgroup.Refusal{
+			State:  plan.State,
+			Reason: "the container runs, and what it was started for has not delegated its cgroup",
+			Hint:   `make cgshim the container's entry point; if it is, its log says why, at "cgroup not delegated"`,
+		}
+		d.note("started as the entry point, cgshim would have inner containers created under " + plan.HostPath)
+	}
+	return plan
+}
+
+func (d *diagnosis) note(text string) { d.Notes = append(d.Notes, text) }
+
+// text is the diagnosis in lines. What comes from the container, such as the name of a
+// process, must not look like a line of ours.
 func (d *diagnosis) text() string {
 	var b strings.Builder
 	line := func(key, value string) {
 		if value != "" {
-			b.WriteString(key + strings.Repeat(" ", max(1, 22-len(key))) + value + "\n")
+			b.WriteString(key + strings.Repeat(" ", max(1, 22-len(key))) + printable(value) + "\n")
 		}
 	}
 	line("verdict", d.Verdict)
@@ -88,55 +117,131 @@ func (d *diagnosis) text() string {
 		line("note", note)
 	}
 	for i, step := range d.Steps {
-		line("step "+strconv.Itoa(i+1), step)
+		for _, part := range strings.Split(step, "\n") {
+			line("step "+strconv.Itoa(i+1), part)
+		}
 	}
 	f := d.Facts
 	line("kernel", f.Kernel)
 	line("pid", strconv.Itoa(f.PID))
-	line("user namespace", [...]string{"own", "initial"}[index(f.InitialUserNS)])
+	line("parent", strconv.Itoa(f.Parent))
+	line("session", strconv.Itoa(f.Session))
+	line("user, group", strconv.Itoa(f.UID)+", "+strconv.Itoa(f.GID))
+	line("groups", numbers(f.Groups))
+	line("user namespace", [...]string{"own", "initial", "unknown"}[which(f.InitialUserNS, f.IDMap == "")])
+	line("uid map", f.IDMap)
 	line("CAP_SYS_ADMIN", yesNo(f.SysAdmin))
-	line("cgroup namespace", strconv.FormatUint(f.CgroupNS, 10)+[...]string{" (own)", " (the host's)"}[index(f.CgroupNS == cgroup.InitialCgroupNamespace)])
+	line("CAP_DAC_OVERRIDE", yesNo(f.Override))
+	line("cgroup namespace", namespace(f.CgroupNS)+[...]string{" (own)", " (the host's)", ""}[which(f.CgroupNS == cgroup.InitialCgroupNamespace, f.CgroupNS == 0)])
+	line("pid namespace", namespace(f.PIDNS))
+	line("mount namespace", namespace(f.MountNS))
+	line("on the host", yesNo(f.OnHost))
 	line("cgroup", f.Unified)
+	line("cgroup of PID 1", f.Init)
+	if f.Init != "" {
+		line("session of PID 1", strconv.Itoa(f.InitSession))
+	}
+	line("PID 1 elsewhere", yesNo(f.Elsewhere))
+	line("first process", yesNo(f.First))
 	line("v1 hierarchies", strings.Join(f.V1, "; "))
-	if m := f.Mount; m != nil {
-		line("/sys/fs/cgroup", m.Type+" "+m.Root+" "+strings.Join(m.Options, ",")+" "+strings.Join(m.Propagates, " ")+" super "+m.Super)
-	} else {
+	switch {
+	case f.Mount != nil:
+		line("/sys/fs/cgroup", mount(f.Mount))
+	case f.Missing:
+		line("/sys/fs/cgroup", "missing")
+	default:
 		line("/sys/fs/cgroup", "not mounted")
+	}
+	line("symbolic link", yesNo(f.Symlink))
+	if f.Holder != nil {
+		line("mount above", mount(f.Holder))
+	}
+	if f.Ground != nil && (f.Holder == nil || f.Ground.ID != f.Holder.ID) {
+		line("mount below all", mount(f.Ground))
 	}
 	line("mount above shared", yesNo(f.ParentShared))
 	line("mounts below", strings.Join(f.SubMounts, " "))
-	for _, g := range []struct {
-		name  string
-		group *cgroup.Group
-	}{{"own", f.Own}, {"above", f.Above}} {
-		if g.group == nil {
-			continue
-		}
-		kind := g.group.Type
-		if g.group.Root {
-			kind = "real root"
-		}
-		line(g.name+" cgroup", g.group.Path+" id "+strconv.FormatUint(g.group.ID, 10)+" type "+kind+
-			" owner "+strconv.Itoa(g.group.Owner)+" mode "+strconv.FormatUint(uint64(g.group.Mode), 8)+" writable "+yesNo(g.group.Writable))
-		line(g.name+" controllers", strings.Join(g.group.Controllers, " "))
-		line(g.name+" subtree_control", strings.Join(g.group.Enabled, " "))
-		line(g.name+" processes", strconv.Itoa(g.group.Processes)+", of other PID namespaces "+strconv.Itoa(g.group.Foreign)+"; "+strings.Join(g.group.Remaining(8), ", "))
+	d.group(line, "own", f.Own)
+	for i, g := range f.Above {
+		d.group(line, "above "+strconv.Itoa(i+1), g)
+	}
+	line("strangers", strconv.Itoa(f.Strangers))
+	if f.Kept != nil {
+		line("kept", "id "+strconv.FormatUint(f.Kept.ID, 10)+" leaf "+cgroup.Quote(f.Kept.Leaf)+" shared "+strconv.Itoa(f.Kept.Holder))
 	}
 	line("cpu limit", d.Limits.CPU)
 	line("memory limit", d.Limits.Memory)
 	line("pids limit", d.Limits.PIDs)
 	line("memory.oom.group", d.Limits.OOMGroup)
+	line("cgroup not readable", f.Unreadable)
 	for _, err := range f.Errors {
 		line("not readable", err)
 	}
 	return b.String()
 }
 
-func index(b bool) int {
-	if b {
+func (d *diagnosis) group(line func(key, value string), name string, g *cgroup.Group) {
+	if g == nil {
+		return
+	}
+	kind := g.Type
+	if g.Root {
+		kind = "real root"
+	}
+	line(name+" cgroup", g.Path+" id "+strconv.FormatUint(g.ID, 10)+" type "+kind+
+		" owner "+strconv.Itoa(g.Owner)+" group "+strconv.Itoa(g.Group)+" mode "+strconv.FormatUint(uint64(g.Mode), 8)+" writable "+yesNo(g.Writable))
+	line(name+" controllers", strings.Join(g.Controllers, " "))
+	line(name+" subtree_control", strings.Join(g.Enabled, " "))
+	line(name+" limits", "depth "+orUnknown(g.MaxDepth)+", descendants "+orUnknown(g.MaxDescendants))
+	line(name+" processes", strconv.Itoa(g.Processes)+", of other PID namespaces "+strconv.Itoa(g.Foreign)+"; "+strings.Join(g.Remaining(8), ", "))
+	line(name+" procs error", g.ProcsErr)
+}
+
+func mount(m *cgroup.Mount) string {
+	return m.Type + " " + m.Root + " on " + m.Point + " " + strings.Join(m.Options, ",") + " " + strings.Join(m.Propagates, " ") +
+		" super " + m.Super + " id " + strconv.Itoa(m.ID) + " parent " + strconv.Itoa(m.Parent)
+}
+
+// printable escapes what a terminal would not show as it is.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		s = strconv.Quote(s)
+		return s[1 : len(s)-1]
+	}
+	return s
+}
+
+func numbers(list []int) string {
+	var words []string
+	for _, n := range list {
+		words = append(words, strconv.Itoa(n))
+	}
+	return strings.Join(words, " ")
+}
+
+func namespace(inode uint64) string {
+	if inode == 0 {
+		return "unknown"
+	}
+	return strconv.FormatUint(inode, 10)
+}
+
+func orUnknown(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return s
+}
+
+// which is 0 or 1 for no or yes, 2 for unknown.
+func which(yes, unknown bool) int {
+	switch {
+	case unknown:
+		return 2
+	case yes:
 		return 1
 	}
 	return 0
 }
 
-func yesNo(b bool) string { return [...]string{"no", "yes"}[index(b)] }
+func yesNo(b bool) string { return [...]string{"no", "yes"}[which(b, false)] }

@@ -3,16 +3,20 @@ package shim
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cgshim/cgshim/cgroup"
+	"github.com/cgshim/cgshim/shim/process"
 )
 
 // CgroupMode says how much the cgroup set-up matters.
 type CgroupMode int
 
 const (
-	CgroupAuto     CgroupMode = iota // where it is possible; the child runs all the same
-	CgroupExplicit                   // auto, but asked for by name: with Exec it acts in any process
-	CgroupRequire                    // or do not start the child
+	CgroupAuto      CgroupMode = iota // where it is possible; the child runs all the same
+	CgroupExplicit                    // auto, but asked for by name: with Exec it acts in any process
+	CgroupRequire                     // or do not start the child
+	CgroupRequireV2                   // likewise where cgroup v2 is in charge, off elsewhere
 	CgroupOff
 )
 
@@ -24,11 +28,12 @@ type Config struct {
 	Env  []string
 
 	Subreaper    bool
-	ParentDeath  Signal // 0: none
+	ParentDeath  process.Signal // 0: none
 	KillGroup    bool
 	WarnOnReap   bool
 	ExpectExit   [256]bool // exit statuses that count as 0
-	Rewrite      map[Signal]Signal
+	Rewrite      map[process.Signal]process.Signal
+	StopSignals  process.Set   // the signals that ask for an end
 	StopTimeout  time.Duration // 0: never kill
 	DrainTimeout time.Duration // 0: do not wait for what is left
 
@@ -40,6 +45,9 @@ type Config struct {
 	Exec     bool
 	Pause    bool
 }
+
+// DefaultStopSignals are the signals that ask for an end where the user says nothing.
+func DefaultStopSignals() process.Set { return process.SetOf(unix.SIGTERM, unix.SIGINT, unix.SIGQUIT) }
 
 // Exit statuses of cgshim itself; 128+n is a child that signal n ended.
 const (
@@ -65,4 +73,7 @@ type Log interface {
 	Log(level Level, msg string, facts ...any)
 	// Notice is a line that is no warning and shown at the default level.
 	Notice(msg string, facts ...any)
+	// Line renders a line now that is to be written later, with slots in the message or
+	// as values. It is nil where level is not shown.
+	Line(level Level, msg string, facts ...any) *Line
 }

@@ -12,21 +12,22 @@ func (s *shim) delegate() int {
 	if s.CgroupMode == CgroupOff {
 		return 0
 	}
-	if !s.pid1 && !s.Cgroup.Anywhere {
-		s.log.Log(Debug, "cgroup set-up skipped", "reason", "not PID 1")
-		return 0
-	}
-	s.Cgroup.Interrupted = s.signals.stopPending // who wants an end need not wait for it
-	plan := cgroup.Decide(cgroup.Observe(), s.Cgroup)
+	s.Cgroup.Interrupted = s.stopPending // a stop signal ends the wait for a busy cgroup
+	plan, report, err := cgroup.SetUp(s.Cgroup)
 	for _, step := range plan.Steps {
 		s.log.Log(Debug, "cgroup step", "step", step.String())
 	}
-	if plan.Skip {
-		return s.skip(plan)
-	}
-	report, err := plan.Apply()
-	if err != nil {
+	switch {
+	case plan.Refusal != nil:
+		return s.refused(plan.Refusal)
+	case err != nil:
 		return s.notDelegated(Warn, explain(err)) // what was done is undone
+	case report.Outside && s.required():
+		facts := []any{"state", plan.State.String(), "reason", "this process is not in the container's cgroup namespace"}
+		for _, err := range report.Warnings {
+			facts = append(facts, explain(err)...)
+		}
+		return s.notDelegated(Warn, facts)
 	}
 	s.delegated = true
 	for _, err := range report.Warnings {
@@ -60,22 +61,32 @@ func explain(err error) []any {
 	return facts
 }
 
-// skip says why nothing was done, at the default level only where the user can
-// change something.
-func (s *shim) skip(plan *cgroup.Plan) int {
-	facts := []any{"state", plan.State.String(), "reason", plan.Reason}
-	if hint := plan.Hint; hint != "" {
-		facts = append(facts, "hint", hint)
+// refused says why nothing was done, at the default level only where the user can
+// change something. A process that merely is not the container's entry point may be any
+// program that is started by cgshim: there the user has to have asked.
+func (s *shim) refused(r *cgroup.Refusal) int {
+	facts := []any{"state", r.State.String(), "reason", r.Reason}
+	if r.Hint != "" {
+		facts = append(facts, "hint", r.Hint)
 	}
-	if plan.Actionable {
-		return s.notDelegated(Warn, facts)
+	asked := s.Dind || s.CgroupMode != CgroupAuto
+	switch {
+	case s.CgroupMode == CgroupRequireV2 && !r.State.V2():
+		s.log.Log(Info, "cgroup not delegated", facts...)
+		return 0
+	case r.Hint == "" || r.State == cgroup.NotInit && !asked:
+		return s.notDelegated(Info, facts)
 	}
-	return s.notDelegated(Info, facts)
+	return s.notDelegated(Warn, facts)
+}
+
+func (s *shim) required() bool {
+	return s.CgroupMode == CgroupRequire || s.CgroupMode == CgroupRequireV2
 }
 
 // notDelegated says so at level, and ends the run where a delegation is required.
 func (s *shim) notDelegated(level Level, facts []any) int {
-	if s.CgroupMode == CgroupRequire {
+	if s.required() {
 		s.log.Log(Error, "cgroup not delegated, which --cgroup=require asks for", facts...)
 		return ExitRequire
 	}

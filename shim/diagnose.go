@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cgshim/cgshim/shim/process"
 )
 
 // diagnose says in words why execve(2) of name answered err: one errno stands
@@ -43,18 +45,9 @@ func diagnose(name string, env []string, err error) string {
 	return ""
 }
 
-// misread explains a program that /bin/sh was given because the kernel did not
-// know its format: a binary for another machine makes a strange script.
-func (p *program) misread(name string, env []string) string {
-	if !p.viaShell {
-		return ""
-	}
-	return otherMachine(findFile(name, env))
-}
-
 // findFile is the first file that name stands for, or "".
 func findFile(name string, env []string) string {
-	for _, file := range searchPath(name, env) {
+	for _, file := range process.SearchPath(name, env) {
 		var s unix.Stat_t
 		if err := unix.Stat(file, &s); err == nil || err == unix.EACCES {
 			return file
@@ -84,7 +77,7 @@ func denied(file string) string {
 // interpreterOf is the interpreter or dynamic loader that file names, if that
 // does not exist.
 func interpreterOf(file string) string {
-	data, _ := readFile(file)
+	data, _ := process.ReadFile(file)
 	interpreter := ""
 	if line, found := bytes.CutPrefix(data, []byte("#!")); found {
 		line, _, _ = bytes.Cut(line, []byte("\n"))
@@ -190,7 +183,7 @@ func machineName(machine int) string {
 
 // otherMachine says so if file is an ELF binary for another architecture.
 func otherMachine(file string) string {
-	data, _ := readFile(file)
+	data, _ := process.ReadFile(file)
 	e, ok := parseELF(data)
 	if !ok {
 		return ""

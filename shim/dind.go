@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cgshim/cgshim/cgroup"
+	"github.com/cgshim/cgshim/shim/process"
 )
 
 // prepareDind does what hack/dind and docker:dind's entrypoint do besides the
@@ -44,6 +47,9 @@ func (s *shim) mountSecurityfs() {
 	if err := unix.Statfs(securityfs, &mounted); err != nil || int64(mounted.Type) == securityfsMagic {
 		return // the kernel has none, or it is there already
 	}
+	if !cgroup.InitialUserNamespace() {
+		return // only the initial one can mount it (security/inode.c: no FS_USERNS_MOUNT)
+	}
 	s.must("mount securityfs "+securityfs, unix.Mount("none", securityfs, "securityfs", 0, ""))
 }
 
@@ -64,7 +70,7 @@ func (s *shim) mountTmp() {
 
 // isMountPoint looks for dir in the fifth field of /proc/self/mountinfo.
 func isMountPoint(dir string) bool {
-	data, _ := readFile("/proc/self/mountinfo")
+	data, _ := process.ReadFile("/proc/self/mountinfo")
 	for _, line := range strings.Split(string(data), "\n") {
 		if fields := strings.Fields(line); len(fields) > 4 && fields[4] == dir {
 			return true
@@ -119,7 +125,7 @@ func findPidFiles(dir string, files []string) []string {
 	if fileType(dir) != unix.S_IFDIR {
 		return files
 	}
-	for _, name := range entriesOf(dir) {
+	for _, name := range process.Entries(dir) {
 		file := dir + "/" + name
 		kind := fileType(file)
 		lower := strings.ToLower(name)
@@ -141,7 +147,7 @@ func isDaemon(name string) bool {
 // daemon that is alive, or because it is no pid file. proc(5): comm is the program's
 // name, cut to 15 bytes.
 func holder(file string) (pid int, stays bool) {
-	data, err := readFile(file)
+	data, err := process.ReadFile(file)
 	text := strings.TrimSpace(string(data))
 	if err == nil && text == "" { // it was killed before it wrote its number
 		return 0, !isDaemon(path.Base(file))
@@ -150,7 +156,7 @@ func holder(file string) (pid int, stays bool) {
 	if err != nil || notNumber != nil || pid <= 0 {
 		return 0, true
 	}
-	comm, err := readFile("/proc/" + text + "/comm")
+	comm, err := process.ReadFile("/proc/" + text + "/comm")
 	return pid, err == nil && isDaemon(string(comm)) && pid != os.Getpid()
 }
 

@@ -28,8 +28,9 @@ func TestArgument(t *testing.T) {
 
 type noLog struct{}
 
-func (noLog) Log(Level, string, ...any) {}
-func (noLog) Notice(string, ...any)     {}
+func (noLog) Log(Level, string, ...any)        {}
+func (noLog) Notice(string, ...any)            {}
+func (noLog) Line(Level, string, ...any) *Line { return nil }
 
 func TestRemoveStalePidFiles(t *testing.T) {
 	root := t.TempDir()

@@ -1,13 +1,10 @@
 // Package shim is the life of the init: adopt the orphans, delegate the cgroup,
-// start the child, forward signals and reap until it ends, drain, exit.
+// start the program, forward signals and reap until it ends, drain, exit.
 package shim
 
 import (
 	"errors"
 	"os"
-	"path"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -16,51 +13,107 @@ import (
 
 	"github.com/cgshim/cgshim/cgroup"
 	"github.com/cgshim/cgshim/reaper"
+	"github.com/cgshim/cgshim/shim/process"
 )
 
 // shim is the state of one run.
 type shim struct {
 	Config
+	system
 	log     Log
-	signals *Signals
+	lines   lines
+	signals source
 
 	pid1      bool
 	delegated bool   // /sys/fs/cgroup is the container's cgroup, and this process in a leaf of it
-	oomKills  uint64 // before the child started
+	oomKills  uint64 // before the program started
 
-	child   int
-	started time.Time
-	tty     *terminal
-	exit    *reaper.Exit
-	orphans bool             // some child is left
-	killAt  time.Time        // when the child is killed; zero: never
-	sent    [numSignals]bool // signals forwarded
+	child    int
+	program  *process.Program
+	started  time.Duration
+	dir      string // the working directory before, for messages about a relative path
+	tty      *terminal
+	rewrite  [process.NumSignals]process.Signal // what to send for each signal, 0: nothing
+	sent     process.Set                        // signals forwarded
+	stopping countdown                          // until the program is killed
+	settling countdown                          // until the pages of the file are not needed
+	clock    stopwatch
+	collect  func(reaper.Exit) // is (*shim).collected
+	exit     reaper.Exit
+	ended    bool
+	orphans  bool // some child is left
+}
+
+// source is where signals come from: *process.Signals.
+type source interface {
+	Next(limit time.Duration) (e process.Event, ok bool)
+	Pending() process.Set
+}
+
+// system is what this process asks the kernel for while the program runs. Tests have
+// another.
+type system struct {
+	start  func(*process.Program) (pid int, errno syscall.Errno)
+	kill   func(pid int, sig process.Signal) syscall.Errno
+	reap   func(stops bool, fn func(reaper.Exit)) (left bool)
+	detach func(pid int, sig process.Signal) (traced bool, errno syscall.Errno)
+	now    func() time.Duration
+	pin    func()
+}
+
+var kernel = system{
+	start: (*process.Program).Spawn, kill: process.Kill, reap: reaper.Reap,
+	detach: process.Detach, now: process.Now, pin: process.Pin,
+}
+
+func newShim(config Config, signals source, log Log) *shim {
+	s := &shim{Config: config, system: kernel, log: log, signals: signals, pid1: os.Getpid() == 1, tty: &terminal{fd: -1}}
+	s.collect = s.collected
+	for sig := range s.rewrite {
+		if sig := process.Signal(sig); sig > 0 && process.Forwardable(sig) {
+			s.rewrite[sig] = sig
+		}
+	}
+	for from, to := range config.Rewrite {
+		s.rewrite[from] = to
+	}
+	return s
 }
 
 // Run does all of it and returns the exit status.
-func Run(config Config, signals *Signals, log Log) int {
-	s := &shim{Config: config, log: log, signals: signals, pid1: os.Getpid() == 1}
+func Run(config Config, signals *process.Signals, log Log) int {
+	s := newShim(config, signals, log)
 	if err := s.adopt(); err != nil {
 		s.log.Log(Error, "cannot be an init", "err", err)
 		return ExitFailure
 	}
 	if s.Pause {
-		return s.pause()
+		return pause(signals)
 	}
 	if status := s.delegate(); status != 0 {
 		return status
 	}
 	s.oomKills, _ = cgroup.OOMKills(s.delegated)
 	s.prepareDind()
-	if s.Exec {
-		return s.become()
+	program, err := s.prepare(signals)
+	switch {
+	case err != nil:
+		return s.expect(s.cannotExecute(err))
+	case s.Exec:
+		return s.expect(s.cannotExecute(program.Exec()))
 	}
-	if status := s.start(); status != 0 {
-		return s.expect(status)
+	s.tty = openTerminal()
+	s.prepareLines()
+	process.Alone()
+	if errno := s.spawn(program); errno != 0 {
+		s.log.Log(Error, "cannot start a process", "err", errno, "hint", startHint(errno))
+		return ExitFailure
 	}
-	// The point of no return: from here on nothing but the child's end ends this
-	// process, for that would end the container.
-	s.settle()
+	// The point of no return: from here on nothing but the program's end ends this
+	// process, for that would end the container. Nothing is allocated any more, and no
+	// system call is made that the runtime takes part in (docs/adr/0007-alone.md).
+	process.CloseInherited(s.tty.fd)
+	s.settling = countdownOf(settled)
 	s.supervise()
 	s.tty.reclaim(s.child)
 	status := s.report()
@@ -68,12 +121,12 @@ func Run(config Config, signals *Signals, log Log) int {
 	return status
 }
 
-// adopt makes this process the one that orphans are given to.
+// adopt makes this process the parent that the kernel gives orphans to.
 func (s *shim) adopt() error {
 	if s.ParentDeath != 0 {
 		parent := unix.Getppid()
 		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(s.ParentDeath), 0, 0, 0); err != nil {
-			return &os.SyscallError{Syscall: "prctl PR_SET_PDEATHSIG " + SignalName(s.ParentDeath), Err: err}
+			return &os.SyscallError{Syscall: "prctl PR_SET_PDEATHSIG " + process.SignalName(s.ParentDeath), Err: err}
 		}
 		if unix.Getppid() != parent { // it died before the kernel was told
 			_ = unix.Kill(os.Getpid(), s.ParentDeath)
@@ -82,9 +135,11 @@ func (s *shim) adopt() error {
 	if s.Subreaper || (!s.pid1 && !s.Tini && !s.Exec) {
 		err := os.NewSyscallError("prctl PR_SET_CHILD_SUBREAPER", unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 		switch {
+		case err == nil && s.Tini:
+			s.log.Log(Trace, "Registered as child subreaper")
 		case err == nil:
 			s.log.Log(Trace, "registered as child subreaper")
-		case s.Subreaper: // somebody counts on it
+		case s.Subreaper: // the user counts on it
 			return err
 		default:
 			s.log.Log(Warn, "orphans will not be reaped", "err", err)
@@ -92,143 +147,121 @@ func (s *shim) adopt() error {
 		return nil
 	}
 	if s.Tini && !s.pid1 && !isSubreaper() {
-		s.log.Log(Warn, "not running as PID 1 and not registered as a child subreaper: zombie reaping won't work;"+
-			" use -s or set TINI_SUBREAPER to register as a child subreaper, or run as PID 1")
+		// tini's warning, which its users look for.
+		s.log.Log(Warn, "Tini is not running as PID 1 and isn't registered as a child subreaper.\n"+
+			"Zombie processes will not be re-parented to Tini, so zombie reaping won't work.\n"+
+			"To fix the problem, use the -s option or set the environment variable TINI_SUBREAPER to register Tini as a child subreaper, or run Tini as PID 1.")
 	}
 	return nil
 }
 
-// start spawns the child. The status is that of a child that could not be: 127,
-// 126 or 1.
-func (s *shim) start() int {
-	s.tty = openTerminal()
-	p, err := s.program()
-	if err == nil {
-		p.group = true
-		p.terminal = s.tty.descriptor()
-		s.child, err = p.spawn()
-	}
-	s.started = time.Now()
-	if err != nil {
-		return s.cannotExecute(err)
-	}
-	if reason := p.misread(s.Args[0], s.Env); reason != "" {
-		s.log.Log(Warn, "program is read by /bin/sh", "program", s.Args[0], "reason", reason)
-	}
-	s.log.Log(Info, "spawned child", "pid", s.child, "program", s.Args[0])
-	return 0
+func isSubreaper() bool {
+	var flag int32
+	err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&flag)), 0, 0, 0)
+	return err == nil && flag == 1
 }
 
-// program is the child's, with LISTEN_PID and container set for it.
-func (s *shim) program() (*program, error) {
+// prepare makes everything ready that starting the program takes.
+func (s *shim) prepare(signals *process.Signals) (*process.Program, error) {
+	s.dir, _ = unix.Getwd()
 	env := s.Env
 	if s.Dind {
-		if _, set := LookupEnv(env, "container"); !set {
+		if _, set := process.LookupEnv(env, "container"); !set {
 			env = append(env[:len(env):len(env)], "container=docker")
 		}
 	}
-	p, err := newProgram(s.Args, env, &s.signals.inherited)
+	p, err := process.NewProgram(s.Args, env, signals)
 	if err == nil && !s.Exec {
-		p.rewriteListenPID(env)
+		p.NameChild(env)
 	}
 	return p, err
 }
 
-// become executes the program in place of this process.
-func (s *shim) become() int {
-	p, err := s.program()
-	if err == nil {
-		err = syscall.Errno(p.exec())
+// spawn starts the program. It does not wait for the execve, which may take for ever:
+// report tells how that ended.
+func (s *shim) spawn(p *process.Program) (errno syscall.Errno) {
+	p.Group = true
+	p.Terminal = s.tty.descriptor()
+	s.program = p
+	s.started = s.now()
+	s.child, errno = s.start(p)
+	if errno == 0 {
+		s.lines.spawned.say(&values{pid: s.child})
 	}
-	return s.expect(s.cannotExecute(err))
+	return errno
 }
 
-func (s *shim) cannotExecute(err error) int {
-	if s.child != 0 {
-		reaper.Await(s.child)
-		s.tty.reclaim(s.child)
-	}
-	s.log.Log(Error, "cannot execute", "program", s.Args[0], "err", err, "reason", diagnose(s.Args[0], s.Env, err))
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		return ExitNotFound
-	case errors.Is(err, unix.EACCES):
-		return ExitNotExecutable
-	}
-	return ExitFailure
-}
-
-// settle lets go of what the init does not need and would pin: the working
-// directory's mount and the descriptors it was started with (catatonit does both).
-func (s *shim) settle() {
-	_ = unix.Chdir("/")
-	closeInherited()
-}
-
-// supervise forwards and reaps until the child has ended.
+// supervise forwards and reaps until the program has ended. Children may have ended
+// before there was anything to get a SIGCHLD, so it reaps first. It looks whether the time
+// is up before it looks at what has come, for a stream of signals does not end.
 func (s *shim) supervise() {
-	idleAt := time.Now().Add(settled)
-	for s.exit == nil {
-		e, ok := s.signals.next(earlier(s.killAt, idleAt))
-		switch {
-		case ok && e.signal == unix.SIGCHLD:
-			s.reap()
-		case ok:
-			s.forward(e)
-		case past(s.killAt):
-			s.log.Log(Warn, "child did not stop in time, killing it", "pid", s.child, "timeout", s.StopTimeout)
-			s.killAt = time.Time{}
-			if s.KillGroup {
-				_ = unix.Kill(-s.child, unix.SIGKILL)
-			}
-			_ = unix.Kill(s.child, unix.SIGKILL) // it may have left its group
-		case past(idleAt):
-			releaseText()
-			idleAt = time.Time{}
+	s.clock = stopwatch{now: s.now, last: s.now()}
+	if !s.signals.Pending().Has(unix.SIGCHLD) {
+		if s.reapAll(); s.ended { // its SIGCHLD has come meanwhile
+			s.lines.chld.say(nil)
 		}
 	}
-}
-
-// settled is how long the child has to run before memory is given back: one that
-// ends sooner should not wait for that.
-const settled = time.Second
-
-// earlier is the earlier of two times; a zero one is never.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || !b.IsZero() && b.Before(a) {
-		return b
-	}
-	return a
-}
-
-func past(deadline time.Time) bool { return !deadline.IsZero() && !time.Now().Before(deadline) }
-
-// reap collects what has ended.
-func (s *shim) reap() {
-	s.orphans = reaper.Reap(s.tty.jobControl(), func(e reaper.Exit) {
+	for !s.ended {
+		lap := s.clock.lap()
+		s.stopping.spend(lap)
+		s.settling.spend(lap)
 		switch {
-		case e.Status.Stopped():
-			if e.PID == s.child {
-				s.tty.stopWith(s.child, e.Status.StopSignal())
-			}
-		case e.PID == s.child:
-			s.exit = &e
+		case s.stopping.over():
+			s.kill1()
+		case s.settling.over():
+			s.settling = countdown{}
+			s.pin()
 		default:
-			s.reaped(e)
+			if e, ok := s.signals.Next(min(s.stopping.limit(), s.settling.limit())); ok {
+				s.handle(e)
+			}
 		}
-	})
+	}
 }
 
-func (s *shim) reaped(e reaper.Exit) {
-	level := Debug
-	if s.WarnOnReap {
-		level = Warn
-	}
-	if s.Tini { // the text that tini's own tests look for
-		s.log.Log(level, "Reaped zombie process with pid="+strconv.Itoa(e.PID))
+// settled is how long the program has to run before this process copies its code and its
+// constants, which were read from the file a moment ago. A program that ends sooner does
+// not have to wait for that.
+const settled = 50 * time.Millisecond
+
+// handle is told of each signal.
+func (s *shim) handle(e process.Event) {
+	if e.Signal == unix.SIGCHLD {
+		s.lines.chld.say(nil)
+		s.reapAll()
 		return
 	}
-	s.log.Log(level, "reaped orphan", "pid", e.PID, "status", e.Code())
+	s.forward(e)
+}
+
+// reapAll collects what has ended.
+func (s *shim) reapAll() { s.orphans = s.reap(s.tty.jobControl(), s.collect) }
+
+// collected is told of each child that has ended or stopped.
+func (s *shim) collected(e reaper.Exit) {
+	v := values{pid: e.PID, status: e.Code()}
+	switch {
+	case e.Status.Stopped():
+		s.stopped(e)
+	case e.PID == s.child && !s.ended:
+		s.exit, s.ended = e, true
+		s.lines.main.say(&v)
+	default:
+		s.lines.reaped.say(&v)
+	}
+}
+
+// stopped is told of each child that has stopped: one that has made this process its
+// tracer, or the program in an interactive shell's job.
+func (s *shim) stopped(e reaper.Exit) {
+	sig := e.Status.StopSignal()
+	traced, errno := s.detach(e.PID, sig)
+	switch {
+	case traced && errno != 0:
+		s.lines.detach.say(&values{pid: e.PID, errno: errno})
+	case !traced && e.PID == s.child:
+		s.tty.stopWith(s.child, sig)
+	}
 }
 
 // expect is status unless the user said that status is fine.
@@ -239,61 +272,34 @@ func (s *shim) expect(status int) int {
 	return status
 }
 
-// report says how the child ended and returns the exit status. One line at the
-// default level says why where the end is abnormal.
-func (s *shim) report() int {
-	status := s.expect(s.exit.Code())
-	facts := []any{"pid", s.child, "program", path.Base(s.Args[0]), "status", status, "elapsed", time.Since(s.started).Round(time.Millisecond)}
-	msg, abnormal := "child exited", false
-	if s.exit.Code() != 0 {
-		if n, ok := cgroup.OOMKills(s.delegated); ok && n > s.oomKills {
-			abnormal = true
-			facts = append(facts, "oom_kills", n-s.oomKills)
-		}
-	}
-	if s.exit.Status.Signaled() {
-		sig := s.exit.Status.Signal()
-		msg = "child ended by signal"
-		abnormal = abnormal || !s.sent[sig]
-		facts = append(facts, "signal", SignalName(sig), "core_dumped", s.exit.Status.CoreDump())
-	}
-	if abnormal && !s.Tini {
-		s.log.Log(Warn, msg, facts...)
-	} else {
-		s.log.Log(Info, msg, facts...)
-	}
-	return status
-}
-
-func (s *shim) pause() int {
-	s.signals.without(unix.SIGCHLD)
+// pause reaps until a signal asks for an end. There is no program, and Go's runtime stays.
+func pause(signals *process.Signals) int {
+	signals.Without(unix.SIGCHLD)
 	reaper.Pause()
-	s.settle()
-	releaseText()
+	process.Chdir("/")
+	process.CloseInherited()
 	for {
-		e, _ := s.signals.next(time.Time{})
-		if e.signal == unix.SIGTERM || e.signal == unix.SIGINT {
+		e, _ := signals.Next(process.Forever)
+		if e.Signal == unix.SIGTERM || e.Signal == unix.SIGINT {
 			return 0
 		}
 	}
 }
 
-func isSubreaper() bool {
-	var flag int32
-	err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&flag)), 0, 0, 0)
-	return err == nil && flag == 1
-}
-
-// rewriteListenPID makes socket activation work through an init: sd_listen_fds(3)
-// takes the descriptors only if LISTEN_PID is its own PID, which only the child
-// knows.
-func (p *program) rewriteListenPID(env []string) {
-	for i, entry := range env {
-		if value, found := strings.CutPrefix(entry, "LISTEN_PID="); found && value == strconv.Itoa(os.Getpid()) {
-			buf := []byte("LISTEN_PID=0123456789\x00")
-			p.envv[i] = &buf[0]
-			p.listenPID = buf[len("LISTEN_PID="):]
-			return // getenv(3) takes the first
-		}
+// cannotExecute says why the program could not be executed.
+func (s *shim) cannotExecute(err error) int {
+	reason := diagnose(s.Args[0], s.Env, err)
+	level := Error
+	if s.Tini {
+		s.log.Log(Error, "exec "+s.Args[0]+" failed: "+strerror(err))
+		level = Info
 	}
+	s.log.Log(level, "cannot execute", "program", s.Args[0], "err", err, "reason", reason)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return ExitNotFound
+	case errors.Is(err, unix.EACCES):
+		return ExitNotExecutable
+	}
+	return ExitFailure
 }

@@ -3,6 +3,7 @@ package init
 import (
 	"os"
 	"os/exec"
+	"path"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,15 +13,19 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// busy is cgshim as PID 1 in a cgroup of its own, with a process of another PID
-// namespace that does not leave it: no controller can be enabled.
-func busy(t *testing.T, args ...string) *lab.Run {
+// container is a cgroup for a container on the host's cgroup v2 hierarchy, which shows
+// at /sys/fs/cgroup as in a privileged pod.
+type container struct {
+	t    *testing.T
+	dir  string
+	name string              // below the hierarchy
+	born syscall.SysProcAttr // in the cgroup
+}
+
+func newContainer(t *testing.T) *container {
 	t.Helper()
 	lab.Root(t)
-	top := "/sys/fs/cgroup"
-	if _, err := os.Stat(top + "/unified"); err == nil { // a hybrid host
-		top += "/unified"
-	}
+	top := hierarchy()
 	controllers, err := os.ReadFile(top + "/cgroup.controllers")
 	lab.Need(t, err == nil && len(controllers) > 1, "a cgroup2 hierarchy with a controller")
 	enable := "+" + strings.Join(strings.Fields(string(controllers)), " +")
@@ -42,9 +47,37 @@ func busy(t *testing.T, args ...string) *lab.Run {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { group.Close() })
-	born := syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd()), Pdeathsig: syscall.SIGKILL}
+	return &container{t, dir, path.Base(dir), syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd()), Pdeathsig: syscall.SIGKILL}}
+}
+
+func hierarchy() string {
+	const top = "/sys/fs/cgroup"
+	if _, err := os.Stat(top + "/unified"); err == nil { // a hybrid host
+		return top + "/unified"
+	}
+	return top
+}
+
+// mounts are those of a container, made by a shell that then becomes its arguments.
+func mounts() string {
+	return `mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs run /run && mount --bind ` + hierarchy() + ` /sys/fs/cgroup && `
+}
+
+// pid1 is a command as PID 1 of the container.
+func (c *container) pid1(command ...string) *lab.Run {
+	r := &lab.Run{Path: "/bin/sh", PID1: true, Attr: c.born}
+	r.Attr.Cloneflags = syscall.CLONE_NEWNS
+	r.Args = append([]string{"-c", mounts() + `exec "$0" "$@"`}, command...)
+	return r
+}
+
+// busy is cgshim as PID 1 in a cgroup of its own, with a process of another PID
+// namespace that does not leave it: no controller can be enabled.
+func busy(t *testing.T, args ...string) *lab.Run {
+	t.Helper()
+	c := newContainer(t)
 	foreign := exec.Command("sleep", "1000")
-	foreign.SysProcAttr = &born
+	foreign.SysProcAttr = &c.born
 	if err := foreign.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -52,10 +85,7 @@ func busy(t *testing.T, args ...string) *lab.Run {
 		_ = foreign.Process.Kill()
 		_ = foreign.Wait()
 	})
-	r := &lab.Run{Path: "/bin/sh", PID1: true, Attr: born}
-	r.Attr.Cloneflags = syscall.CLONE_NEWNS
-	r.Args = append([]string{"-c", `mount --make-rprivate / && mount -t proc proc /proc && mount --bind ` + top + ` /sys/fs/cgroup && exec "$0" "$@"`, lab.Cgshim(t)}, args...)
-	return r
+	return c.pid1(append([]string{lab.Cgshim(t)}, args...)...)
 }
 
 // A step that fails: the program is started all the same, or not at all.
@@ -63,7 +93,7 @@ func TestAFailedDelegation(t *testing.T) {
 	for mode, want := range map[string]struct {
 		status int
 		stdout string
-	}{"auto": {7, "ran\n"}, "require": {125, ""}} {
+	}{"auto": {7, "ran\n"}, "require": {125, ""}, "require-v2": {125, ""}} {
 		r := busy(t, "--cgroup="+mode, "--cgroup-timeout=200ms", "--", "sh", "-c", "echo ran; exit 7")
 		status := r.Do(t)
 		said := r.Stderr.String()

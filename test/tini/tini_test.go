@@ -9,10 +9,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
@@ -35,6 +39,7 @@ type row struct {
 	stderr        string // what stderr has to contain, of cgshim
 	own           int    // cgshim's exit status, where it differs
 	differs       string // and why
+	nameOnly      bool   // under its own name alone
 	notPID1       bool   // run it not as PID 1 (and as PID 1 otherwise)
 	silent        bool   // on stderr
 	setup         func(t *testing.T, dir string)
@@ -161,8 +166,15 @@ func rows() []row {
 		{name: "-h", args: []string{"-h"}, status: 0, stdout: "Usage"},
 		{name: "-l", args: []string{"-l"}, status: 0, stdout: "Permission is hereby granted"},
 		{name: "--version", args: []string{"--version"}, status: 0, stdout: "version "},
-		{name: "options end at the program", args: []string{"sh", "-c", "exit 7"}, status: 1, own: 7, differs: "options stop at the first non-option; glibc's getopt takes them from anywhere"},
-		{name: "a later -- is the program's", args: []string{"echo", "a", "--", "b"}, status: 0, stdout: "a"},
+		{name: "options end at the program", args: []string{"sh", "-c", "exit 7"}, status: 1, own: 7, nameOnly: true, differs: "options stop at the first non-option; glibc's getopt takes them from anywhere"},
+		{name: "tini's odd form", args: []string{"-g", "sh", "--", "-c", "exit 7"}, status: 7, own: 2, nameOnly: true, differs: "the -- behind the program is the program's"},
+		{name: "options behind the program", args: []string{"ls", "-l", "/nonexistent"}, status: 0, own: 2, nameOnly: true, differs: "they are the program's"},
+		{name: "POSIXLY_CORRECT", args: []string{"sh", "-c", "exit 7"}, env: []string{"PATH=/bin", "POSIXLY_CORRECT=1"}, status: 7},
+		{name: "a later --", args: []string{"echo", "a", "--", "b"}, status: 0, own: 0, nameOnly: true, differs: "it is the program's"},
+		{name: "what -v says", args: append([]string{"-v"}, sh("exit 4")...), status: 4},
+		{name: "what -vv says", args: append([]string{"-vv"}, sh("exit 4")...), status: 4},
+		{name: "what -vv says of a signal", args: append([]string{"-vv"}, sh("kill -TERM $$")...), status: 143},
+		{name: "what -v says of -e", args: append([]string{"-v", "-e", "4"}, sh("exit 4")...), status: 0},
 		{name: "--help", args: []string{"--help"}, status: 1, own: 0, differs: "long options are known"},
 		{name: "-p with a name that is none", args: []string{"-p", "SIGFOO", "true"}, status: 1, stderr: "SIGFOO"},
 		{name: "-p TERM", args: append([]string{"-p", "TERM"}, sh("exit 4")...), status: 1, own: 4, differs: "names with or without SIG, numbers and RTMIN+n"},
@@ -203,24 +215,73 @@ func TestAgainstTini(t *testing.T) {
 	for _, r := range rows() {
 		t.Run(r.name, func(t *testing.T) {
 			want := r.status
-			status, stdout, stderr := run(t, r, lab.Tini, "")
+			status, stdout, stderr := run(t, r, lab.Tini, "tini")
 			if status != want || r.silent && stderr != "" {
 				t.Errorf("tini: %d, the table says %d; %q", status, want, stderr)
 			}
 			if r.differs == "" && !strings.Contains(stdout, r.stdout) {
 				t.Errorf("tini: stdout %q", stdout)
 			}
-			if r.own != none {
-				want = r.own
-			}
+			tini := normal(stdout, stderr)
 			for _, name := range []string{"tini", "cgshim"} {
+				want := want
+				if r.own != none && (name == "cgshim" || !r.nameOnly) {
+					want = r.own
+				}
 				status, stdout, stderr := run(t, r, cgshim, name)
+				if name == "tini" && (r.differs == "" || r.nameOnly) {
+					if diff := cmp.Diff(tini, normal(stdout, stderr), cmp.AllowUnexported(output{})); status != want || diff != "" {
+						t.Errorf("as tini: status %d, want %d (-tini +cgshim)\n%s", status, want, diff)
+					}
+					continue
+				}
 				if status != want || !strings.Contains(stdout, r.stdout) || !strings.Contains(stderr, r.stderr) || r.silent && stderr != "" {
 					t.Errorf("as %s: status %d, want %d\nstdout %q, want %q\nstderr %q, want %q", name, status, want, stdout, r.stdout, stderr, r.stderr)
 				}
 			}
 		})
 	}
+}
+
+// output is what an init and its program have written.
+type output struct {
+	stdout, stderr []string
+	log            []string // sorted: tini writes the lines of one log to two descriptors
+}
+
+var (
+	logLine = regexp.MustCompile(`^\[[A-Z]+ *tini \((\d+)\)\] `)
+	numbers = regexp.MustCompile(`tini \(\d+\)|pid[:= ]+'?\d+'?`)
+)
+
+// normal leaves out what differs by design: the numbers of processes, the descriptor that
+// the log goes to, the text behind the first line of --help, and the version's number.
+func normal(stdout, stderr string) (o output) {
+	split := func(text string, rest *[]string) {
+		for line := range strings.Lines(text) {
+			line = strings.TrimSuffix(line, "\n")
+			if strings.HasPrefix(line, "tini version ") {
+				line = "tini version"
+			}
+			if strings.Contains(line, "(tini version ") || strings.HasSuffix(line, "MIT License") || strings.HasSuffix(line, "MIT License (MIT)") {
+				*rest = append(*rest, "usage or licence")
+				return
+			}
+			if logLine.MatchString(line) {
+				line = numbers.ReplaceAllString(line, "N")
+				// tini's child says this where it has no terminal.
+				if !strings.Contains(line, "tcsetpgrp failed") && !strings.Contains(line, "cannot execute") {
+					o.log = append(o.log, line)
+				}
+				continue
+			}
+			*rest = append(*rest, line)
+		}
+	}
+	split(stdout, &o.stdout)
+	split(stderr, &o.stderr)
+	slices.Sort(o.log)
+	return o
 }
 
 func run(t *testing.T, r row, path, name string) (status int, stdout, stderr string) {

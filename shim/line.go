@@ -1,0 +1,148 @@
+package shim
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"github.com/cgshim/cgshim/shim/process"
+)
+
+// A Line is a log line that was rendered before the program was started, with slots for
+// what only the moment knows. Writing it allocates nothing. A nil Line is not shown.
+type Line struct {
+	pieces [][]byte // what is between the slots
+	slots  []Slot
+	write  func([]byte)
+}
+
+// Slot is a value that a Line is written with. The log renders it as text or as a number
+// that NewLine finds again.
+type Slot int
+
+const (
+	SlotTime Slot = iota
+	SlotPID
+	SlotSignal
+	SlotSignalText // in the words of strsignal(3), as tini says it
+	SlotReceived
+	SlotFromPID
+	SlotFromUID
+	SlotStatus
+	SlotElapsed
+	SlotErrno
+	SlotKills
+	SlotCore
+	numSlots
+)
+
+// Text stands for the slot where a string is rendered.
+func (s Slot) Text() string { return "‹" + string(rune('a'+s)) + "›" }
+
+// Number stands for the slot where a number is rendered.
+func (s Slot) Number() int64 { return 8_070_605_040_302_010_000 + int64(s) }
+
+// IsNumber reports whether the value has no quotes in JSON.
+func (s Slot) IsNumber() bool {
+	switch s {
+	case SlotPID, SlotFromPID, SlotFromUID, SlotStatus, SlotKills, SlotCore:
+		return true
+	}
+	return false
+}
+
+// values fill the slots of a Line.
+type values struct {
+	pid, fromPID, fromUID, status int
+	signal, received              process.Signal
+	elapsed                       time.Duration
+	errno                         error
+	kills                         uint64
+	core                          bool
+}
+
+// NewLine takes a rendered line apart at its slots. write gets each line as a whole.
+func NewLine(rendered []byte, write func([]byte)) *Line {
+	l := &Line{write: write}
+	for {
+		at, length, slot := len(rendered), 0, Slot(0)
+		for s := range numSlots {
+			for _, mark := range []string{s.Text(), strconv.FormatInt(s.Number(), 10)} {
+				if i := bytes.Index(rendered, []byte(mark)); i >= 0 && i < at {
+					at, length, slot = i, len(mark), s
+				}
+			}
+		}
+		l.pieces = append(l.pieces, bytes.Clone(rendered[:at]))
+		if length == 0 {
+			return l
+		}
+		l.slots = append(l.slots, slot)
+		rendered = rendered[at+length:]
+	}
+}
+
+// lineBuffer is where a line is put together: there is one thread. A longer line is cut.
+var lineBuffer [4096]byte
+
+// say writes the line with these values.
+func (l *Line) say(v *values) {
+	if l == nil {
+		return
+	}
+	b := lineBuffer[:0]
+	for i, piece := range l.pieces {
+		b = append(b, piece[:min(len(piece), cap(lineBuffer[:])-len(b)-slotRoom)]...)
+		if i < len(l.slots) && len(b)+2*slotRoom < cap(lineBuffer[:]) {
+			b = appendSlot(b, l.slots[i], v)
+		}
+	}
+	if len(b) == 0 || b[len(b)-1] != '\n' {
+		b = append(b, '\n')
+	}
+	l.write(b)
+}
+
+// slotRoom is more than the longest value of a slot.
+const slotRoom = 128
+
+func appendSlot(b []byte, slot Slot, v *values) []byte {
+	switch slot {
+	case SlotTime:
+		now := process.WallClock()
+		return time.Unix(0, int64(now)).UTC().AppendFormat(b, time.RFC3339Nano)
+	case SlotPID:
+		return strconv.AppendInt(b, int64(v.pid), 10)
+	case SlotSignal:
+		return append(b, process.SignalName(v.signal)...)
+	case SlotSignalText:
+		return append(b, process.SignalText(v.signal)...)
+	case SlotReceived:
+		return append(b, process.SignalName(v.received)...)
+	case SlotFromPID:
+		return strconv.AppendInt(b, int64(v.fromPID), 10)
+	case SlotFromUID:
+		return strconv.AppendInt(b, int64(v.fromUID), 10)
+	case SlotStatus:
+		return strconv.AppendInt(b, int64(v.status), 10)
+	case SlotElapsed:
+		return appendSeconds(b, v.elapsed)
+	case SlotErrno:
+		return append(b, v.errno.Error()...)
+	case SlotKills:
+		return strconv.AppendUint(b, v.kills, 10)
+	case SlotCore:
+		return strconv.AppendBool(b, v.core)
+	}
+	return b
+}
+
+// appendSeconds writes d in seconds, to the millisecond.
+func appendSeconds(b []byte, d time.Duration) []byte {
+	ms := d.Milliseconds()
+	b = strconv.AppendInt(b, ms/1000, 10)
+	if rest := ms % 1000; rest > 0 {
+		b = append(b, '.', '0'+byte(rest/100), '0'+byte(rest/10%10), '0'+byte(rest%10))
+	}
+	return append(b, 's')
+}

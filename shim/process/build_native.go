@@ -1,0 +1,14 @@
+//go:build (amd64 || arm64) && !cgshim_portable && !race && !cgo
+
+package process
+
+// Lacks says what this binary cannot do because of how it was built, "" for nothing.
+func Lacks() string {
+	switch {
+	case !entered:
+		return "linked without its entry point"
+	case sigtable() == nil:
+		return "linked without the runtime's table of signals"
+	}
+	return ""
+}

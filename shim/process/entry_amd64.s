@@ -1,0 +1,60 @@
+//go:build !cgshim_portable && !race && !cgo
+
+#include "textflag.h"
+
+#define SYS_arch_prctl     158
+#define SYS_clone          56
+#define SYS_futex          202
+#define SYS_exit           60
+#define ARCH_SET_FS        0x1002
+#define FUTEX_WAIT_PRIVATE 128
+// CLONE_VM, FS, FILES, SIGHAND, THREAD and SYSVSEM: what makes a thread (clone(2)).
+#define THREAD             0x50f00
+
+// entry is the first code of the process: the ELF entry point by the linker flag -E.
+// It makes room on the stack for variables of its own, has enter (enter.go) do the
+// work, and goes on to the runtime's entry point.
+TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
+	// Where an assembly function calls a Go function, g is loaded from 8 bytes below
+	// the FS base. The runtime sets the base to its own place later (settls).
+	MOVL	$ARCH_SET_FS, DI
+	LEAQ	·scratchTLS+16(SB), SI
+	MOVL	$SYS_arch_prctl, AX
+	SYSCALL
+
+	MOVQ	SP, AX		// argc, the arguments, the environment (System V ABI)
+	SUBQ	$32, SP		// slots of enter.go
+	SUBQ	$16, SP		// the argument of enter, and the alignment of the stack
+	MOVQ	AX, 0(SP)
+	CALL	·enter(SB)
+	ADDQ	$16, SP
+	JMP	_rt0_amd64_linux(SB)
+
+// func probeThread() uintptr
+//
+// It makes a thread that waits for probed to be set and ends. The thread uses no stack.
+TEXT ·probeThread(SB),NOSPLIT,$0-8
+	MOVL	$THREAD, DI
+	XORL	SI, SI
+	XORL	DX, DX
+	XORL	R10, R10
+	XORL	R8, R8
+	MOVL	$SYS_clone, AX
+	SYSCALL
+	TESTQ	AX, AX
+	JZ	wait
+	MOVQ	AX, ret+0(FP)
+	RET
+wait:
+	LEAQ	·probed(SB), DI
+	MOVL	$FUTEX_WAIT_PRIVATE, SI
+	XORL	DX, DX		// while it is 0
+	XORL	R10, R10	// for any time
+	MOVL	$SYS_futex, AX
+	SYSCALL
+	CMPL	·probed(SB), $0
+	JEQ	wait
+	XORL	DI, DI
+	MOVL	$SYS_exit, AX
+	SYSCALL
+	INT	$3

@@ -1,0 +1,152 @@
+package process
+
+import (
+	"strconv"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Files are read with bare system calls: os.File would set up the runtime's poller, an
+// epoll instance that PID 1 then keeps for nothing, and would need the scheduler.
+
+// MostRead is how much of a file ReadFile reads. Nothing that is read here is longer, but
+// for programs, of which the head is enough.
+const MostRead = 1 << 20
+
+// ReadFile is the content of a file, or the first MostRead bytes of it.
+func ReadFile(name string) ([]byte, error) {
+	fd, err := open(name, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer closeFile(fd)
+	data := make([]byte, 0, 4096)
+	for {
+		if len(data) == cap(data) {
+			data = append(data, 0)[:len(data)]
+		}
+		n, errno := read(fd, data[len(data):cap(data)])
+		if errno != 0 {
+			return data, errno
+		}
+		if n == 0 || len(data) > MostRead {
+			return data, nil
+		}
+		data = data[:len(data)+n]
+	}
+}
+
+// Entries lists dir, unsorted, as far as it can be read.
+func Entries(dir string) (names []string) {
+	eachEntry(dir, func(name []byte) bool {
+		names = append(names, string(name))
+		return true
+	})
+	return names
+}
+
+// EachProcess calls fn for the number of each process in /proc until fn returns false. It
+// allocates nothing.
+func EachProcess(fn func(pid int) bool) { eachNumber("/proc", fn) }
+
+// Parent is the parent of a process, and its parent's parent is found the same way. It is
+// the field after the state in /proc/PID/stat, and the state follows the command, which
+// ends at the last parenthesis (proc(5)). 0 is a process that is gone, or that was
+// started from outside of the PID namespace. It allocates nothing.
+func Parent(pid int) (parent int) {
+	var name [32]byte
+	path := append(strconv.AppendInt(append(name[:0], "/proc/"...), int64(pid), 10), "/stat\x00"...)
+	fd, errno := openat(path, 0)
+	if errno != 0 {
+		return 0
+	}
+	var data [512]byte
+	n, _ := read(fd, data[:])
+	closeFile(fd)
+	end := n - 1
+	for end >= 0 && data[end] != ')' {
+		end--
+	}
+	for i := end + len(") S "); end >= 0 && i < n && data[i] >= '0' && data[i] <= '9'; i++ {
+		parent = parent*10 + int(data[i]-'0')
+	}
+	return parent
+}
+
+// eachNumber calls fn for each entry of dir that is a number, until it returns false. It
+// reports whether dir could be read.
+func eachNumber(dir string, fn func(n int) bool) bool {
+	return eachEntry(dir, func(name []byte) bool {
+		n := 0
+		for _, digit := range name {
+			if digit < '0' || digit > '9' {
+				return true
+			}
+			n = n*10 + int(digit-'0')
+		}
+		return fn(n)
+	})
+}
+
+// dirents is where a directory is read to: there is one thread.
+var dirents [4096]byte
+
+// eachEntry calls fn for each entry of dir, until it returns false (getdents(2)).
+func eachEntry(dir string, fn func(name []byte) bool) bool {
+	fd, err := open(dir, unix.O_DIRECTORY)
+	if err != nil {
+		return false
+	}
+	defer closeFile(fd)
+	for {
+		n, errno := result(sys(unix.SYS_GETDENTS64, uintptr(fd), uintptr(unsafe.Pointer(&dirents)), unsafe.Sizeof(dirents), 0, 0, 0))
+		if errno != 0 || n == 0 {
+			return errno == 0
+		}
+		for at := 0; at < n; {
+			entry := (*unix.Dirent)(unsafe.Pointer(&dirents[at]))
+			name := unsafe.Slice((*byte)(unsafe.Pointer(&entry.Name)), len(entry.Name))
+			end := 0
+			for end < len(name) && name[end] != 0 {
+				end++
+			}
+			at += int(entry.Reclen)
+			if name := name[:end]; string(name) != "." && string(name) != ".." && !fn(name) {
+				return true
+			}
+		}
+	}
+}
+
+// open opens a file for reading.
+func open(name string, flags int) (fd int, err error) {
+	var path [256]byte
+	if len(name) >= len(path) {
+		return -1, unix.ENAMETOOLONG
+	}
+	copy(path[:], name)
+	fd, errno := openat(path[:len(name)+1], flags)
+	if errno != 0 {
+		return -1, errno
+	}
+	return fd, nil
+}
+
+// openat opens the file of a path that ends with a zero byte.
+func openat(path []byte, flags int) (fd int, errno syscall.Errno) {
+	const cwd = ^uintptr(99) // AT_FDCWD, -100
+	return result(sys(unix.SYS_OPENAT, cwd, uintptr(unsafe.Pointer(unsafe.SliceData(path))), uintptr(flags|unix.O_RDONLY|unix.O_CLOEXEC), 0, 0, 0))
+}
+
+func read(fd int, p []byte) (n int, errno syscall.Errno) {
+	for {
+		n, errno = result(sys(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0))
+		if errno != unix.EINTR {
+			return n, errno
+		}
+	}
+}
+
+func closeFile(fd int) { sys(unix.SYS_CLOSE, uintptr(fd), 0, 0, 0, 0, 0) }

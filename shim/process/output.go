@@ -1,0 +1,75 @@
+package process
+
+import (
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience is how long a write to standard error may take: less for a reader that has
+// made an earlier one wait in vain.
+var patience = longPatience
+
+const (
+	longPatience  = 100 * time.Millisecond
+	shortPatience = time.Millisecond
+)
+
+// WriteError writes p to standard error. It does not wait for a reader that has stopped
+// to read, and raises no signal that ends this process or reaches the program: what
+// cannot be written is lost.
+//
+// A pipe or a terminal that poll(2) calls writable may be full again when it is written
+// to, for the program writes there too, and its O_NONBLOCK flag is the program's as well.
+// So a timer interrupts the write. It goes on to fire, for it may fire before the write
+// begins.
+func WriteError(p []byte) (written int, errno syscall.Errno) {
+	if !writable(2) {
+		patience = shortPatience
+		return 0, unix.EAGAIN
+	}
+	setAlarm(patience)
+	for written < len(p) && errno == 0 {
+		// Where poll(2) says so a pipe has room for this many bytes (pipe(7), PIPE_BUF).
+		const pipeBuf = 4096
+		var n int
+		n, errno = result(sys(unix.SYS_WRITE, 2, uintptr(unsafe.Pointer(&p[written])), uintptr(min(len(p)-written, pipeBuf)), 0, 0, 0))
+		written += max(n, 0)
+		if written < len(p) && errno == 0 && !writable(2) {
+			errno = unix.EAGAIN
+		}
+	}
+	setAlarm(0)
+	patience = longPatience
+	if errno == unix.EINTR || errno == unix.EAGAIN {
+		patience = shortPatience
+	}
+	return written, errno
+}
+
+// writable reports whether fd can be written to now or within patience, and has a reader.
+func writable(fd int32) bool {
+	ready := unix.PollFd{Fd: fd, Events: unix.POLLOUT}
+	limit := unix.NsecToTimespec(int64(patience))
+	for {
+		_, errno := result(sys(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&ready)), 1, uintptr(unsafe.Pointer(&limit)), 0, 0, 0))
+		if errno != unix.EINTR {
+			return ready.Revents == unix.POLLOUT
+		}
+	}
+}
+
+// WriteOutput writes p to standard output.
+func WriteOutput(p []byte) (written int, errno syscall.Errno) {
+	for written < len(p) && errno == 0 {
+		var n int
+		n, errno = result(sys(unix.SYS_WRITE, 1, uintptr(unsafe.Pointer(&p[written])), uintptr(len(p)-written), 0, 0, 0))
+		written += max(n, 0)
+		if errno == unix.EINTR {
+			errno = 0
+		}
+	}
+	return written, errno
+}

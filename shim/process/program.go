@@ -1,0 +1,312 @@
+package process
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Program is an execve(2) that can be made without allocating: what a child may do
+// that shares or copies this process's memory is very little.
+type Program struct {
+	// Group has the child start a process group of its own, and Terminal, if it is not
+	// negative, put that group in the foreground of this terminal.
+	Group    bool
+	Terminal int
+
+	paths      []*byte // tried in order, as execvp does
+	argv, envv []*byte
+	shell      []*byte // argv of /bin/sh for a file without a magic number; [1] is set to the path
+	listenPID  []byte  // where the value of the LISTEN_PID= entry of envv goes, or nil
+	listenID   []byte  // likewise of LISTEN_PIDFDID=
+	inherited  *inheritance
+	dir        int // the working directory, if this process has left it, or -1
+	group      int32
+	stat       unix.Statx_t
+	outcome    *outcome
+}
+
+// outcome is what the child tells its parent, in memory that they share. A parent that
+// waited for it would wait for a file system that hangs.
+type outcome struct {
+	errno    uint32 // of the execve, 0: none has failed
+	viaShell uint32 // 1: the kernel did not know the file's format, and /bin/sh was given it
+}
+
+var shellPath = []byte("/bin/sh\x00")
+
+// NewProgram prepares args to run with environment env and the state that signals has
+// recorded. In a new environment LISTEN_PID and LISTEN_PIDFDID name the child where they
+// named this process.
+func NewProgram(args, env []string, signals *Signals) (*Program, error) {
+	p := &Program{inherited: &signals.inherited, Terminal: -1, dir: -1}
+	var err error
+	if p.argv, err = cstrings(args); err != nil {
+		return nil, err
+	}
+	for _, path := range SearchPath(args[0], env) {
+		ptr, err := cstring(path)
+		if err != nil {
+			return nil, err
+		}
+		p.paths = append(p.paths, ptr)
+	}
+	p.shell = append([]*byte{&shellPath[0], nil}, p.argv[1:]...)
+	if p.envv, err = cstrings(env); err != nil {
+		return nil, err
+	}
+	p.outcome = sharedOutcome()
+	return p, nil
+}
+
+// sharedOutcome is in memory that a child shares also where the kernel gives it a copy
+// of all other memory.
+func sharedOutcome() *outcome {
+	memory, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
+	if err != nil {
+		return new(outcome)
+	}
+	return (*outcome)(unsafe.Pointer(&memory[0]))
+}
+
+func cstrings(list []string) ([]*byte, error) {
+	pointers := make([]*byte, len(list)+1)
+	for i, s := range list {
+		var err error
+		if pointers[i], err = cstring(s); err != nil {
+			return nil, err
+		}
+	}
+	return pointers, nil
+}
+
+// cstring is s with a zero byte at its end: where it is, if the kernel has put it there.
+func cstring(s string) (*byte, error) {
+	if isOriginal(s) {
+		return unsafe.StringData(s), nil
+	}
+	p, err := syscall.BytePtrFromString(s)
+	if err != nil {
+		return nil, os.NewSyscallError("execve", err)
+	}
+	return p, nil
+}
+
+// NameChild makes socket activation work through an init: sd_listen_fds(3) takes the
+// descriptors only if LISTEN_PID is its own PID and LISTEN_PIDFDID the inode of its
+// pidfd. The child alone knows both.
+func (p *Program) NameChild(env []string) {
+	p.listenPID = p.replace(env, "LISTEN_PID", strconv.Itoa(os.Getpid()))
+	p.listenID = p.replace(env, "LISTEN_PIDFDID", pidfdID())
+}
+
+// replace makes room for another value of a variable, if it has this one.
+func (p *Program) replace(env []string, key, value string) []byte {
+	if value == "" {
+		return nil
+	}
+	for i, entry := range env {
+		if found, ok := strings.CutPrefix(entry, key+"="); ok {
+			if found != value {
+				return nil
+			}
+			buf := []byte(key + "=01234567890123456789\x00")
+			p.envv[i] = &buf[0]
+			return buf[len(key)+1:] // getenv(3) takes the first
+		}
+	}
+	return nil
+}
+
+// pidfdID is the inode of a pidfd of this process, unique since boot (Linux 6.9, pidfs).
+func pidfdID() string {
+	fd, err := unix.PidfdOpen(os.Getpid(), 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	var s unix.Stat_t
+	if unix.Fstat(fd, &s) != nil {
+		return ""
+	}
+	return strconv.FormatUint(s.Ino, 10)
+}
+
+// Spawn starts p as a child and returns its PID at once. Unlike os/exec and
+// syscall.ForkExec it restores every signal disposition, leaves the waiting to the
+// reaper, and does not wait for the execve: Failed tells how that ended when the child
+// has ended.
+//
+// It moves this process to the root directory before the child runs, so that it does not
+// pin the mount of the directory that it was started in.
+func (p *Program) Spawn() (pid int, errno syscall.Errno) {
+	p.leaveDirectory()
+	// No handler may run in the child before it has restored the dispositions.
+	old := swapMask(unix.SIG_SETMASK, ^Set(0))
+	for try := 0; ; try++ {
+		pid, errno = p.clone()
+		// The kernel counts a thread that Alone has ended for a little longer.
+		if errno != unix.EAGAIN || try == 20 {
+			break
+		}
+		pause(time.Duration(try) * time.Millisecond)
+	}
+	swapMask(unix.SIG_SETMASK, old)
+	if p.dir >= 0 {
+		closeFile(p.dir)
+	} else {
+		Chdir("/")
+	}
+	if errno == 0 && p.Group {
+		// The child does the same. A signal for the group may come before it has.
+		SetGroup(pid, 0)
+	}
+	return pid, errno
+}
+
+// leaveDirectory goes to the root directory, if the child can come back from there. A
+// process may be in a directory that it may not enter.
+func (p *Program) leaveDirectory() {
+	fd, errno := openat(dotPath, unix.O_PATH|unix.O_DIRECTORY)
+	if errno != 0 {
+		return
+	}
+	if errnoOf(sys(unix.SYS_FCHDIR, uintptr(fd), 0, 0, 0, 0, 0)) != 0 || Chdir("/") != 0 {
+		closeFile(fd)
+		return
+	}
+	p.dir = fd
+}
+
+var dotPath = []byte(".\x00")
+
+// Failed is the errno with which the child could not execute the program, 0 if it could.
+func (p *Program) Failed() syscall.Errno { return syscall.Errno(p.outcome.errno) }
+
+// ViaShell reports whether /bin/sh was given the file, for the kernel did not know its
+// format.
+func (p *Program) ViaShell() bool { return p.outcome.viaShell == 1 }
+
+// Exec executes p in place of this process. It returns the errno if it cannot.
+func (p *Program) Exec() syscall.Errno {
+	p.inherited.dropOwn()
+	return p.exec()
+}
+
+// child runs in the child and does not return. Most of a process is not there: no
+// allocation, no stack growth, no lock, no scheduler. What it needs memory for is in p,
+// since the address of a variable of its own may make that variable escape.
+//
+//go:nosplit
+//go:norace
+func (p *Program) child() {
+	pid := sys(unix.SYS_GETPID, 0, 0, 0, 0, 0, 0)
+	if p.Group {
+		sys(unix.SYS_SETPGID, 0, 0, 0, 0, 0, 0)
+	}
+	if p.Terminal >= 0 {
+		// SIGTTOU is blocked, so a background group may do this (tcsetpgrp(3)).
+		// A terminal that has gone meanwhile is no reason not to start.
+		p.group = int32(pid)
+		sys(unix.SYS_IOCTL, uintptr(p.Terminal), unix.TIOCSPGRP, uintptr(unsafe.Pointer(&p.group)), 0, 0, 0)
+	}
+	if p.listenPID != nil {
+		decimal(p.listenPID, uint64(pid))
+	}
+	if p.listenID != nil {
+		p.writeID(pid)
+	}
+	if p.dir >= 0 {
+		sys(unix.SYS_FCHDIR, uintptr(p.dir), 0, 0, 0, 0, 0)
+	}
+	p.outcome.errno = uint32(p.exec())
+	for {
+		sys(unix.SYS_EXIT_GROUP, 127, 0, 0, 0, 0, 0)
+	}
+}
+
+// writeID puts the inode of the child's own pidfd into listenID.
+//
+//go:nosplit
+//go:norace
+func (p *Program) writeID(pid uintptr) {
+	fd := sys(unix.SYS_PIDFD_OPEN, pid, 0, 0, 0, 0, 0) // it has the close-on-exec flag
+	if errnoOf(fd) == 0 && errnoOf(sys(unix.SYS_STATX, fd, uintptr(unsafe.Pointer(&emptyPath)), unix.AT_EMPTY_PATH, unix.STATX_INO, uintptr(unsafe.Pointer(&p.stat)), 0)) == 0 {
+		decimal(p.listenID, p.stat.Ino)
+	}
+}
+
+var emptyPath [1]byte
+
+// decimal puts n, decimal and with a zero byte, into buf.
+//
+//go:nosplit
+//go:norace
+func decimal(buf []byte, n uint64) {
+	end := 1
+	for rest := n / 10; rest > 0; rest /= 10 {
+		end++
+	}
+	buf[end] = 0
+	for ; end > 0; n /= 10 {
+		end--
+		buf[end] = '0' + byte(n%10)
+	}
+}
+
+// exec restores what was inherited and becomes the program. It returns only if
+// no path could be executed, with the errno that execvp(3) would report.
+//
+//go:nosplit
+//go:norace
+func (p *Program) exec() syscall.Errno {
+	in := p.inherited
+	for sig := 1; sig < numSignals; sig++ {
+		if in.actions[sig] != nil {
+			sys(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(in.actions[sig])), 0, sigsetSize, 0, 0)
+		}
+	}
+	for fd := range in.closed {
+		if in.closed[fd] {
+			sys(unix.SYS_CLOSE, uintptr(fd), 0, 0, 0, 0, 0)
+		}
+	}
+	for i := range in.limits {
+		sys(unix.SYS_PRLIMIT64, 0, in.limits[i].resource, uintptr(unsafe.Pointer(&in.limits[i].soft)), 0, 0, 0)
+	}
+	sys(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&in.mask)), 0, sigsetSize, 0, 0)
+
+	var denied bool
+	errno := unix.ENOENT
+	for _, path := range p.paths {
+		errno = execve(path, p.argv, p.envv)
+		if errno == unix.ENOEXEC {
+			p.outcome.viaShell = 1
+			p.shell[1] = path
+			errno = execve(&shellPath[0], p.shell, p.envv)
+		}
+		switch errno {
+		case unix.EACCES:
+			denied = true
+		case unix.ENOENT, unix.ENOTDIR, unix.ESTALE, unix.ENODEV, unix.ETIMEDOUT:
+		default:
+			return errno
+		}
+	}
+	if denied {
+		return unix.EACCES
+	}
+	return errno
+}
+
+//go:nosplit
+//go:norace
+func execve(path *byte, argv, envv []*byte) syscall.Errno {
+	return errnoOf(sys(unix.SYS_EXECVE, uintptr(unsafe.Pointer(path)),
+		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envv[0])), 0, 0, 0))
+}

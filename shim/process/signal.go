@@ -1,0 +1,172 @@
+package process
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// numSignals is one more than the highest signal number (signal(7)).
+const numSignals = 65
+
+// NumSignals is one more than the highest signal number.
+const NumSignals = numSignals
+
+// Signal is a signal number from 1 to 64.
+type Signal = syscall.Signal
+
+// The kernel's first and last real-time signals. A C library keeps 32 and 33
+// for itself and calls 34 SIGRTMIN (signal(7)); RTMIN+n counts from 34 here too,
+// since that is what STOPSIGNAL and systemd mean by it.
+const (
+	rtmin = 34
+	rtmax = 64
+)
+
+// An Event is a signal that a process sent to this one.
+type Event struct {
+	Signal Signal
+	PID    int32 // the sender in this PID namespace; 0: the kernel or an outer namespace
+	UID    uint32
+}
+
+// Changed is the signal of the event that a watched descriptor causes ([Signals.Watch]).
+// The C library keeps it for itself (nptl(7)), so no process sends it to another.
+const Changed Signal = 33
+
+// A Set is a set of signals: bit 0 is signal 1, as in the kernel's sigset_t.
+type Set uint64
+
+// Has reports whether sig is in the set.
+//
+//go:nosplit
+func (s Set) Has(sig Signal) bool { return s&bit(sig) != 0 }
+
+// SetOf is the set of these signals.
+func SetOf(signals ...Signal) (s Set) {
+	for _, sig := range signals {
+		s |= bit(sig)
+	}
+	return s
+}
+
+//go:nosplit
+func bit(sig Signal) Set { return 1 << (sig - 1) }
+
+// Each set is written here, once, and every other set is derived from these.
+const (
+	// The kernel raises them for a fault of the thread that gets them. A process that
+	// sends one means the receiver, not its child.
+	faults Set = 1<<(unix.SIGILL-1) | 1<<(unix.SIGTRAP-1) | 1<<(unix.SIGABRT-1) | 1<<(unix.SIGBUS-1) |
+		1<<(unix.SIGFPE-1) | 1<<(unix.SIGSEGV-1) | 1<<(unix.SIGSYS-1)
+	// No process can catch or block them (signal(7)).
+	uncatchable Set = 1<<(unix.SIGKILL-1) | 1<<(unix.SIGSTOP-1)
+	// The C library of a process keeps them for itself (nptl(7)).
+	libc Set = 1<<(32-1) | 1<<(33-1)
+	// The kernel sends them for the use that this process makes of a terminal.
+	terminal Set = 1<<(unix.SIGTTIN-1) | 1<<(unix.SIGTTOU-1)
+
+	// tini's set: SIGCHLD is about the children of this process.
+	notForwarded = faults | uncatchable | libc | terminal | 1<<(unix.SIGCHLD-1)
+	// Only a signal that can reach this process can be rewritten.
+	notRewritable = notForwarded &^ terminal
+)
+
+// Forwardable reports whether the program is to be sent sig when this process gets it.
+func Forwardable(sig Signal) bool { return !notForwarded.Has(sig) }
+
+// Rewritable reports whether sig can reach this process and so be rewritten.
+func Rewritable(sig Signal) bool { return !notRewritable.Has(sig) }
+
+// names has the name of each signal, so that a log line can be written without
+// allocating.
+var names = func() (all [numSignals]string) {
+	for sig := Signal(1); sig < numSignals; sig++ {
+		name := unix.SignalName(sig)
+		switch {
+		case name != "":
+		case sig == rtmin:
+			name = "SIGRTMIN"
+		case sig > rtmin:
+			name = "SIGRTMIN+" + strconv.Itoa(int(sig)-rtmin)
+		default:
+			name = "signal " + strconv.Itoa(int(sig))
+		}
+		all[sig] = name
+	}
+	return all
+}()
+
+// SignalName is the name of sig as kill(1) and docker spell it: SIGTERM,
+// SIGRTMIN+3.
+func SignalName(sig Signal) string {
+	if sig < 0 || sig >= numSignals {
+		return "signal"
+	}
+	return names[sig]
+}
+
+// texts has what strsignal(3) of glibc says for each signal.
+var texts = func() (all [numSignals]string) {
+	for sig := Signal(1); sig < numSignals; sig++ {
+		switch text := sig.String(); {
+		case sig >= rtmin:
+			all[sig] = "Real-time signal " + strconv.Itoa(int(sig)-rtmin)
+		default:
+			all[sig] = strings.ToUpper(text[:1]) + text[1:]
+		}
+	}
+	return all
+}()
+
+// SignalText is sig in words, as tini and the shell say it: Terminated.
+func SignalText(sig Signal) string {
+	if sig < 0 || sig >= numSignals {
+		return "Unknown signal"
+	}
+	return texts[sig]
+}
+
+// ParseSignal reads a signal as users write it: a number from 1 to 64, a name
+// with or without SIG in either case, RTMIN+n or RTMAX-n.
+func ParseSignal(s string) (Signal, error) {
+	if n, err := strconv.Atoi(s); err == nil {
+		if n < 1 || n >= numSignals {
+			return 0, fmt.Errorf("signal number %q is not within 1 to %d", s, numSignals-1)
+		}
+		return Signal(n), nil
+	}
+	name := strings.TrimPrefix(strings.ToUpper(s), "SIG")
+	for _, rt := range []struct {
+		name       string
+		base, sign int
+	}{{"RTMIN", rtmin, 1}, {"RTMAX", rtmax, -1}} {
+		rest, found := strings.CutPrefix(name, rt.name)
+		if !found {
+			continue
+		}
+		offset := 0
+		if rest != "" {
+			n, err := strconv.ParseUint(rest[1:], 10, 8)
+			if err != nil || (rest[0] == '+') != (rt.sign > 0) || (rest[0] != '+' && rest[0] != '-') {
+				return 0, fmt.Errorf("%q is not a real-time signal: use RTMIN+n or RTMAX-n", s)
+			}
+			offset = int(n)
+		}
+		sig := rt.base + rt.sign*offset
+		if sig < rtmin || sig > rtmax {
+			return 0, fmt.Errorf("%q is not within RTMIN (%d) to RTMAX (%d)", s, rtmin, rtmax)
+		}
+		return Signal(sig), nil
+	}
+	if name == "POLL" { // a synonym that unix.SignalNum lacks (signal(7))
+		name = "IO"
+	}
+	if sig := unix.SignalNum("SIG" + name); sig != 0 {
+		return sig, nil
+	}
+	return 0, fmt.Errorf("%q is not a signal: use a name such as TERM or SIGTERM, RTMIN+3, or a number", s)
+}

@@ -1,0 +1,110 @@
+//go:build !(amd64 || arm64) || cgshim_portable || race || cgo
+
+package process
+
+import (
+	"math"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Signals is the source of the signals sent to this process. Without the assembly of
+// signals_native.go it is os/signal, with its limits: equal signals in quick succession
+// become one, 27 and 34 are not delivered, the sender is unknown, and a SIGURG cannot be
+// told from the scheduler's own.
+type Signals struct {
+	inherited inheritance
+	received  chan os.Signal
+	early     []os.Signal // taken from received by Pending
+	ignored   Set
+	changed   chan struct{}
+}
+
+// Claim takes over every signal that can be taken. The caller is the main thread, locked.
+func Claim() *Signals {
+	s := &Signals{inherited: inherit(), received: make(chan os.Signal, 2048)}
+	limitRuntime()
+	for sig := Signal(1); sig < numSignals; sig++ {
+		// An ignored signal stays ignored, for the program inherits that.
+		if !signal.Ignored(sig) {
+			signal.Notify(s.received, sig)
+		}
+	}
+	// The runtime leaves 34 to a C library and its default action in place, which ends
+	// a process that is not PID 1.
+	ignore(rtmin)
+	return s
+}
+
+// ignore sets the disposition of sig to SIG_IGN.
+func ignore(sig Signal) {
+	if sigsetSize == 8 { // on MIPS the handler is not the first field
+		sys(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(actionIgnore)), 0, sigsetSize, 0, 0)
+	}
+}
+
+// Without leaves sig to whatever else has claimed it.
+func (s *Signals) Without(sig Signal) { s.ignored |= bit(sig) }
+
+// Forever is a limit that does not come.
+const Forever = time.Duration(math.MaxInt64)
+
+// Next waits for a signal, no longer than limit. ok is false where none has come.
+func (s *Signals) Next(limit time.Duration) (e Event, ok bool) {
+	var expired <-chan time.Time
+	if limit != Forever {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		expired = timer.C
+	}
+	for {
+		var sig os.Signal
+		if len(s.early) > 0 {
+			sig, s.early = s.early[0], s.early[1:]
+		} else {
+			select {
+			case sig = <-s.received:
+			case <-s.changed:
+				return Event{Signal: Changed}, true
+			case <-expired:
+				return Event{}, false
+			}
+		}
+		if sig := sig.(syscall.Signal); sig != unix.SIGURG && !s.ignored.Has(sig) {
+			return Event{Signal: sig}, true
+		}
+	}
+}
+
+// Pending is the set of signals that wait to be taken.
+func (s *Signals) Pending() (pending Set) {
+	for len(s.received) > 0 { // nothing else takes from it
+		s.early = append(s.early, <-s.received)
+	}
+	for _, sig := range s.early {
+		pending |= bit(sig.(syscall.Signal))
+	}
+	return pending
+}
+
+// Watch has Next return an event with the signal Changed when fd becomes readable.
+func (s *Signals) Watch(fd int) syscall.Errno {
+	s.changed = make(chan struct{})
+	go func() {
+		for {
+			ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+			if n, err := unix.Poll(ready, -1); n == 1 {
+				s.changed <- struct{}{}
+			} else if err != unix.EINTR {
+				return
+			}
+			time.Sleep(10 * time.Millisecond) // for the receiver to read it
+		}
+	}()
+	return 0
+}

@@ -1,0 +1,19 @@
+//go:build !(amd64 || arm64) || cgshim_portable || race || cgo
+
+package process
+
+import "syscall"
+
+// sys makes a system call that Go's runtime does not see, and returns what the kernel
+// returned: errors are negative numbers. What the arguments point to is on the heap.
+//
+//go:uintptrescapes
+//go:nosplit
+//go:norace
+func sys(number, a, b, c, d, e, f uintptr) uintptr {
+	r, _, errno := syscall.RawSyscall6(number, a, b, c, d, e, f)
+	if errno != 0 {
+		return -uintptr(errno)
+	}
+	return r
+}

@@ -1,0 +1,238 @@
+package init
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/cgshim/cgshim/test/internal/lab"
+)
+
+// ends runs it and compares the end.
+func ends(t *testing.T, name string, r *lab.Run, status int, stdout, stderr string, lines int) {
+	t.Helper()
+	got := r.Do(t)
+	said := r.Stderr.String()
+	if got != status || !strings.Contains(r.Stdout.String(), stdout) || !strings.Contains(said, stderr) || strings.Count(said, "\n") != lines {
+		t.Errorf("%s: %d and not %d, %q, %q", name, got, status, r.Stdout.String(), said)
+	}
+}
+
+// running is PID 1 of the container, when it has started its program.
+func (c *container) running(command ...string) *lab.Run {
+	c.t.Helper()
+	r := c.pid1(command...)
+	r.Start(c.t)
+	last := command[len(command)-1]
+	lab.Until(c.t, command[0], func() bool {
+		data, _ := os.ReadFile("/proc/" + strconv.Itoa(r.PID()) + "/cmdline")
+		return strings.HasPrefix(string(data), command[0]) && strings.HasSuffix(string(data), last+"\x00")
+	})
+	return r
+}
+
+// exec is a command that is started into a container: from outside, into its PID and
+// mount namespaces and the cgroup of its PID 1, and not into its cgroup namespace, as
+// runc does where the container has the host's.
+func (c *container) exec(pid int, command ...string) *lab.Run {
+	c.t.Helper()
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	_, own, _ := strings.Cut(string(data), "0::/")
+	own = strings.TrimPrefix(strings.TrimSpace(own), c.name)
+	// nsenter waits outside. 0 is the writer (cgroups(7)).
+	join := `for base in /sys/fs/cgroup/` + c.name + ` /sys/fs/cgroup; do echo 0 2>&- >$base` + own + `/cgroup.procs && exec "$0" "$@"; done 2>&-`
+	join = strings.ReplaceAll(join, `exec "$0" "$@"`, `exec "$0" "$@" 2>&3`)
+	return &lab.Run{Path: "/usr/bin/nsenter", Args: append([]string{"-p", "-m", "-t", strconv.Itoa(pid), "sh", "-c", "exec 3>&2; " + join}, command...)}
+}
+
+// untouched checks that nothing was made in the container's cgroup.
+func (c *container) untouched() {
+	c.t.Helper()
+	entries, err := filepath.Glob(c.dir + "/*/")
+	if err != nil || len(entries) > 0 {
+		c.t.Errorf("%q, %v", entries, err)
+	}
+}
+
+// `docker run --init` and its likes start cgshim as the program of another init.
+func TestTheEntryPointBesideAnInitActs(t *testing.T) {
+	for name, init := range map[string][]string{
+		"tini":            {lab.Tini, "--"},
+		"dumb-init":       {lab.DumbInit, "--"}, // which gives its program a session
+		"a script's last": {"/bin/sh", "-c", `"$0" "$@"; exit $?`},
+		"with a terminal": {lab.Tini, "-g", "--"},
+	} {
+		c := newContainer(t)
+		ends(t, name, c.pid1(append(init, lab.Cgshim(t), "--", "cat", "/proc/self/cgroup")...), 0, "0::/init\n", "cgroup delegated", 1)
+	}
+}
+
+// An exec into a running container does nothing, and says so where it was asked to.
+func TestAnExecDoesNotAct(t *testing.T) {
+	c := newContainer(t)
+	pid := c.running("sleep", "1000").PID()
+	for _, asked := range []struct {
+		name string
+		args []string
+		env  string
+		said int
+	}{
+		{"unasked", nil, "", 0},
+		{"--cgroup", []string{"--cgroup=auto"}, "", 1},
+		{"CGSHIM_CGROUP", nil, "CGSHIM_CGROUP=auto", 1},
+		{"CGSHIM_DIND", nil, "CGSHIM_DIND=1", 1}, // which shares the mounts, so not in the same one
+	} {
+		c, pid := c, pid
+		if asked.name == "CGSHIM_DIND" {
+			c = newContainer(t)
+			pid = c.running("sleep", "1000").PID()
+		}
+		r := c.exec(pid, append(append([]string{lab.Cgshim(t)}, asked.args...), "--", "sh", "-c", "exit 7")...)
+		r.Env = append(os.Environ(), asked.env)
+		said := ""
+		if asked.said > 0 {
+			said = `"state": "not PID 1"`
+		}
+		ends(t, asked.name, r, 7, "", said, asked.said)
+		check := c.exec(pid, lab.Cgshim(t), "--check")
+		ends(t, asked.name+": --check", check, 1, "has not delegated its cgroup", "", 0)
+		for _, wrong := range []string{"will be created", "delegated already", "a change could reach the host"} {
+			if strings.Contains(check.Stdout.String(), wrong) {
+				t.Errorf("%s: %q is in\n%s", asked.name, wrong, check.Stdout.String())
+			}
+		}
+		c.untouched()
+	}
+	// Where it was asked to act in any process it does.
+	ends(t, "require", c.exec(pid, lab.Cgshim(t), "--cgroup=require", "-x", "cat", "/proc/self/cgroup"), 0, "0::/init\n", "cgroup delegated", 1)
+	ends(t, "again", c.exec(pid, lab.Cgshim(t), "--cgroup=require-v2", "-x", "cat", "/proc/self/cgroup"), 0, "0::/init\n", "", 0)
+	ends(t, "--check after that", c.exec(pid, lab.Cgshim(t), "--check"), 0, "delegated already", "", 0)
+	ends(t, "unasked after that", c.exec(pid, lab.Cgshim(t), "true"), 0, "", "", 0)
+}
+
+// A pod's containers share the PID namespace of its pause program, or one container
+// that of another (docker run --pid=container:NAME).
+func TestTheEntryPointInASharedPIDNamespaceActs(t *testing.T) {
+	pause := pid1(t, "--pause")
+	pause.Start(t)
+	start := func(c *container, command ...string) *lab.Run {
+		return &lab.Run{Path: "/usr/bin/nsenter", Args: append([]string{
+			"-p", "-t", strconv.Itoa(pause.PID()), "unshare", "-m", "sh", "-c",
+			mounts() + "echo 0 >/sys/fs/cgroup/" + c.name + `/cgroup.procs && exec "$0" "$@"`,
+		}, command...)}
+	}
+	c := newContainer(t)
+	ends(t, "entry point", start(c, lab.Cgshim(t), "--", "cat", "/proc/self/cgroup"), 0, "0::/init\n", "cgroup delegated", 1)
+
+	for mode, want := range map[string]struct {
+		status int
+		text   string
+	}{"auto": {0, "delegated already"}, "off": {1, "has not delegated its cgroup"}} {
+		c := newContainer(t)
+		r := start(c, lab.Cgshim(t), "--cgroup="+mode, "--", "sleep", "7391")
+		r.Start(t)
+		entry := 0 // nsenter waits for it
+		lab.Until(t, "the program", func() bool {
+			procs, _ := os.ReadFile(c.dir + "/cgroup.procs")
+			leaf, _ := os.ReadFile(c.dir + "/init/cgroup.procs")
+			for _, pid := range strings.Fields(string(procs) + string(leaf)) {
+				if line, _ := os.ReadFile("/proc/" + pid + "/cmdline"); string(line) == "sleep\x007391\x00" {
+					entry, _ = strconv.Atoi(pid)
+				}
+			}
+			return entry > 0
+		})
+		exec := func(args ...string) *lab.Run { return c.exec(entry, append([]string{lab.Cgshim(t)}, args...)...) }
+		ends(t, mode+": an exec", exec("--cgroup=auto", "true"), 0, "", `"state": "not PID 1"`, 1)
+		check := exec("--check")
+		ends(t, mode+": --check", check, want.status, want.text, "", 0)
+		if !strings.Contains(check.Stdout.String(), "running container") {
+			t.Error(check.Stdout.String())
+		}
+		if mode == "off" {
+			c.untouched()
+		}
+		pid, _ := os.ReadFile("/proc/" + strconv.Itoa(entry) + "/stat")
+		parent, _ := strconv.Atoi(strings.Fields(string(pid)[strings.LastIndex(string(pid), ")")+1:])[1])
+		kill(t, parent, 9)
+		kill(t, entry, 9)
+		r.Wait(t)
+	}
+}
+
+// The namespace of a delegation that nothing keeps cannot be entered.
+func TestRequireNeverStartsInTheWrongNamespace(t *testing.T) {
+	c := newContainer(t)
+	pid := c.running("/bin/sh", "-c", `mount -o remount,ro /run && exec "$0" "$@"`, "sleep", "1000").PID()
+	lab.Until(t, "sleep", func() bool {
+		data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+		return string(data) == "sleep\x001000\x00"
+	})
+	ends(t, "first", c.exec(pid, lab.Cgshim(t), "--cgroup=require", "-x", "cat", "/proc/self/cgroup"), 0, "0::/init\n", "make /run writable", 2)
+	ends(t, "require", c.exec(pid, lab.Cgshim(t), "--cgroup=require", "-x", "echo", "ran"), 125, "", "stays in the host's cgroup namespace", 1)
+	ends(t, "auto", c.exec(pid, lab.Cgshim(t), "--cgroup=auto", "-x", "echo", "ran"), 0, "ran", "stays in the host's cgroup namespace", 1)
+}
+
+// Where there is no cgroup v2 to delegate, require-v2 asks for nothing.
+func TestRequireV2OnAV1Host(t *testing.T) {
+	lab.Root(t)
+	if hierarchy() == "/sys/fs/cgroup" {
+		t.Skip("not on a unified host: test-root runs it on a hybrid one")
+	}
+	for mode, want := range map[string]int{"require": 125, "require-v2": 7} {
+		r := &lab.Run{Path: "/bin/sh", PID1: true, Args: []string{
+			"-c", `mount --make-rprivate / && mount -t proc proc /proc && exec "$0" "$@"`, lab.Cgshim(t), "--cgroup=" + mode, "--", "sh", "-c", "exit 7",
+		}}
+		r.Attr.Cloneflags = syscall.CLONE_NEWNS
+		ends(t, mode, r, want, "", "", want/100)
+	}
+}
+
+// --quiet leaves what is no warning.
+func TestQuiet(t *testing.T) {
+	for _, args := range [][]string{{"--quiet"}, nil} {
+		c := newContainer(t)
+		r := c.pid1(append(append([]string{lab.Cgshim(t)}, args...), "--", "true")...)
+		if args == nil {
+			r.Env = append(os.Environ(), "CGSHIM_QUIET=1")
+		}
+		ends(t, "delegated", r, 0, "", "", 0)
+	}
+	ends(t, "not delegated", busy(t, "--quiet", "--cgroup-timeout=100ms", "--", "true"), 0, "", "cgroup not delegated", 1)
+}
+
+// A process may have any name, and none of them makes a line of --check.
+func TestCheckQuotesWhatComesFromTheContainer(t *testing.T) {
+	sleep, err := os.ReadFile("/bin/sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := t.TempDir() + "/x\nverdict \x1b[2K"
+	if err := os.WriteFile(forged, sleep, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := newContainer(t)
+	r := c.pid1(lab.Cgshim(t), "--", forged, "1000")
+	r.Start(t)
+	lab.Until(t, "the program", func() bool {
+		procs, _ := os.ReadFile(c.dir + "/init/cgroup.procs")
+		for _, pid := range strings.Fields(string(procs)) {
+			if comm, _ := os.ReadFile("/proc/" + pid + "/comm"); strings.HasPrefix(string(comm), "x\n") {
+				return true
+			}
+		}
+		return false
+	})
+	check := c.exec(r.PID(), lab.Cgshim(t), "--check")
+	ends(t, "--check", check, 0, `"x\nverdict \x1b`, "", 0)
+	out := check.Stdout.String()
+	if strings.Count("\n"+out, "\nverdict") != 1 || strings.Contains(out, "\x1b") {
+		t.Errorf("%q", out)
+	}
+}
