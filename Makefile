@@ -12,7 +12,7 @@ BUDGET ?= 3200000
 FUZZTIME ?= 10s
 COVER ?= 80
 KERNELS ?= 6.1 6.12
-GOS ?= 1.25 1.27
+GOS ?= go1.25.14 go1.27.4
 BASE ?= docker:dind
 IMAGE ?= cgshim:dind
 DIST ?= dist
@@ -88,7 +88,7 @@ image: ## docker:dind with cgshim as its init, by the Dockerfile: make image BAS
 
 test-images: ## the Dockerfile by both builders of Docker, on bases made here
 	@$(NEED) dockerd docker busybox git unshare
-	cd test && go test -count=1 -timeout 20m ./images
+	cd test && go test -count=1 -timeout 20m -run TestDockerfile ./images
 
 bench: build ## against the peers, side by side; BENCHROUNDS=1 to see that it runs
 	@$(NEED) cc tini dumb-init catatonit unshare
@@ -122,6 +122,10 @@ size: ## the amd64 binary against the budget
 	@size=$$(stat -c %s bin/cross/linux-amd64); echo "linux/amd64: $$size of $(BUDGET) bytes"; \
 		[ "$$size" -le $(BUDGET) ]
 
+builds: ## every way to build it, each as PID 1; BUILDS=all: with a C linker and GOS too
+	@$(NEED) unshare $(if $(filter all,$(BUILDS)),cc)
+	cd test && CGSHIM_BUILDS="$(BUILDS)" CGSHIM_GOS="$(GOS)" go test -count=1 -timeout 40m ./builds
+
 cross: ## every Linux port of Go
 	@for port in $$(go tool dist list | sed -n 's,^linux/,,p'); do \
 		$(MAKE) -s build GOARCH=$$port OUT=bin/cross/linux-$$port || exit 1; \
@@ -129,17 +133,33 @@ cross: ## every Linux port of Go
 	@cd bin/cross && stat -c '%s %n' linux-*
 
 repro: ## the binary built in two directories is the same
-	cd test && go run ./release -binaries -only amd64 -version $(VERSION) -commit "$(COMMIT)" -out $(CURDIR)/bin/repro
+	cd tools && go run ./release -binaries -only amd64 -version "$(or $(VERSION),0.0.0)" -commit "$(COMMIT)" -out $(CURDIR)/bin/repro
 
-release: ## binaries, packages, SBOM and checksums in dist/, tried out
-	@$(NEED) dpkg-deb lintian qemu-arm-static qemu-system-aarch64 busybox
-	cd test && go run ./release -version $(VERSION) -commit "$(COMMIT)" -out $(CURDIR)/$(DIST)
-	cd test && CGSHIM_DIST=$(CURDIR)/$(DIST) go test -count=1 ./release
+# The tag is the version, and without one there is nothing to be released: 0.0.0-dev.
+release: VERSION := $(or $(VERSION),0.0.0-dev)
+release: ## binaries, packages, images, SBOM and checksums in dist/, tried out; ONLY=amd64,arm64
+	@$(NEED) dpkg-deb lintian rpm rpm2cpio mandoc qemu-arm-static qemu-system-aarch64 busybox dockerd docker docker-registry unshare
+	cd tools && go run ./release -version "$(VERSION)" -commit "$(COMMIT)" -only "$(ONLY)" -out $(CURDIR)/$(DIST)
+	cd tools && CGSHIM_DIST=$(CURDIR)/$(DIST) CGSHIM_ONLY="$(ONLY)" go test -count=1 ./release
+	cd test && CGSHIM_DIST=$(CURDIR)/$(DIST) go test -count=1 -run TestRelease ./images
 
-# In the order in which they find most in least time.
-CHECKS := lint size test race test-root run test-images test-vm test-e2e bench release cross
+push-images: ## the images of dist/ to a registry: make push-images REGISTRY=ghcr.io/cgshim
+	@cd tools && go run ./images -dist "$(abspath $(DIST))" -version "$(VERSION)" -registry "$(REGISTRY)" -base "$(BASE)" $(if $(findstring -,$(VERSION)),,-latest)
+
+version: # what the tag says
+	@echo "$(VERSION)"
+
+# The section of the changelog, which has to be there and to say something.
+release-notes:
+	@awk -v version="$(VERSION)" '/^## / { on = index($$0, "## [" version "]") == 1; next } on { print; if (NF) said = 1 } END { exit !said }' CHANGELOG.md || \
+		{ echo "CHANGELOG.md has nothing under [$(VERSION)]" >&2; exit 1; }
+
+# In the order in which they find most in least time. The ports that a release has beside
+# these three, and the builds that take a C linker or another Go, are for the nightly run.
+CHECKS := lint size test race test-root run builds test-images test-vm test-e2e bench release cross
 check: RUNFLAGS = -all
 check: export BENCHROUNDS = 1
+check: export ONLY = amd64,arm64,riscv64
 check: ## what CI runs; what cannot run here fails
 	@for verb in $(CHECKS); do \
 		echo "=== make $$verb"; \
@@ -151,4 +171,4 @@ check: ## what CI runs; what cannot run here fails
 clean: ## remove what was built
 	rm -rf bin $(DIST)
 
-.PHONY: help build test race test-root test-vm test-e2e test-images run image bench fuzz cover lint vuln size cross repro release check clean
+.PHONY: help build builds test race test-root test-vm test-e2e test-images run image bench fuzz cover lint vuln size cross repro release push-images version release-notes check clean

@@ -28,7 +28,7 @@ for mod in $(echo "$files" | grep -E '(^|/)go\.mod$'); do
 	cd "$root/$(dirname "$mod")" || exit 1
 	quiet go mod tidy -diff
 	packages=$(go list ./... 2>/dev/null) || { echo "lint: go list in $mod" >&2 && bad=1; }
-	[ -n "$packages" ] || continue # tools has none
+	[ -n "$packages" ] || continue
 	say go vet ./...
 	say tool staticcheck ./...
 done
