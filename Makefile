@@ -84,9 +84,9 @@ image: ## docker:dind with cgshim as its init, by the Dockerfile: make image BAS
 	@$(NEED) docker
 	docker build --build-arg BASE=$(BASE) --build-arg VERSION="$(VERSION)" --build-arg COMMIT="$(COMMIT)" -t $(IMAGE) .
 
-test-images: ## the Dockerfile by both builders of Docker, on bases made here
+test-images: build ## the Dockerfile by both builders of Docker, on bases made here
 	@$(NEED) dockerd docker busybox git unshare
-	cd test && go test -count=1 -timeout 20m -run TestDockerfile ./images
+	cd test && go test -count=1 -timeout 20m -run 'TestDockerfile|TestExamples' ./images
 
 bench: build ## against the peers, side by side; BENCHROUNDS=1 to see that it runs
 	@$(NEED) cc tini dumb-init catatonit unshare
