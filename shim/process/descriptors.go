@@ -26,11 +26,12 @@ func closeBetween(first, last int) {
 		return
 	}
 	// Before Linux 5.9, and where a seccomp profile does not know the call. The list
-	// changes while it is read, so it is read until nothing is closed.
+	// changes while it is read, so it is read until nothing is closed. It has the descriptor
+	// that it is read by.
 	for again := true; again; {
 		again = false
-		listed := eachNumber("/proc/self/fd", func(fd int) bool {
-			if fd >= first && fd <= last && errnoOf(sys(unix.SYS_CLOSE, uintptr(fd), 0, 0, 0, 0, 0)) == 0 {
+		listed := eachNumber("/proc/self/fd", func(own, fd int) bool {
+			if fd >= first && fd <= last && fd != own && errnoOf(sys(unix.SYS_CLOSE, uintptr(fd), 0, 0, 0, 0, 0)) == 0 {
 				again = true
 			}
 			return true
