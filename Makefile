@@ -64,9 +64,21 @@ race: ## the packages with goroutines under the race detector
 # What these test is not in the test's package: no cached results.
 test-root: build ## as root, in namespaces: against the built binary and against tini
 	@$(NEED) tini busybox unshare cc
-	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|bench|images|builds)(/|$$)')
+	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|bench|images|builds|starved)(/|$$)')
 	@$(MAKE) -s build TAGS=cgshim_release,cgshim_portable ENTRY_$(GOARCH)= OUT=bin/cgshim-portable
 	cd test && CGSHIM_BIN=$(CURDIR)/bin/cgshim-portable go test -count=1 ./init -run '$(PORTABLE)'
+
+test-starved: build ## as root, what an init outlives, and tini beside it; STARVED_TIME=60s for longer
+	@$(NEED) tini cc bindfs qemu-x86_64-static
+	cd test && go test -count=1 -timeout 60m ./starved $(STARVEDFLAGS)
+
+test-starved-vm: build ## the fork storm at pids.max on 8 CPUs, under QEMU
+	@$(NEED) tini cc qemu-system-x86_64 busybox
+	cc -static -O1 -o bin/starved test/starved/testdata/starved.c
+	cd test && go build -o ../bin/vmrun ./vm
+	cd test && CGSHIM_VM_CPUS=8 CGSHIM_STARVED=/pkg CGSHIM_STARVED_TIME=$(or $(STARVED_TIME),60s) \
+		CGSHIM_VM_FILES="$(CURDIR)/bin/cgshim $(CURDIR)/bin/starved /usr/bin/tini-static" \
+		go test -count=1 -exec $(CURDIR)/bin/vmrun -v ./starved -run 'TestForkStorm|TestSignalsWithoutProcesses'
 
 test-vm: build ## the cgroup code on Debian kernels with every v2 controller, under QEMU
 	@$(NEED) qemu-system-x86_64 busybox
@@ -156,7 +168,7 @@ release-notes:
 
 # In the order in which they find most in least time. The ports that a release has beside
 # these three, and the builds that take a C linker or another Go, are for the nightly run.
-CHECKS := lint size test race test-root run builds test-images test-vm test-e2e bench release cross
+CHECKS := lint size test race test-root test-starved run builds test-images test-vm test-e2e bench release cross
 check: RUNFLAGS = -all
 check: export BENCHROUNDS = 1
 check: export ONLY = amd64,arm64,riscv64
@@ -171,4 +183,4 @@ check: ## what CI runs; what cannot run here fails
 clean: ## remove what was built
 	rm -rf bin $(DIST)
 
-.PHONY: help build builds test race test-root test-vm test-e2e test-images run image bench fuzz cover lint vuln size cross repro release push-images version release-notes check clean
+.PHONY: help build builds test race test-root test-starved test-starved-vm test-vm test-e2e test-images run image bench fuzz cover lint vuln size cross repro release push-images version release-notes check clean

@@ -19,9 +19,10 @@ import (
 
 // Peers' binaries, from Debian's packages.
 const (
-	Tini      = "/usr/bin/tini"
-	DumbInit  = "/usr/bin/dumb-init"
-	Catatonit = "/usr/bin/catatonit"
+	Tini       = "/usr/bin/tini"
+	TiniStatic = "/usr/bin/tini-static"
+	DumbInit   = "/usr/bin/dumb-init"
+	Catatonit  = "/usr/bin/catatonit"
 )
 
 // Root skips a test that needs root, or fails it where everything has to run.
