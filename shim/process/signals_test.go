@@ -126,7 +126,7 @@ func init() {
 		s := Claim()
 		var p [2]int
 		must(unix.Pipe2(p[:], unix.O_CLOEXEC))
-		if errno := s.Watch(p[0]); errno != 0 {
+		if errno := s.Watch(p[0]); errno != nil {
 			panic(errno)
 		}
 		Alone() // before, a thread of the runtime may take the signal

@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,7 +26,6 @@ func newContainer(t *testing.T) *container {
 	t.Helper()
 	lab.Root(t)
 	dir := lab.Cgroup(t)
-	top := filepath.Dir(dir)
 	group, err := os.Open(dir)
 	if err != nil {
 		t.Fatal(err)
