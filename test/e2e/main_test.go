@@ -12,24 +12,16 @@
 package e2e
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"os/signal"
-	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
-)
 
-// inGuest is set for the test binary in the machine.
-const inGuest = "CGSHIM_E2E_GUEST"
+	"github.com/cgshim/cgshim/test/internal/rig"
+)
 
 // half is what one of two machines runs; the other runs the rest. Each has one
 // processor: two emulated ones wait for each other more than they get done.
@@ -40,7 +32,7 @@ const resultLine = "e2e: result "
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	guest := os.Getenv(inGuest) != ""
+	guest := rig.Guest()
 	if !guest && os.Getenv("E2E_HOST") == "" {
 		err := onMachines()
 		if err != nil {
@@ -76,12 +68,10 @@ func (lineWriter) Write(p []byte) (int, error) { return fmt.Printf("\n%s%s", res
 
 // onMachines runs this binary in one machine, or where all is to run in two at once.
 func onMachines() error {
-	install := exec.Command("../deps/install.sh", "qemu-system-x86_64", "busybox", "mkfs.ext4")
-	install.Stdout, install.Stderr = os.Stderr, os.Stderr
-	if err := install.Run(); err != nil {
+	if err := rig.Install("qemu-system-x86_64", "busybox", "mkfs.ext4"); err != nil {
 		return err
 	}
-	image, err := rootDisk()
+	image, err := rootDisk.Image()
 	if err != nil {
 		return err
 	}
@@ -90,9 +80,9 @@ func onMachines() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	runner := filepath.Join(dir, "vmrun")
-	if out, err := exec.Command("go", "build", "-o", runner, "../vm").CombinedOutput(); err != nil {
-		return fmt.Errorf("go build ../vm: %w\n%s", err, out)
+	runner, err := rig.Runner(dir)
+	if err != nil {
+		return err
 	}
 	shares := [][]string{nil}
 	if flag.Lookup("test.run").Value.String() == "" {
@@ -113,50 +103,11 @@ func onMachines() error {
 
 // runOn runs a share of the tests in a machine and fills in the table.
 func runOn(runner, image string, share []string, result *table) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	bin, err := filepath.Abs(cgshim())
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(bin); err != nil {
-		return fmt.Errorf("%w: run make build", err)
-	}
-	// An interrupted run takes its machines with it.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	cmd := exec.CommandContext(ctx, runner, append(append([]string{self}, os.Args[1:]...), share...)...)
-	cmd.Env = append(os.Environ(), inGuest+"=1", "CGSHIM_BIN=/pkg/"+filepath.Base(bin),
-		"CGSHIM_VM_DISK="+image, "CGSHIM_VM_FILES="+bin, "CGSHIM_VM_MEMORY=4G", "CGSHIM_VM_TIMEOUT=25m", "CGSHIM_VM_CPUS=1")
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.Stderr = os.Stderr
-	console, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	lines := bufio.NewReader(console)
-	err = errors.New("the machine ended without a table")
-	for ended := false; !ended; {
-		line, failed := lines.ReadString('\n')
-		if text, ok := strings.CutPrefix(line, resultLine); ok {
-			err = json.Unmarshal([]byte(text), result)
-		} else {
-			fmt.Print(line)
-		}
-		ended = failed != nil
-	}
-	return errors.Join(err, cmd.Wait())
-}
-
-// cgshim is the binary under test.
-func cgshim() string {
-	if bin := os.Getenv("CGSHIM_BIN"); bin != "" {
-		return bin
-	}
-	return "../../bin/cgshim"
+	none := errors.New("the machine ended without a table")
+	m := rig.Machine{Image: image, Env: []string{"CGSHIM_VM_MEMORY=4G", "CGSHIM_VM_TIMEOUT=25m", "CGSHIM_VM_CPUS=1"}}
+	err := m.Run(runner, resultLine, func(text string) error {
+		none = nil
+		return json.Unmarshal([]byte(text), result)
+	}, share...)
+	return errors.Join(none, err)
 }
