@@ -131,8 +131,8 @@ func importImages() error {
 		o.Program(name)
 	}
 	o.Busybox()
-	o.File("dind", []byte(dindSteps), 0o755)
-	o.File("unshared", []byte(unshareSteps), 0o755)
+	o.File("dind", []byte(rig.DindSteps), 0o755)
+	o.File("unshared", []byte(rig.UnshareSteps), 0o755)
 	s := rig.NewImage()
 	s.Copy("cgshim", cgshim())
 	s.Copy("busybox", "/bin/busybox")

@@ -25,38 +25,6 @@ var (
 	variants = []variant{ours, dind, unshared}
 )
 
-// nest is the loop that the peers share: everybody into a leaf, then every
-// controller, again until nobody has come in between.
-const nest = `
-nest() {
-	mkdir -p /sys/fs/cgroup/init
-	until {
-		xargs -rn1 </sys/fs/cgroup/cgroup.procs >/sys/fs/cgroup/init/cgroup.procs
-		sed 's/ / +/g; s/^/+/' /sys/fs/cgroup/cgroup.controllers >/sys/fs/cgroup/cgroup.subtree_control
-	} 2>/dev/null; do :; done
-}
-`
-
-// dindSteps does what moby's hack/dind does, in its order.
-const dindSteps = `#!/bin/sh
-export container=docker
-grep -q ' /sys/kernel/security ' /proc/mounts || mount -t securityfs none /sys/kernel/security
-grep -q ' /tmp ' /proc/mounts || mount -t tmpfs none /tmp
-` + nest + `
-[ ! -e /sys/fs/cgroup/cgroup.controllers ] || nest
-mount --make-rshared /
-exec "$@"
-`
-
-// unshareSteps is for a new cgroup namespace.
-const unshareSteps = `#!/bin/sh
-umount /sys/fs/cgroup
-mount -t cgroup2 cgroup /sys/fs/cgroup
-` + nest + `
-nest
-exec "$@"
-`
-
 // outer is a container that runs dockerd.
 type outer struct {
 	name   string

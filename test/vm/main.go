@@ -199,7 +199,7 @@ func boot(kernel, image string) (int, error) {
 	case interrupted.Err() != nil:
 		return 0, errors.New("interrupted")
 	case ctx.Err() != nil:
-		return 0, fmt.Errorf("the machine did not finish within %v", timeout)
+		return 0, errors.Join(fmt.Errorf("the machine did not finish within %v", timeout), err)
 	case err != nil && waited != nil:
 		return 0, fmt.Errorf("%w; qemu: %w", err, waited)
 	}

@@ -39,10 +39,17 @@ func Install(commands ...string) error {
 func Runner(dir string) (string, error) {
 	_, here, _, _ := runtime.Caller(0)
 	runner := filepath.Join(dir, "vmrun")
-	if out, err := exec.Command("go", "build", "-o", runner, filepath.Join(filepath.Dir(here), "../../vm")).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build test/vm: %w\n%s", err, out)
+	return runner, Static(runner, filepath.Join(filepath.Dir(here), "../../vm"))
+}
+
+// Static builds a program that needs nothing of the guest's.
+func Static(into, pkg string) error {
+	cmd := exec.Command("go", "build", "-trimpath", "-o", into, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build %s: %w\n%s", pkg, err, out)
 	}
-	return runner, nil
+	return nil
 }
 
 // Run runs this test binary in the machine, with its own arguments and those given, and

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 type Program struct {
 	Module  string // the directory in test/programs
 	Package string
+	Output  string // the file, "" for the package's last part
 	Flags   []string
 	Cgo     bool
 }
@@ -25,9 +27,7 @@ func (p Program) dir() string {
 	return filepath.Join(filepath.Dir(here), "../../programs", p.Module)
 }
 
-func (p Program) name() string {
-	return filepath.Base(p.Package)
-}
+func (p Program) name() string { return cmp.Or(p.Output, filepath.Base(p.Package)) }
 
 // build puts the program into the directory, as one static file. Whoever waits for the
 // processor comes first.
