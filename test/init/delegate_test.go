@@ -3,6 +3,7 @@ package init
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,9 +24,18 @@ func busy(t *testing.T, args ...string) *lab.Run {
 	}
 	controllers, err := os.ReadFile(top + "/cgroup.controllers")
 	lab.Need(t, err == nil && len(controllers) > 1, "a cgroup2 hierarchy with a controller")
-	enable := "+" + strings.Join(strings.Fields(string(controllers)), " +")
-	if err := os.WriteFile(top+"/cgroup.subtree_control", []byte(enable), 0); err != nil {
+	enabled, err := os.ReadFile(top + "/cgroup.subtree_control")
+	if err != nil {
 		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(string(controllers)) {
+		if slices.Contains(strings.Fields(string(enabled)), name) {
+			continue
+		}
+		if err := os.WriteFile(top+"/cgroup.subtree_control", []byte("+"+name), 0); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.WriteFile(top+"/cgroup.subtree_control", []byte("-"+name), 0) })
 	}
 	dir, err := os.MkdirTemp(top, "cgshim-test-")
 	if err != nil {
