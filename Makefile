@@ -40,7 +40,7 @@ NEED := test/deps/install.sh
 export CGSHIM_BIN ?= $(CURDIR)/bin/cgshim
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the static binary, bin/cgshim
 	GOARCH=$(GOARCH) $(BUILD) -o $(OUT) .
@@ -56,7 +56,7 @@ race: ## the packages with goroutines under the race detector
 # What these test is not in the test's package: no cached results.
 test-root: build ## as root, in namespaces: against the built binary and against tini
 	@$(NEED) tini busybox unshare cc
-	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|bench|release)(/|$$)')
+	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|systems|bench|release)(/|$$)')
 	@$(MAKE) -s build TAGS=cgshim_release,cgshim_portable ENTRY_$(GOARCH)= OUT=bin/cgshim-portable
 	cd test && CGSHIM_BIN=$(CURDIR)/bin/cgshim-portable go test -count=1 ./init -run '$(PORTABLE)'
 
@@ -68,6 +68,12 @@ test-vm: build ## the cgroup code on Debian kernels with every v2 controller, un
 
 test-e2e: build ## dockerd under cgshim and under its peers, in the VM
 	cd test && go test -v -count=1 -timeout 30m ./e2e
+
+test-k8s: build ## a real kubelet with cgshim in its pods, in the VM; K8S_API=1: and an API server
+	cd test && CGSHIM_K8S_API=$(K8S_API) go test -v -count=1 -timeout 60m ./systems -run Kubelet
+
+test-systems: build ## today's Docker, systemd, LXC and a supervisor in Go, in the VM
+	cd test && go test -v -count=1 -timeout 60m ./systems -skip Kubelet
 
 run: build ## start a real dockerd under cgshim in a sandbox, show it, stop it
 	@$(NEED) dockerd docker busybox nsenter
@@ -119,7 +125,7 @@ release: ## binaries, packages, SBOM and checksums in dist/, tried out
 	cd test && go run ./release -version $(VERSION) -commit "$(COMMIT)" -out $(CURDIR)/$(DIST)
 	cd test && CGSHIM_DIST=$(CURDIR)/$(DIST) go test -count=1 ./release
 
-# In the order in which they find most in least time.
+# In the order in which they find most in least time. The nightly workflow has others.
 CHECKS := lint size test race test-root run test-vm test-e2e bench release cross
 check: RUNFLAGS = -all
 check: export BENCHROUNDS = 1
@@ -134,4 +140,4 @@ check: ## what CI runs; what cannot run here fails
 clean: ## remove what was built
 	rm -rf bin $(DIST)
 
-.PHONY: help build test race test-root test-vm test-e2e run image bench fuzz cover lint vuln size cross repro release check clean
+.PHONY: help build test race test-root test-vm test-e2e test-k8s test-systems run image bench fuzz cover lint vuln size cross repro release check clean

@@ -40,7 +40,8 @@ func rootDisk() rig.Disk {
 			"opt/cni/bin/one":            onePlugin,
 			"opt/cni/bin/loopback":       onePlugin,
 		},
-		Links: map[string]string{},
+		// What the scripts of others want.
+		Links: map[string]string{"usr/bin/sed": "busybox", "usr/bin/xargs": "busybox"},
 		Programs: []rig.Program{
 			{Module: "containerd", Package: "github.com/containerd/containerd/v2/cmd/containerd", Flags: []string{"-tags=urfave_cli_no_docs"}},
 			{Module: "containerd", Package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"},

@@ -327,15 +327,27 @@ func (n *node) ready(pod, name string) (c *container, err error) {
 		c, err = n.container(pod, name)
 		return err
 	})
+	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, strings.Join(trouble.FindAllString(rig.Tail(rig.Read(daemons.File("kubelet")), 300), -1), "\n"))
+	}
 	return c, err
 }
+
+// The kubelet's warnings and errors, in klog's form.
+var trouble = regexp.MustCompile(`(?m)^[EW]\d{4} .*$`)
 
 // cgroupNamed finds the cgroup of a container, whose name has the container's id.
 func cgroupNamed(id string) (string, error) {
 	for _, dir := range rig.GroupsBelow(rig.CgroupRoot) {
-		if base := filepath.Base(dir); base == id || strings.HasSuffix(base, "-"+id+".scope") {
-			return strings.TrimPrefix(dir, rig.CgroupRoot), nil
+		base := filepath.Base(dir)
+		if base != id && !strings.HasSuffix(base, "-"+id+".scope") {
+			continue
 		}
+		// crun has one more below a scope (crun(1), run.oci.systemd.subgroup).
+		if _, err := os.Stat(dir + "/container"); err == nil {
+			dir += "/container"
+		}
+		return strings.TrimPrefix(dir, rig.CgroupRoot), nil
 	}
 	return "", fmt.Errorf("no cgroup of container %.12s", id)
 }
