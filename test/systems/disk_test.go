@@ -28,14 +28,12 @@ func rootDisk() rig.Disk {
 		Release: "trixie",
 		Packages: []string{
 			"base-files", "bash", "busybox-static", "coreutils", "procps", "util-linux", "mount", "libc-bin", "kmod",
-			"systemd", "systemd-sysv", "dbus", "grep", "docker-cli", "crun", "apparmor", "iptables", "tini", "lxc", "uidmap",
+			"systemd", "systemd-sysv", "dbus", "grep", "docker-cli", "crun", "apparmor", "iptables", "tini", "lxc",
 		},
 		Files: map[string]string{
 			"etc/machine-id":             "0123456789abcdef0123456789abcdef\n",
 			"etc/fstab":                  "",
 			"etc/resolv.conf":            "nameserver 127.0.0.1\n",
-			"etc/subuid":                 "root:100000:65536\n",
-			"etc/subgid":                 "root:100000:65536\n",
 			"etc/cni/net.d/one.conflist": `{"cniVersion":"1.0.0","name":"one","plugins":[{"type":"one"}]}`,
 			"opt/cni/bin/one":            onePlugin,
 			"opt/cni/bin/loopback":       onePlugin,

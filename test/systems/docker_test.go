@@ -24,7 +24,7 @@ const socket = "/run/docker.sock"
 // is a scope unit of its own (the systemd driver is dockerd's default there).
 var dockerd = sync.OnceValue(func() error {
 	_, err := daemons.Start("dockerd", "dockerd", "--host=unix://"+socket, "--data-root="+place+"/docker", "--pidfile="+place+"/docker.pid",
-		"--bridge=none", "--iptables=false", "--ip6tables=false", "--exec-opt=native.cgroupdriver=systemd")
+		"--bridge=none", "--iptables=false", "--ip6tables=false", "--userland-proxy=false", "--exec-opt=native.cgroupdriver=systemd")
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ type outer struct {
 
 const quota = "70000 100000"
 
-var innerDaemon = []string{"dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false"}
+var innerDaemon = []string{"dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false", "--userland-proxy=false"}
 
 // start runs a command in a container with a quota and a memory limit.
 func start(namespace string, options []string, command ...string) (*outer, error) {

@@ -80,7 +80,7 @@ func example(name string) (*core.Pod, error) {
 	p.Name = name
 	c := &p.Spec.Containers[0]
 	c.Image = outerImage
-	c.Args = append(c.Args, "--bridge=none", "--iptables=false", "--ip6tables=false")
+	c.Args = append(c.Args, "--bridge=none", "--iptables=false", "--ip6tables=false", "--userland-proxy=false")
 	// A slow node: a probe that comes too late says nothing of what is probed.
 	for _, probe := range []*core.Probe{c.StartupProbe, c.ReadinessProbe} {
 		probe.TimeoutSeconds = 30
