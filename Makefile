@@ -47,8 +47,8 @@ export CGSHIM_BIN ?= $(CURDIR)/bin/cgshim
 
 # What a verb installs are the names after NEED in its recipe.
 help: ## list the verbs, and what each installs by apt where it is missing
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s %s\n", $$1, $$2 } \
-		/^\t@\$$\(NEED\) / { sub(/^[^)]*\) /, ""); printf "%-10s   installs %s\n", "", $$0 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 } \
+		/^\t@\$$\(NEED\) / { sub(/^[^)]*\) /, ""); printf "%-12s   installs %s\n", "", $$0 }' $(MAKEFILE_LIST)
 
 build: ## the static binary, bin/cgshim
 	GOARCH=$(GOARCH) $(BUILD) -o $(OUT) .
@@ -64,7 +64,7 @@ race: ## the packages with goroutines under the race detector
 # What these test is not in the test's package: no cached results.
 test-root: build ## as root, in namespaces: against the built binary and against tini
 	@$(NEED) tini busybox unshare cc
-	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|bench|images|builds|starved)(/|$$)')
+	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|systems|bench|images|builds|starved)(/|$$)')
 	@$(MAKE) -s build TAGS=cgshim_release,cgshim_portable ENTRY_$(GOARCH)= OUT=bin/cgshim-portable
 	cd test && CGSHIM_BIN=$(CURDIR)/bin/cgshim-portable go test -count=1 ./init -run '$(PORTABLE)'
 
@@ -89,6 +89,12 @@ test-vm: build ## the cgroup code on Debian kernels with every v2 controller, un
 test-e2e: build ## dockerd under cgshim and under its peers, in the VM
 	@$(NEED) qemu-system-x86_64 busybox mkfs.ext4
 	cd test && go test -v -count=1 -timeout 30m ./e2e
+
+test-k8s: build ## a real kubelet with cgshim in its pods, in the VM; K8S_API=1: and an API server
+	cd test && CGSHIM_K8S_API=$(K8S_API) go test -v -count=1 -timeout 60m ./systems -run Kubelet
+
+test-systems: build ## today's Docker, systemd, LXC and a supervisor in Go, in the VM
+	cd test && go test -v -count=1 -timeout 60m ./systems -skip Kubelet
 
 run: build ## start a real dockerd under cgshim in a sandbox, show it, stop it
 	@$(NEED) dockerd docker busybox nsenter
@@ -183,4 +189,4 @@ check: ## what CI runs; what cannot run here fails
 clean: ## remove what was built
 	rm -rf bin $(DIST)
 
-.PHONY: help build builds test race test-root test-starved test-starved-vm test-vm test-e2e test-images run image bench fuzz cover lint vuln size cross repro release push-images version release-notes check clean
+.PHONY: help build builds test race test-root test-starved test-starved-vm test-vm test-e2e test-k8s test-systems test-images run image bench fuzz cover lint vuln size cross repro release push-images version release-notes check clean
