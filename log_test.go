@@ -57,8 +57,11 @@ var levelsByName = []struct {
 	level      shim.Level
 	name, tini string
 }{
-	{shim.Error, "error", "FATAL"}, {shim.Warn, "warn", "WARN "}, {shim.Info, "info", "INFO "},
-	{shim.Debug, "debug", "DEBUG"}, {shim.Trace, "trace", "TRACE"},
+	{shim.Error, "error", "FATAL"},
+	{shim.Warn, "warn", "WARN "},
+	{shim.Info, "info", "INFO "},
+	{shim.Debug, "debug", "DEBUG"},
+	{shim.Trace, "trace", "TRACE"},
 }
 
 func TestVerbosityShowsALevelAndTheOnesAbove(t *testing.T) {

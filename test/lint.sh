@@ -46,7 +46,7 @@ done
 {
 	quiet tool gofumpt -l $(echo "$files" | grep '\.go$')
 	say shellcheck -x $scripts
-	quiet codespell --skip='*.sum,*/testdata/fuzz/*' --ignore-words-list=nd $files
+	quiet codespell --skip='*.sum,*/testdata/fuzz/*' --ignore-words-list=nd,atleast $files
 }
 for page in $(echo "$files" | grep -E '\.[1-8]$'); do
 	quiet mandoc -Tlint -Wwarning "$page"

@@ -32,7 +32,7 @@ const half = "^Test(Attribution|SharedCgroupMount|Exec|InitPath|Scratch)$"
 // programs are the tests without a dockerd, which have a machine of their own: where
 // there is but one processor, no limit of them shows.
 const (
-	programs     = "^Test(Programs|OOMScore)$"
+	programs     = "^Test(Programs|OOMScore|Resize)$"
 	withPrograms = "CGSHIM_E2E_PROGRAMS"
 )
 
