@@ -52,13 +52,22 @@ func Alone() {
 	growStack()
 	threads, _ := runtime.ThreadCreateProfile(nil) // it counts, the main thread too
 	old := swapMask(unix.SIG_BLOCK, faults)
-	alone = endThreads(uintptr(os.Getpid()), uint32(threads-1))
+	if endThreads(uintptr(os.Getpid()), uint32(threads-1)) {
+		// The monitor may have asked this goroutine to yield. A locked goroutine would
+		// hand over to a thread that has ended. Without the lock it yields to itself, on
+		// the only thread.
+		resetStackGuard()
+		unlockMainThread()
+		for range mostLocks {
+			runtime.UnlockOSThread() // once for each lock, and nothing without one
+		}
+		alone = true
+	}
 	swapMask(unix.SIG_SETMASK, old)
 }
 
 // endThreads ends so many threads and reports whether it did: all or none. As long as it
-// runs this thread must not yield: the scheduler would hand over to a thread that has
-// ended. A function that does not check its stack does not yield.
+// runs this thread must not yield. A function that does not check its stack does not.
 //
 //go:nosplit
 func endThreads(pid uintptr, threads uint32) bool {
@@ -79,9 +88,12 @@ func endThreads(pid uintptr, threads uint32) bool {
 		}
 	}
 	atomic.StoreUint32(&ending, 0)
-	resetStackGuard()
 	return true
 }
+
+// mostLocks is more than how often a caller locks the main goroutine to its thread. The
+// package cgroup does so too.
+const mostLocks = 8
 
 // A thread has half a second to take its signal.
 const tries = 10_000

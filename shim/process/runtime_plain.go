@@ -8,5 +8,8 @@ import "runtime"
 // thread.
 func LockMainThread() { runtime.LockOSThread() }
 
+// unlockMainThread undoes LockMainThread.
+func unlockMainThread() { runtime.UnlockOSThread() }
+
 // nofileBefore does not know.
 func nofileBefore() []savedLimit { return nil }

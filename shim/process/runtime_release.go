@@ -35,6 +35,12 @@ func lockOSThread()
 // thread.
 func LockMainThread() { lockOSThread() }
 
+//go:linkname unlockOSThread runtime.unlockOSThread
+func unlockOSThread()
+
+// unlockMainThread undoes LockMainThread.
+func unlockMainThread() { unlockOSThread() }
+
 // origRlimitNofile is the limit before the syscall package raised it, nil where it did
 // not have to.
 //
