@@ -23,7 +23,15 @@ const socket = "/run/docker.sock"
 // dockerd starts the machine's, once. systemd is the machine's init: so each container
 // is a scope unit of its own (the systemd driver is dockerd's default there).
 var dockerd = sync.OnceValue(func() error {
-	_, err := daemons.Start("dockerd", "dockerd", "--host=unix://"+socket, "--data-root="+place+"/docker", "--pidfile="+place+"/docker.pid",
+	// dockerd gives a containerd that it starts itself 15 s, too little on a busy machine.
+	if _, err := daemons.Start("containerd", "containerd"); err != nil {
+		return err
+	}
+	err := rig.Eventually(3*time.Minute, func() error { _, err := rig.Exec("ctr", "version"); return err })
+	if err != nil {
+		return fmt.Errorf("containerd: %w: %s", err, rig.Tail(rig.Read(daemons.File("containerd")), 5))
+	}
+	_, err = daemons.Start("dockerd", "dockerd", "--containerd="+containerdSocket, "--host=unix://"+socket, "--data-root="+place+"/docker", "--pidfile="+place+"/docker.pid",
 		"--bridge=none", "--iptables=false", "--ip6tables=false", "--userland-proxy=false", "--exec-opt=native.cgroupdriver=systemd")
 	if err != nil {
 		return err
