@@ -3,15 +3,16 @@ MAKEFLAGS += --no-print-directory
 export CGO_ENABLED := 0
 
 # The version is the tag's. Without one (a tarball, a shallow clone) the packager gives
-# it, or the binary says the one that the module has (usage.go).
+# it, or the binary says the one that the module has (version.go).
 VERSION ?= $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' --abbrev=12 2>/dev/null))
 COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 GOARCH ?= $(shell go env GOHOSTARCH)
 OUT ?= bin/cgshim
 BUDGET ?= 3200000
 FUZZTIME ?= 10s
+COVER ?= 80
 KERNELS ?= 6.1 6.12
-GOS ?= 1.25 1.27
+GOS ?= go1.25.14 go1.27.4
 BASE ?= docker:dind
 IMAGE ?= cgshim:dind
 DIST ?= dist
@@ -20,7 +21,7 @@ DIST ?= dist
 # `go build` is here, each with its reason.
 #
 #   -trimpath, -buildvcs=false  the same binary from a clone and from a tarball
-#   -s -w                       no symbol table and no DWARF: 2.7 MB instead of 4.1
+#   -s -w                       no symbol table and no DWARF: 2.9 MB instead of 4.3
 #   -X                          what --version says
 LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION)) $(if $(COMMIT),-X main.commit=$(COMMIT))
 #   -E                          the ports with an entry point of our own, which records the
@@ -30,8 +31,8 @@ ENTRY_amd64 := github.com/cgshim/cgshim/shim/process.entry
 ENTRY_arm64 := github.com/cgshim/cgshim/shim/process.entry
 LDFLAGS += $(if $(ENTRY_$(GOARCH)),-E $(ENTRY_$(GOARCH)))
 #   cgshim_release, and -checklinkname=0, which it needs: the binary names parts of Go's
-#                               runtime (shim/process/runtime_release.go), so that a signal that comes while
-#                               the runtime starts does not end it
+#                               runtime (shim/process/runtime_release.go), so that a
+#                               signal that comes while the runtime starts does not end it
 TAGS := cgshim_release
 LDFLAGS += -checklinkname=0
 BUILD = GOOS=linux go build -trimpath -buildvcs=false -tags '$(TAGS)' -ldflags '$(LDFLAGS)'
@@ -40,13 +41,14 @@ BUILD = GOOS=linux go build -trimpath -buildvcs=false -tags '$(TAGS)' -ldflags '
 PORTABLE := Quick|Orphans|Pause|Stop|Stuck|Drain|Reason|Script|JobOf|Shell|Closed|Exec|Dind
 
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
+UNPRIVILEGED := $(if $(filter 0,$(shell id -u)),setpriv --reuid=65534 --regid=65534 --clear-groups)
 NEED := test/deps/install.sh
 export CGSHIM_BIN ?= $(CURDIR)/bin/cgshim
 
 # What a verb installs are the names after NEED in its recipe.
 help: ## list the verbs, and what each installs by apt where it is missing
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s %s\n", $$1, $$2 } \
-		/^\t@\$$\(NEED\) / { sub(/^[^)]*\) /, ""); printf "%-10s   installs %s\n", "", $$0 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 } \
+		/^\t@\$$\(NEED\) / { sub(/^[^)]*\) /, ""); printf "%-12s   installs %s\n", "", $$0 }' $(MAKEFILE_LIST)
 
 build: ## the static binary, bin/cgshim
 	GOARCH=$(GOARCH) $(BUILD) -o $(OUT) .
@@ -62,7 +64,7 @@ race: ## the packages with goroutines under the race detector
 # What these test is not in the test's package: no cached results.
 test-root: build ## as root, in namespaces: against the built binary and against tini
 	@$(NEED) tini busybox unshare cc
-	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|bench|images|builds|starved)(/|$$)')
+	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|systems|bench|images|builds|starved)(/|$$)')
 	@$(MAKE) -s build TAGS=cgshim_release,cgshim_portable ENTRY_$(GOARCH)= OUT=bin/cgshim-portable
 	cd test && CGSHIM_BIN=$(CURDIR)/bin/cgshim-portable go test -count=1 ./init -run '$(PORTABLE)'
 
@@ -82,11 +84,17 @@ test-vm: build ## the cgroup code on Debian kernels with every v2 controller, un
 	@$(NEED) qemu-system-x86_64 busybox
 	cd test && go build -o ../bin/vmrun ./vm && go test -count=1 ./vm
 	@printf '%s\n' $(KERNELS) | xargs -P 2 -I KERNEL \
-		env CGSHIM_VM_KERNEL=KERNEL go test -count=1 -exec $(CURDIR)/bin/vmrun ./cgroup
+		env CGSHIM_VM_KERNEL=KERNEL go test -count=1 -timeout 40m -exec $(CURDIR)/bin/vmrun ./cgroup
 
 test-e2e: build ## dockerd under cgshim and under its peers, in the VM
 	@$(NEED) qemu-system-x86_64 busybox mkfs.ext4
 	cd test && go test -v -count=1 -timeout 30m ./e2e
+
+test-k8s: build ## a real kubelet with cgshim in its pods, in the VM; K8S_API=1: and an API server
+	cd test && CGSHIM_K8S_API=$(K8S_API) go test -v -count=1 -timeout 60m ./systems -run Kubelet
+
+test-systems: build ## today's Docker, systemd, LXC and a supervisor in Go, in the VM
+	cd test && go test -v -count=1 -timeout 60m ./systems -skip Kubelet
 
 run: build ## start a real dockerd under cgshim in a sandbox, show it, stop it
 	@$(NEED) dockerd docker busybox nsenter
@@ -96,9 +104,9 @@ image: ## docker:dind with cgshim as its init, by the Dockerfile: make image BAS
 	@$(NEED) docker
 	docker build --build-arg BASE=$(BASE) --build-arg VERSION="$(VERSION)" --build-arg COMMIT="$(COMMIT)" -t $(IMAGE) .
 
-test-images: ## the Dockerfile by both builders of Docker, on bases made here
+test-images: build ## the Dockerfile by both builders of Docker, on bases made here
 	@$(NEED) dockerd docker busybox git unshare
-	cd test && go test -count=1 -timeout 20m ./images
+	cd test && go test -count=1 -timeout 20m -run 'TestDockerfile|TestExamples' ./images
 
 bench: build ## against the peers, side by side; BENCHROUNDS=1 to see that it runs
 	@$(NEED) cc tini dumb-init catatonit unshare
@@ -111,10 +119,14 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
-cover: ## statements that the unprivileged tests reach
+cover: ## statements that tests reach; of shim at least COVER % without root
 	@mkdir -p bin
 	go test -coverprofile=bin/cover.out -coverpkg=./... ./...
 	go tool cover -func=bin/cover.out | tail -1
+	go test -c -cover -o bin/shim.test ./shim
+	@cd shim && out=$$($(UNPRIVILEGED) ../bin/shim.test) || { echo "$$out"; exit 1; }; \
+		echo "$$out" | awk -v least=$(COVER) '$$1 == "coverage:" { print "shim: " $$2 " by its own tests, " least "% wanted"; is = $$2 + 0 } \
+			END { exit is < least }'
 
 lint: ## everything that reads the sources
 	@$(NEED) shellcheck codespell mandoc
@@ -128,6 +140,10 @@ size: ## the amd64 binary against the budget
 	@size=$$(stat -c %s bin/cross/linux-amd64); echo "linux/amd64: $$size of $(BUDGET) bytes"; \
 		[ "$$size" -le $(BUDGET) ]
 
+builds: ## every way to build it, each as PID 1; BUILDS=all: with a C linker and GOS too
+	@$(NEED) unshare $(if $(filter all,$(BUILDS)),cc)
+	cd test && CGSHIM_BUILDS="$(BUILDS)" CGSHIM_GOS="$(GOS)" go test -count=1 -timeout 40m ./builds
+
 cross: ## every Linux port of Go
 	@for port in $$(go tool dist list | sed -n 's,^linux/,,p'); do \
 		$(MAKE) -s build GOARCH=$$port OUT=bin/cross/linux-$$port || exit 1; \
@@ -135,17 +151,33 @@ cross: ## every Linux port of Go
 	@cd bin/cross && stat -c '%s %n' linux-*
 
 repro: ## the binary built in two directories is the same
-	cd test && go run ./release -binaries -only amd64 -version $(VERSION) -commit "$(COMMIT)" -out $(CURDIR)/bin/repro
+	cd tools && go run ./release -binaries -only amd64 -version "$(or $(VERSION),0.0.0)" -commit "$(COMMIT)" -out $(CURDIR)/bin/repro
 
-release: ## binaries, packages, SBOM and checksums in dist/, tried out
-	@$(NEED) dpkg-deb lintian qemu-arm-static qemu-system-aarch64 busybox
-	cd test && go run ./release -version $(VERSION) -commit "$(COMMIT)" -out $(CURDIR)/$(DIST)
-	cd test && CGSHIM_DIST=$(CURDIR)/$(DIST) go test -count=1 ./release
+# The tag is the version, and without one there is nothing to be released: 0.0.0-dev.
+release: VERSION := $(or $(VERSION),0.0.0-dev)
+release: ## binaries, packages, images, SBOM and checksums in dist/, tried out; ONLY=amd64,arm64
+	@$(NEED) dpkg-deb lintian rpm rpm2cpio mandoc qemu-arm-static qemu-system-aarch64 busybox dockerd docker docker-registry unshare
+	cd tools && go run ./release -version "$(VERSION)" -commit "$(COMMIT)" -only "$(ONLY)" -out $(CURDIR)/$(DIST)
+	cd tools && CGSHIM_DIST=$(CURDIR)/$(DIST) CGSHIM_ONLY="$(ONLY)" go test -count=1 ./release
+	cd test && CGSHIM_DIST=$(CURDIR)/$(DIST) go test -count=1 -run TestRelease ./images
 
-# In the order in which they find most in least time.
-CHECKS := lint size test race test-root test-starved run test-images test-vm test-e2e bench release cross
+push-images: ## the images of dist/ to a registry: make push-images REGISTRY=ghcr.io/cgshim
+	@cd tools && go run ./images -dist "$(abspath $(DIST))" -version "$(VERSION)" -registry "$(REGISTRY)" -base "$(BASE)" $(if $(findstring -,$(VERSION)),,-latest)
+
+version: # what the tag says
+	@echo "$(VERSION)"
+
+# The section of the changelog, which has to be there and to say something.
+release-notes:
+	@awk -v version="$(VERSION)" '/^## / { on = index($$0, "## [" version "]") == 1; next } on { print; if (NF) said = 1 } END { exit !said }' CHANGELOG.md || \
+		{ echo "CHANGELOG.md has nothing under [$(VERSION)]" >&2; exit 1; }
+
+# In the order in which they find most in least time. The ports that a release has beside
+# these three, and the builds that take a C linker or another Go, are for the nightly run.
+CHECKS := lint size test race test-root test-starved run builds test-images test-vm test-e2e bench release cross
 check: RUNFLAGS = -all
 check: export BENCHROUNDS = 1
+check: export ONLY = amd64,arm64,riscv64
 check: ## what CI runs; what cannot run here fails
 	@for verb in $(CHECKS); do \
 		echo "=== make $$verb"; \
@@ -157,4 +189,4 @@ check: ## what CI runs; what cannot run here fails
 clean: ## remove what was built
 	rm -rf bin $(DIST)
 
-.PHONY: help build test race test-root test-starved test-starved-vm test-vm test-e2e test-images run image bench fuzz cover lint vuln size cross repro release check clean
+.PHONY: help build builds test race test-root test-starved test-starved-vm test-vm test-e2e test-k8s test-systems test-images run image bench fuzz cover lint vuln size cross repro release push-images version release-notes check clean

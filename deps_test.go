@@ -19,6 +19,7 @@ const module = "github.com/cgshim/cgshim"
 // shim/process}. A file name narrows a permission to that file.
 var imports = []struct{ dir, file, path, reason string }{
 	{".", "", module + "/shim", "the order of life is told in one place; main only configures it"},
+	{".", "options.go", module + "/cgroup", "its options and their defaults"},
 	{".", "log.go", "go.uber.org/zap/zapcore", "logging is main's: the packages return facts"},
 	{".", "options.go", "github.com/spf13/pflag", "a command line is read once"},
 	{"shim", "", module + "/cgroup", ""},
@@ -128,4 +129,40 @@ func TestModuleRequiresExactlyFour(t *testing.T) {
 	if len(mod.Replace) > 0 {
 		t.Errorf("replaced modules: %v", mod.Replace)
 	}
+}
+
+// The package cgroup is imported by programs whose Go is older than ours: Go takes the
+// highest version that a module of the build names.
+func TestNothingForcesANewerGo(t *testing.T) {
+	const oldest = "1.25"
+	format := "{{with .Module}}{{.Path}} {{.GoVersion}}{{end}}"
+	for _, dir := range []string{".", "examples/library"} {
+		cmd := exec.Command("go", "list", "-deps", "-f", format, ".")
+		cmd.Dir = dir
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list in %s: %v: %s", dir, err, err.(*exec.ExitError).Stderr)
+		}
+		seen := false
+		for line := range strings.Lines(string(out)) {
+			path, version, _ := strings.Cut(strings.TrimSpace(line), " ")
+			seen = seen || path == module && version == oldest+".0"
+			if version != "" && gover(version) > gover(oldest) {
+				t.Errorf("%s names Go %s", path, version)
+			}
+		}
+		if !seen {
+			t.Errorf("%s: go.mod does not say go %s.0: %s", dir, oldest, out)
+		}
+	}
+}
+
+// gover is the number after the dot: the first is 1 in all that there are.
+func gover(version string) int {
+	minor, _, _ := strings.Cut(strings.TrimPrefix(version, "1."), ".")
+	n, err := strconv.Atoi(minor)
+	if err != nil {
+		panic(version)
+	}
+	return n
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"strconv"
@@ -39,13 +40,17 @@ func (l *logger) Line(level shim.Level, msg string, facts ...any) *shim.Line {
 	if !l.shows(level) {
 		return nil
 	}
+	return shim.NewLine(l.render(level, msg, facts), func(line []byte) { _, _ = shim.Stderr{}.Write(line) })
+}
+
+func (l *logger) render(level shim.Level, msg string, facts []any) []byte {
 	encoder := l.encoder(func(_ time.Time, out zapcore.PrimitiveArrayEncoder) { out.AppendString(shim.SlotTime.Text()) })
 	rendered, err := encoder.EncodeEntry(l.entry(levels[level], msg), fields(facts))
 	if err != nil {
-		return nil
+		return []byte(msg)
 	}
 	defer rendered.Free()
-	return shim.NewLine(rendered.Bytes(), func(line []byte) { _, _ = shim.Stderr{}.Write(line) })
+	return bytes.Clone(rendered.Bytes())
 }
 
 func (l *logger) shows(level shim.Level) bool { return int(level) <= l.settings.verbosity }

@@ -12,17 +12,20 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/cgshim/cgshim/cgroup"
 	"github.com/cgshim/cgshim/shim"
 )
 
 // settings is the command line and the environment, read.
 type settings struct {
 	shim.Config
-	verbosity int
-	json      bool
-	quiet     bool
-	check     bool
-	print     string // what to print on stdout instead of running anything
+	verbosity    int
+	json         bool
+	quiet        bool
+	check        bool
+	print        string // what to print on stdout instead of running anything
+	mirrorLimits bool
+	mirrorCPUMax bool
 
 	Path string // argv[0]
 }
@@ -94,8 +97,16 @@ func options() []option {
 			help: "memory.oom.group of the container: keep, 0 or 1", set: setOOMGroup,
 		},
 		{
+			long: "oom-score-adj", arg: "N", env: "CGSHIM_OOM_SCORE_ADJ",
+			help: "oom_score_adj of cgshim and PROGRAM (keep)", set: setOOMScoreAdj,
+		},
+		{
+			long: "mirror-limits", arg: "on|off", env: "CGSHIM_MIRROR_LIMITS",
+			help: "the leaf has the container's limits (on)", set: toggle(func(s *settings) *bool { return &s.mirrorLimits }),
+		},
+		{
 			long: "mirror-cpu-max", env: "CGSHIM_MIRROR_CPU_MAX",
-			help: "copy the container's cpu.max into the leaf", set: toggle(func(s *settings) *bool { return &s.Cgroup.MirrorCPUMax }),
+			help: "cpu.max alone, where --mirror-limits is off", set: toggle(func(s *settings) *bool { return &s.mirrorCPUMax }),
 		},
 		{
 			long: "dind", env: "CGSHIM_DIND",
@@ -139,7 +150,7 @@ func options() []option {
 // parseOptions reads the command line, then the variables: a flag beats its
 // CGSHIM_* variable, and TINI_VERBOSITY beats -v as it does for tini.
 func parseOptions(args, env []string) (*settings, error) {
-	s := &settings{verbosity: int(shim.Warn)}
+	s := &settings{verbosity: int(shim.Warn), mirrorLimits: true}
 	s.Env = env
 	s.Name = "cgshim"
 	if len(args) > 0 {
@@ -147,7 +158,7 @@ func parseOptions(args, env []string) (*settings, error) {
 		args = args[1:]
 	}
 	s.Tini = slices.Contains(tiniNames, s.Name) || s.Path == "/dev/init"
-	s.Cgroup.Leaf, s.Cgroup.Timeout = "init", 5*time.Second
+	s.Cgroup.Timeout = cgroup.DefaultTimeout
 	s.StopSignals = shim.DefaultStopSignals()
 	if s.Tini {
 		s.CgroupMode = shim.CgroupOff
@@ -187,8 +198,24 @@ func parseOptions(args, env []string) (*settings, error) {
 		s.json = format == "json"
 	}
 	s.Cgroup.Anywhere = s.CgroupMode == shim.CgroupRequire || s.CgroupMode == shim.CgroupRequireV2 || s.CgroupMode == shim.CgroupExplicit && s.Exec
+	s.completeCgroup()
 	s.Args = flags.Args()
 	return s, nil
+}
+
+// completeCgroup says in the words of the package cgroup what it takes several options
+// to know.
+func (s *settings) completeCgroup() {
+	if s.Cgroup.Timeout == 0 {
+		s.Cgroup.Timeout = -1 // none: 0 is the default there
+	}
+	switch {
+	case s.mirrorLimits:
+	case s.mirrorCPUMax:
+		s.Cgroup.Mirror = cgroup.MirrorCPUMax
+	default:
+		s.Cgroup.Mirror = cgroup.MirrorNothing
+	}
 }
 
 // tiniNames are the names that make this program tini. Podman 2 and 3 mount
@@ -399,6 +426,19 @@ func setOOMGroup(s *settings, v string) error {
 	default:
 		return fmt.Errorf("%q is not a value of memory.oom.group: use keep, 0 or 1", v)
 	}
+	return nil
+}
+
+func setOOMScoreAdj(s *settings, v string) error {
+	if v == "keep" {
+		s.OOMScoreAdj = ""
+		return nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < -1000 || n > 1000 {
+		return fmt.Errorf("%q is not a value of oom_score_adj: use a number from -1000 to 1000, or keep", v)
+	}
+	s.OOMScoreAdj = strconv.Itoa(n)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cgshim/cgshim/cgroup"
 	"github.com/cgshim/cgshim/shim"
 )
 
@@ -43,6 +44,15 @@ func TestOptions(t *testing.T) {
 		{"auto by name with -x acts anywhere", []string{"cgshim", "-x", "--cgroup=auto", "x"}, nil, func(s *settings) bool { return s.Cgroup.Anywhere }},
 		{"auto by default does not", []string{"cgshim", "-x", "x"}, nil, func(s *settings) bool { return !s.Cgroup.Anywhere }},
 		{"require acts anywhere", []string{"cgshim", "--cgroup=require", "x"}, nil, func(s *settings) bool { return s.Cgroup.Anywhere }},
+		{"limits are mirrored", []string{"cgshim", "x"}, nil, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorLimits }},
+		{"--mirror-limits=off", []string{"cgshim", "--mirror-limits=off", "x"}, nil, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorNothing }},
+		{"CGSHIM_MIRROR_LIMITS=off", []string{"cgshim", "x"}, []string{"CGSHIM_MIRROR_LIMITS=off"}, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorNothing }},
+		{"--mirror-cpu-max is part of all", []string{"cgshim", "--mirror-cpu-max", "x"}, nil, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorLimits }},
+		{"--mirror-cpu-max without the rest", []string{"cgshim", "--mirror-limits=off", "x"}, []string{"CGSHIM_MIRROR_CPU_MAX=1"}, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorCPUMax }},
+		{"oom_score_adj is kept", []string{"cgshim", "--oom-score-adj=keep", "x"}, []string{"CGSHIM_OOM_SCORE_ADJ=5"}, func(s *settings) bool { return s.OOMScoreAdj == "" }},
+		{"a negative oom_score_adj", []string{"cgshim", "--oom-score-adj", "-500", "x"}, nil, func(s *settings) bool { return s.OOMScoreAdj == "-500" }},
+		{"oom_score_adj as a number is written", []string{"cgshim", "x"}, []string{"CGSHIM_OOM_SCORE_ADJ=+0100"}, func(s *settings) bool { return s.OOMScoreAdj == "100" }},
+		{"no time for a busy delegation", []string{"cgshim", "--cgroup-timeout=0", "x"}, nil, func(s *settings) bool { return s.Cgroup.Timeout < 0 }},
 		{"--version wins over what is missing", []string{"cgshim", "--version"}, nil, func(s *settings) bool { return strings.HasPrefix(s.print, "cgshim version ") }},
 	} {
 		s, err := parseOptions(c.args, c.env)
@@ -74,6 +84,10 @@ func TestBadOptions(t *testing.T) {
 		{[]string{"--cgroup-timeout=soon", "x"}, nil, []string{"--cgroup-timeout", "soon"}},
 		{[]string{"--stop-timeout=-1s", "x"}, nil, []string{"--stop-timeout", "-1s"}},
 		{[]string{"--oom-group=2", "x"}, nil, []string{"--oom-group", "2"}},
+		{[]string{"--mirror-limits=some", "x"}, nil, []string{"--mirror-limits", "some"}},
+		{[]string{"--oom-score-adj=1001", "x"}, nil, []string{"--oom-score-adj", "1001", "-1000 to 1000"}},
+		{[]string{"--oom-score-adj=-1001", "x"}, nil, []string{"--oom-score-adj", "-1001"}},
+		{[]string{"x"}, []string{"CGSHIM_OOM_SCORE_ADJ=low"}, []string{"CGSHIM_OOM_SCORE_ADJ", "low"}},
 		{[]string{"x"}, []string{"CGSHIM_CGROUP=maybe"}, []string{"CGSHIM_CGROUP", "maybe"}},
 		{[]string{"x"}, []string{"CGSHIM_DIND=perhaps"}, []string{"CGSHIM_DIND", "perhaps"}},
 		{[]string{"x"}, []string{"CGSHIM_LOG_FORMAT=xml"}, []string{"CGSHIM_LOG_FORMAT", "xml"}},
@@ -108,7 +122,7 @@ func TestVersionIsWhatDockerdParses(t *testing.T) {
 
 func TestHelpFitsAScreen(t *testing.T) {
 	for i, line := range strings.Split(usage(&settings{Config: shim.Config{Name: "cgshim"}}), "\n") {
-		if len(line) > 80 || i > 42 {
+		if len(line) > 80 || i > 46 {
 			t.Errorf("line %d of %d bytes: %q", i, len(line), line)
 		}
 	}

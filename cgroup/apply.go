@@ -40,6 +40,10 @@ type Report struct {
 	Outside  bool             // this process is not in the container's cgroup namespace, which another run has made
 	Warnings []error          // steps that the delegation does not depend on and that failed
 	Elapsed  time.Duration
+
+	Plan      *Plan `json:"-"` // what was to be done; nil: nothing, with mode Off
+	Delegated bool  // /sys/fs/cgroup is the container's cgroup, and inner containers come below it
+	Why       error // of Delegate: why it is not delegated, in a mode that does not require it
 }
 
 // run is the state of an Apply.
@@ -58,17 +62,22 @@ type run struct {
 	placed      bool     // the new mount is where everybody looks for it
 }
 
-// Apply carries the plan out on the calling thread, which must be the locked main
-// thread of the process. If a step fails, what was done is undone and the error,
+// Apply carries the plan out on the calling thread, which must be the main one of the
+// process: see [ErrThread]. If a step fails, what was done is undone and the error,
 // which wraps an [*Error], says where.
-func (p *Plan) Apply() (*Report, error) { return p.apply(&linux) }
+func (p *Plan) Apply() (*Report, error) {
+	if err := lockMainThread(); err != nil {
+		return &Report{HostPath: p.HostPath, Plan: p}, err
+	}
+	return p.apply(&linux)
+}
 
 func (p *Plan) apply(k *kernel) (*Report, error) {
 	r := &run{k: k, plan: p, start: p.started, base: -1, mount: -1, leaf: -1}
 	if r.start.IsZero() {
 		r.start = time.Now()
 	}
-	r.report = Report{HostPath: p.HostPath, ID: p.id, Enabled: p.enabled, Missing: map[string]error{}, Outside: p.outside}
+	r.report = Report{HostPath: p.HostPath, ID: p.id, Enabled: p.enabled, Missing: map[string]error{}, Outside: p.outside, Plan: p}
 	defer r.close()
 	for _, step := range p.Steps {
 		err := step.do(r)
@@ -85,6 +94,7 @@ func (p *Plan) apply(k *kernel) (*Report, error) {
 			return &r.report, err
 		}
 	}
+	r.report.Delegated = p.Refusal == nil
 	r.report.Elapsed = time.Since(r.start)
 	return &r.report, nil
 }

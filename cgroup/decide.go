@@ -1,19 +1,32 @@
 package cgroup
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
 )
 
-// Options says what is wanted.
+// Options says what is wanted. The zero value is a good choice.
 type Options struct {
-	Leaf         string        // where the processes go, "init"
-	Timeout      time.Duration // how long to retry a busy delegation
-	OOMGroup     string        // for memory.oom.group: "0", "1", or "" to keep it
-	MirrorCPUMax bool          // copy cpu.max into the leaf
-	Anywhere     bool          // act in a process that is not PID 1 too
-	Interrupted  func() bool   `json:"-"` // gives up a busy delegation before its time; nil: nothing does
+	Leaf        string        // where the processes go; "": "init"
+	Timeout     time.Duration // how long to retry a busy delegation; 0: 5s, less than 0: not at all
+	OOMGroup    string        // for memory.oom.group: "0", "1", or "" to keep it
+	Mirror      Mirror        // which limits of the container the leaf gets too
+	Anywhere    bool          // act in a process that is not PID 1 too
+	Interrupted func() bool   `json:"-"` // gives up a busy delegation before its time; nil: nothing does
+}
+
+// Defaults of Options.
+const (
+	DefaultLeaf    = "init"
+	DefaultTimeout = 5 * time.Second
+)
+
+func (o Options) withDefaults() Options {
+	o.Leaf = cmp.Or(o.Leaf, DefaultLeaf)
+	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
+	return o
 }
 
 // State is a kind of environment.
@@ -80,6 +93,7 @@ func refuse(s State, reason, hint string) *Refusal {
 
 // Decide turns facts into a plan. It touches nothing.
 func Decide(f *Facts, o Options) *Plan {
+	o = o.withDefaults()
 	p := &Plan{HostPath: f.Unified, Options: o, leaf: o.Leaf}
 	if p.Refusal = p.decide(f); p.Refusal != nil {
 		p.State = p.Refusal.State
@@ -92,6 +106,10 @@ func (p *Plan) decide(f *Facts) *Refusal {
 		return r
 	}
 	where := f.container(p.Options.Leaf)
+	if where.disputed {
+		return refuse(NotOurs, "this process is in what has the name of a leaf, "+f.Unified+", and processes of a PID namespace above are beside it: the leaf may be a container of its own",
+			"let no other cgroup of the outer container have the name of a leaf, and put nothing beside the leaf from outside")
+	}
 	base := where.group // the container's cgroup
 	p.Container, p.leaf, p.HostPath = base, where.leaf, where.path
 	mounted := f.Mount != nil && f.Mount.Type == "cgroup2"
@@ -116,12 +134,20 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	default:
 		p.State = Private
 	}
-	if r := p.prevent(f, base, remount, unshare); r != nil {
+	room := ""
+	if base != nil {
+		room = base.Path + "/" + p.leaf
+	}
+	ours := f.Kept != nil && f.Ground != nil && f.Kept.Holder == f.Ground.ID // a killed run has made it shared
+	if r := p.prevent(f, base, remount, unshare, ours); r != nil {
 		return r
+	}
+	if remount && ours {
+		p.add(settleStep{f.Ground.Point, room})
 	}
 	readOnly := mounted && f.Mount.readOnly()
 	place := placeStep{
-		replace: mounted && len(f.SubMounts) == 0,
+		replace: mounted && (len(f.SubMounts) == 0 || ours && slices.Equal(f.SubMounts, []string{room})),
 		isolate: mounted && !f.Mount.private(),
 	}
 	switch {
@@ -132,8 +158,11 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	}
 	switch {
 	case remount:
-		if base != nil && f.Holder != nil && f.Holder.private() && f.Holder.Point != mountPoint {
-			place.holder, place.room = f.Holder.Point, base.Path+"/"+p.leaf
+		if base != nil && f.Ground != nil && (ours || f.Ground.private() && f.Holder != nil && f.Holder.ID == f.Ground.ID) {
+			place.holder, place.room = f.Ground.Point, room
+			if f.PID != 1 {
+				place.keep = f.Ground.ID
+			}
 		}
 		build := buildStep{place: place}
 		if base != nil {
@@ -187,6 +216,8 @@ type place struct {
 	leaf  string // the child that its processes are in, or will be
 	below string // the own cgroup below it
 	begun bool   // its processes are there: a delegation, or the beginning of one
+
+	disputed bool // or it may be another container's
 }
 
 // container finds the container's cgroup: the own one, or one above if somebody in the
@@ -194,7 +225,7 @@ type place struct {
 // hack/dind, systemd or sysbox (init.scope), k3s and kubelet below that.
 func (f *Facts) container(leaf string) place {
 	for _, g := range slices.Backward(f.Above) {
-		down, _ := below(f.Own.Path, g.Path)
+		down, _ := below(f.path(), g.Path)
 		p := place{group: g, path: strings.TrimSuffix(f.Unified, down), below: down, begun: true}
 		if p.path == "" {
 			p.path = "/"
@@ -206,7 +237,7 @@ func (f *Facts) container(leaf string) place {
 			return p
 		case g == f.top() && g.delegated():
 			if name, ours := f.ours(p, leaf); ours {
-				p.leaf = name
+				p.leaf, p.disputed = name, f.Strangers > 0
 				return p
 			}
 		case g == f.top() && p.path == "/" && leaves(down, leaf):
@@ -225,7 +256,8 @@ func (f *Facts) container(leaf string) place {
 // cgroup namespace, has the same mount: its cgroup is beside the leaf or, as
 // `podman --cgroups=split` has it, below, and the leaf has processes of a PID namespace
 // above. So it counts where the init is, and that only leaves are on the way there. A
-// name that is not known is a leaf's if the init of a running container is in it.
+// name that is not known is a leaf's if the init of a running container is in it, and
+// no such processes are beside it.
 func (f *Facts) ours(p place, leaf string) (name string, ours bool) {
 	down := p.below
 	if f.Init != "" { // it may have moved, and this process be one of its services
@@ -235,7 +267,7 @@ func (f *Facts) ours(p place, leaf string) (name string, ours bool) {
 		}
 	}
 	name, deeper, _ := strings.Cut(down[1:], "/")
-	return name, f.Strangers == 0 && (leaves(down, leaf) || f.Init != "" && deeper == "")
+	return name, leaves(down, leaf) || f.Init != "" && deeper == "" && f.Strangers == 0
 }
 
 // known reports whether name is that of a leaf: ours by default, systemd's, or others.
@@ -327,7 +359,7 @@ func (g *Group) threaded() *Refusal {
 }
 
 // prevent refuses where something that would be needed is not allowed.
-func (p *Plan) prevent(f *Facts, base *Group, remount, unshare bool) *Refusal {
+func (p *Plan) prevent(f *Facts, base *Group, remount, unshare, ours bool) *Refusal {
 	readOnly := f.Mount != nil && f.Mount.readOnly()
 	switch {
 	case (remount || unshare) && !f.SysAdmin:
@@ -335,7 +367,7 @@ func (p *Plan) prevent(f *Facts, base *Group, remount, unshare bool) *Refusal {
 	case (remount || unshare) && f.Init != "" && f.Init != f.Unified:
 		return refuse(NotOurs, "PID 1 is in "+f.Init+" and this process in "+f.Unified+": what is mounted for it would be everybody's",
 			"make cgshim the container's PID 1, or start it in the cgroup of that")
-	case remount && f.ParentShared:
+	case remount && f.ParentShared && !ours:
 		return refuse(SharedMount, "the mount that holds "+mountPoint+" is shared: a change could reach the host",
 			"mount it without propagation (rprivate or rslave), or start cgshim before anything makes / shared")
 	case !remount && base == nil:
@@ -360,7 +392,7 @@ func (p *Plan) limits() {
 	if p.Options.OOMGroup != "" {
 		p.addOptional(oomGroupStep{p.Options.OOMGroup})
 	}
-	if p.Options.MirrorCPUMax {
-		p.addOptional(mirrorStep{p.leaf})
+	if p.Options.Mirror != MirrorNothing {
+		p.addOptional(mirrorStep{p.leaf, p.Options.Mirror})
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // container is an ordinary privileged container on a v2 host with a private cgroup
@@ -194,7 +193,7 @@ func TestDecide(t *testing.T) {
 		{"a service in a container of systemd's", container(nested("system.slice/docker.service"), execed, initIn("/init.scope")), Delegated, ""},
 		{"a container in a delegated one, in its cgroup namespace", container(nested("docker/ctr"), strangers), HostView, remount + evacuateAndEnable + replace},
 		{"one beside the leaf", container(nested("ctr"), strangers), HostView, remount + evacuateAndEnable + replace},
-		{"one beside the leaf that has the name of a leaf", container(nested("init"), strangers), HostView, remount + evacuateAndEnable + replace},
+		{"one beside the leaf that has the name of a leaf", container(nested("init"), strangers), NotOurs, ""},
 		{"one below the leaf, as podman --cgroups=split has it", container(nested("init/libpod-1")), HostView, remount + evacuateAndEnable + replace},
 		{"one with an init of its own", container(nested("ctr"), execed, strangers, initIn("/ctr")), HostView, remount + keep + evacuateAndEnable + replace},
 		{"one with an init of its own, in a pod", container(nested("kubepods/pod1/ctr"), execed, initIn("/kubepods/pod1/ctr")), HostView, remount + keep + evacuateAndEnable + replace},
@@ -256,9 +255,16 @@ func TestDecide(t *testing.T) {
 			remount + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(replace, "\n"),
 		},
 		{"the mount that holds it is shared", container(hostView, func(f *Facts) { f.ParentShared = true }), SharedMount, ""},
+		{"the mount that holds it was made shared by a killed run", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
+			f.ParentShared, f.Kept.Holder, f.Ground = true, 26, &Mount{ID: 26, Point: "/sys", Propagates: []string{"shared:1"}}
+			f.SubMounts, f.Own = []string{mountPoint + "/kubepods/pod1/ctr/init"}, nil // which covers it
+		}), Interrupted, "umount -l /sys/fs/cgroup/kubepods/pod1/ctr/init; mount --make-private /sys\n" + regain + build + keep + evacuateAndEnable + replace},
+		{"a killed run has made another shared", container(hostView, kept(7, "init"), func(f *Facts) {
+			f.ParentShared, f.Kept.Holder, f.Ground = true, 25, &Mount{ID: 26, Point: "/sys", Propagates: []string{"shared:1"}}
+		}), SharedMount, ""},
 		{"the mount that holds it is shared, but stays", container(func(f *Facts) { f.ParentShared = true }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 	} {
-		p := Decide(c.facts, Options{Leaf: "init", Timeout: time.Second, Anywhere: c.facts.PID == 9})
+		p := Decide(c.facts, Options{Mirror: MirrorNothing, Anywhere: c.facts.PID == 9})
 		var steps []string
 		for _, step := range p.Steps {
 			steps = append(steps, step.String())
@@ -274,12 +280,12 @@ func TestDecide(t *testing.T) {
 
 func TestOptionalSteps(t *testing.T) {
 	for name, f := range map[string]*Facts{"new": container(), "delegated": container(nested("shim"))} {
-		p := Decide(f, Options{Leaf: "shim", OOMGroup: "0", MirrorCPUMax: true})
+		p := Decide(f, Options{Leaf: "shim", OOMGroup: "0", Mirror: MirrorCPUMax})
 		var last []string
 		for _, step := range p.Steps[max(0, len(p.Steps)-2):] {
 			last = append(last, step.String())
 		}
-		if got := strings.Join(last, "; "); got != "echo 0 >memory.oom.group  # optional; cat cpu.max >shim/cpu.max  # optional" {
+		if got := strings.Join(last, "; "); got != "echo 0 >memory.oom.group  # optional; for f in cpu.max cpu.max.burst; do [ ! -e shim/$f ] || cat $f >shim/$f; done  # optional" {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
@@ -298,13 +304,13 @@ func TestAnywhere(t *testing.T) {
 
 func TestDelegatedReportsTheContainersCgroup(t *testing.T) {
 	f := container(nested("init.scope"))
-	p := Decide(f, Options{Leaf: "shim", MirrorCPUMax: true})
-	report, err := (&Plan{State: p.State, HostPath: p.HostPath, id: p.id, enabled: p.enabled}).Apply()
+	p := Decide(f, Options{Leaf: "shim"})
+	report, err := (&Plan{State: p.State, HostPath: p.HostPath, id: p.id, enabled: p.enabled}).apply(&linux)
 	if err != nil || report.ID != f.Above[0].ID || !slices.Equal(report.Enabled, f.Above[0].Enabled) || report.HostPath != "/" {
 		t.Errorf("%+v, %v", report, err)
 	}
 	// The leaf is the one that is there, whatever was asked for.
-	if got := p.Steps[0].String(); got != "cat cpu.max >init.scope/cpu.max  # optional" {
+	if got := p.Steps[0].String(); !strings.Contains(got, "cat $f >init.scope/$f") {
 		t.Error(got)
 	}
 }
@@ -396,7 +402,7 @@ func brokenRule(f *Facts, p *Plan, anywhere bool) string {
 		return "acts in a process that is no entry point"
 	case at["build"] > 0 && at["unshare"]+at["regain"] == 0 && f.CgroupNS == InitialCgroupNamespace:
 		return "mounts from the initial cgroup namespace"
-	case at["unshare"] > 1 || at["regain"] > 1:
+	case at["unshare"] > 1+at["settle"] || at["regain"] > 1+at["settle"]:
 		return "unshares after something else"
 	case at["keep"] > 0 && (at["keep"] < at["build"]+at["open"] || at["keep"] > at["evacuate"]):
 		return "keeps what is not known yet, or too late"
@@ -408,7 +414,7 @@ func brokenRule(f *Facts, p *Plan, anywhere bool) string {
 		return "shows what is not finished"
 	case at["build"] > 0 != (at["place"] > 0):
 		return "builds what it does not place"
-	case at["place"] > 0 && f.ParentShared:
+	case at["place"] > 0 && f.ParentShared && at["settle"] == 0:
 		return "mounts where it could reach the host"
 	case (at["unshare"] > 0 || at["build"] > 0 || at["writable"] > 0) && !f.SysAdmin:
 		return "needs a capability that is not there"
@@ -423,20 +429,28 @@ func TestParentOfTheMount(t *testing.T) {
 		name, mountinfo string
 		parentShared    bool
 		sub             int
+		ground          string
 	}{
-		{"on a private sysfs", root + "26 25 0:24 / /sys rw - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw\n", false, 0},
-		{"on a shared sysfs", root + "26 25 0:24 / /sys rw shared:7 - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0},
-		{"/sys is no mount", root + "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0},
-		{"nothing mounted, /sys is no mount", root, true, 0},
-		{"nothing mounted", root + "26 25 0:24 / /sys rw - sysfs sysfs rw\n", false, 0},
-		{"on what a chroot hides", "30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0},
-		{"over-mounted", root + "26 25 0:24 / /sys rw shared:7 - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n31 30 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", false, 0},
-		{"mounts below", root + "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n31 30 0:9 / /sys/fs/cgroup/a rw - tmpfs x rw\n32 30 0:9 / /sys/fs/cgroup/b rw - tmpfs x rw\n", true, 2},
+		{"on a private sysfs", root + "26 25 0:24 / /sys rw - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw\n", false, 0, "/sys"},
+		{"on a shared sysfs", root + "26 25 0:24 / /sys rw shared:7 - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0, "/sys"},
+		{"/sys is no mount", root + "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0, "/"},
+		{"nothing mounted, /sys is no mount", root, true, 0, "/"},
+		{"nothing mounted", root + "26 25 0:24 / /sys rw - sysfs sysfs rw\n", false, 0, "/sys"},
+		{"on what a chroot hides", "30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", true, 0, ""},
+		{"over-mounted", root + "26 25 0:24 / /sys rw shared:7 - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n31 30 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", false, 0, "/sys"},
+		{"mounts below", root + "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n31 30 0:9 / /sys/fs/cgroup/a rw - tmpfs x rw\n32 30 0:9 / /sys/fs/cgroup/b rw - tmpfs x rw\n", true, 2, "/"},
 	} {
 		f := new(Facts)
 		(&observation{kernel: &linux, Facts: f}).mounts(c.mountinfo)
 		if f.ParentShared != c.parentShared || len(f.SubMounts) != c.sub {
 			t.Errorf("%s: shared %v, below %q", c.name, f.ParentShared, f.SubMounts)
+		}
+		ground := ""
+		if f.Ground != nil {
+			ground = f.Ground.Point
+		}
+		if ground != c.ground || f.Holder != nil && f.Holder.Point == mountPoint {
+			t.Errorf("%s: on %q", c.name, ground)
 		}
 	}
 }

@@ -3,10 +3,15 @@
 // all controllers for its children, so that the cgroups of inner containers
 // become descendants of the container's own.
 //
-// [Observe] gathers the facts, [Decide] turns them into a [Plan] without touching
-// anything, and [Plan.Apply] carries it out or undoes it. The package starts
-// nothing, logs nothing and works on the calling thread alone: namespaces belong
-// to a thread, so the caller locks the main one.
+// [Delegate] does it all. It is made of [Observe], which gathers the facts, [Decide],
+// which turns them into a [Plan] without touching anything, and [Plan.Apply], which
+// carries that out or undoes it. Afterwards [Report.Follow] keeps the leaf's limits those
+// of the container. The package starts nothing, logs nothing and works on the calling
+// thread alone, which has to be the main one of the process: see [ErrThread].
+//
+// From version 1 on what is exported here stays as it is: names, meanings, and the zero
+// [Options] as a good choice. Structs may get fields, so write their literals with names;
+// a [State] may be added, and wordings may change. docs/library.md has a program.
 //
 // Do not use it
 //   - outside a container: the host's own hierarchy is refused, in every mode;

@@ -48,6 +48,7 @@ type Facts struct {
 	Symlink       bool     `json:"symlink"`                // it is a symbolic link
 	Mount         *Mount   `json:"mount"`                  // what is mounted there, nil: nothing
 	Holder        *Mount   `json:"mount_above"`            // what that is mounted on, nil where something covers it
+	Ground        *Mount   `json:"mount_below"`            // what all mounts at /sys/fs/cgroup are on, likewise
 	ParentShared  bool     `json:"parent_shared"`          // the mount that holds it propagates, or does not show
 	SubMounts     []string `json:"sub_mounts,omitempty"`
 	Own           *Group   `json:"own"`             // the process's cgroup, nil where the mount does not show it
@@ -79,8 +80,9 @@ type Group struct {
 // Kept is the container's cgroup and its leaf as an earlier run saw them. See
 // keepStep.
 type Kept struct {
-	ID   uint64 `json:"id"`
-	Leaf string `json:"leaf"`
+	ID     uint64 `json:"id"`
+	Leaf   string `json:"leaf"`
+	Holder int    `json:"holder"` // the mount that it was making shared for a moment, 0: none
 }
 
 // Observe gathers the facts about this process. It changes nothing and never
@@ -108,7 +110,11 @@ func (k *kernel) observeEntry() *Facts {
 	case self.Init != "":
 		pid = 1
 	case self.Elsewhere && self.Own != nil:
-		pid = k.oldest(self)
+		mounts, _ := k.readFile(unix.AT_FDCWD, "/proc/self/mountinfo")
+		pid = k.oldest(self, func(pid int) bool {
+			same, readable := k.sameMounts(mounts, pid)
+			return same && readable
+		})
 	}
 	if pid == self.PID {
 		return nil
@@ -196,23 +202,20 @@ func (o *observation) init(mounts string) {
 		o.Init = parseMembership(content).unified
 		o.InitSession, _ = o.getsid(1)
 	}
-	o.First = o.Elsewhere && o.Own != nil && o.oldest(o.Facts) == o.PID
+	// Whatever its mounts: an exec may have made some of its own.
+	o.First = o.Elsewhere && o.Own != nil && o.oldest(o.Facts, func(int) bool { return true }) == o.PID
 }
 
-// oldest is the first process of the cgroup that f's process is in, of those that have
-// the same mounts as this process and show: f's itself where there is none.
-func (k *kernel) oldest(f *Facts) int {
+// oldest is the first process of the cgroup that f's process is in, of those that show
+// and are accepted: f's itself where there is none.
+func (k *kernel) oldest(f *Facts, accepted func(pid int) bool) int {
 	procs, _ := k.readFile(unix.AT_FDCWD, f.Own.Path+"/cgroup.procs")
-	mounts, _ := k.readFile(unix.AT_FDCWD, "/proc/self/mountinfo")
 	pids, _ := splitProcs(procs)
 	oldest, since := f.PID, k.start(f.PID)
 	for _, text := range pids {
 		pid, _ := strconv.Atoi(text)
 		start := k.start(pid)
-		if start == 0 || start > since || start == since && pid >= oldest {
-			continue
-		}
-		if same, readable := k.sameMounts(mounts, pid); same && readable {
+		if start > 0 && (start < since || start == since && pid < oldest) && accepted(pid) {
 			oldest, since = pid, start
 		}
 	}
@@ -273,18 +276,35 @@ func (o *observation) mounts(mountinfo string) {
 	} else if m, ok := holdingMount(mounts, mountPoint); ok {
 		holder = m.ID
 	}
+	o.Holder = visible(mounts, holder)
+	ground := holder
+	for range mounts {
+		for _, m := range mounts {
+			if m.ID == ground && m.Point == mountPoint {
+				ground = m.Parent
+			}
+		}
+	}
+	o.Ground = visible(mounts, ground)
 	o.ParentShared = true // of what does not show, below the root of a chroot(2), nothing is known
 	for _, m := range mounts {
 		if m.ID == holder {
 			o.ParentShared = m.shared()
-			if top, _ := topMount(mounts, m.Point); top.ID == m.ID {
-				o.Holder = &m
-			}
 		}
 		if o.Mount != nil && m.Parent == o.Mount.ID {
 			o.SubMounts = append(o.SubMounts, m.Point)
 		}
 	}
+}
+
+// visible is the mount with that ID if nothing covers it.
+func visible(mounts []Mount, id int) *Mount {
+	for _, m := range mounts {
+		if top, _ := topMount(mounts, m.Point); m.ID == id && top.ID == id {
+			return &m
+		}
+	}
+	return nil
 }
 
 // groups finds the process's own cgroup below the mount, and those above it. Both the
@@ -295,19 +315,23 @@ func (o *observation) groups() {
 	if o.Mount == nil || o.Mount.Type != "cgroup2" || strings.HasPrefix(o.Mount.Root, "/..") || strings.HasPrefix(o.Unified, "/..") {
 		return
 	}
-	path, ok := below(o.Unified, o.Mount.Root)
-	if !ok {
+	if _, ok := below(o.Unified, o.Mount.Root); !ok {
 		return
 	}
-	if o.Own = o.group(mountPoint + path); o.Own == nil {
-		return
-	}
-	for path != "" {
+	path := o.path()
+	o.Own = o.group(path)
+	for path != mountPoint {
 		path = path[:strings.LastIndexByte(path, '/')]
-		if g := o.group(mountPoint + path); g != nil {
+		if g := o.group(path); g != nil {
 			o.Above = append(o.Above, g)
 		}
 	}
+}
+
+// path is the own cgroup's directory below the mount.
+func (f *Facts) path() string {
+	path, _ := below(f.Unified, f.Mount.Root)
+	return mountPoint + path
 }
 
 func (o *observation) group(path string) *Group {
@@ -377,6 +401,8 @@ func (o *observation) kept() {
 	id, leaf, ok := strings.Cut(strings.TrimSuffix(content, "\n"), " ")
 	if n, err := strconv.ParseUint(id, 10, 64); ok && err == nil && leaf != "" {
 		o.Kept = &Kept{ID: n, Leaf: leaf}
+		holder, _ := o.readFile(unix.AT_FDCWD, keptHolder)
+		o.Kept.Holder, _ = strconv.Atoi(holder)
 	}
 }
 
@@ -389,7 +415,7 @@ func (o *observation) strangers() {
 	if top == nil || top.Root || !top.delegated() {
 		return
 	}
-	own, _ := below(o.Own.Path, top.Path)
+	own, _ := below(o.path(), top.Path)
 	leaf, _, _ := strings.Cut(own[1:], "/")
 	o.Strangers = o.foreign(top.Path, leaf)
 }
@@ -415,7 +441,7 @@ func (k *kernel) foreign(dir, except string) (n int) {
 
 // top is the mount's root, if the own cgroup is below it.
 func (f *Facts) top() *Group {
-	if n := len(f.Above); n > 0 && f.Own != nil && f.Above[n-1].Path == mountPoint {
+	if n := len(f.Above); n > 0 && f.Above[n-1].Path == mountPoint {
 		return f.Above[n-1]
 	}
 	return nil

@@ -101,7 +101,7 @@ func TestObserveBesideAnInit(t *testing.T) {
 	k := shown(t, all(
 		proc(1, 0, 1, 100, "/ctr", ourMounts), proc(7, 1, 1, 101, "/ctr", ourMounts),
 		dir("", "cpu memory", ""), dir("/ctr", "", "1\n7\n"), dir("/init", "", "0\n0\n"), dir("/init/init", "", "0\n"), dir("/docker", "", "0\n"), dir("/docker/x", "", "0\n"),
-		map[string]string{"run/cgshim/base": "4711 a leaf\n"},
+		map[string]string{"run/cgshim/base": "4711 a leaf\n", "run/cgshim/shared": "26"},
 	), 7)
 	f := k.observe("self")
 	if f.PID != 7 || f.Parent != 1 || f.Session != 1 || f.Init != "/ctr" || f.InitSession != 1 || f.Elsewhere || f.First || !f.entry() {
@@ -117,7 +117,7 @@ func TestObserveBesideAnInit(t *testing.T) {
 	if f.Strangers != 4 {
 		t.Errorf("%d strangers", f.Strangers)
 	}
-	if f.Kept == nil || *f.Kept != (Kept{4711, "a leaf"}) {
+	if f.Kept == nil || *f.Kept != (Kept{4711, "a leaf", 26}) {
 		t.Errorf("%+v", f.Kept)
 	}
 	if f.Holder == nil || f.Holder.Point != "/sys" || f.ParentShared {
@@ -131,7 +131,7 @@ func TestObserveBesideAnInit(t *testing.T) {
 func TestObserveInASharedPIDNamespace(t *testing.T) {
 	pause := proc(1, 0, 1, 100, "/pause", elsewhereMounts)
 	files := all(
-		pause, proc(7, 0, 0, 200, "/ctr", ourMounts), proc(9, 0, 0, 300, "/ctr", ourMounts), proc(5, 0, 0, 150, "/ctr", elsewhereMounts),
+		pause, proc(7, 0, 0, 200, "/ctr", ourMounts), proc(9, 0, 0, 300, "/ctr", ourMounts), proc(5, 0, 0, 350, "/ctr", elsewhereMounts),
 		dir("", "", ""), dir("/ctr", "", "5\n7\n9\n12\n"),
 	)
 	first := shown(t, files, 7)
@@ -146,6 +146,17 @@ func TestObserveInASharedPIDNamespace(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 	if entry := later.observeEntry(); entry == nil || entry.PID != 7 {
+		t.Errorf("%+v", entry)
+	}
+}
+
+// An exec with mounts of its own (unshare -m) is not the first process.
+func TestObserveMountsOfItsOwn(t *testing.T) {
+	k := shown(t, all(proc(1, 0, 1, 100, "/ctr", elsewhereMounts), proc(9, 0, 0, 300, "/ctr", ourMounts), dir("", "", ""), dir("/ctr", "", "1\n9\n")), 9)
+	if f := k.observe("self"); !f.Elsewhere || f.First || f.entry() {
+		t.Errorf("%+v", f)
+	}
+	if entry := k.observeEntry(); entry != nil {
 		t.Errorf("%+v", entry)
 	}
 }

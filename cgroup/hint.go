@@ -81,7 +81,9 @@ var hints = []struct {
 	{"write", unix.EPERM, notDelegated},
 
 	{"open memory.oom.group", 0, "--oom-group needs the memory controller, enabled for the container's cgroup by its runtime, and Linux 4.19"},
-	{"open cpu.max", 0, "--mirror-cpu-max needs the cpu controller, enabled for the container's cgroup by its runtime"},
+	{"inotify_init1", unix.EMFILE, "the limit of inotify instances is reached: raise the node's sysctl fs.inotify.max_user_instances"},
+	{"inotify_add_watch", unix.ENOSPC, "the limit of inotify watches is reached: raise the node's sysctl fs.inotify.max_user_watches"},
+	{"statx", unix.ESTALE, "another cgroup is mounted on /sys/fs/cgroup meanwhile: start without what mounts it"},
 
 	{"", unix.EMFILE, "raise the limit of open files: docker --ulimit nofile, Kubernetes: LimitNOFILE of the runtime's unit"},
 	{"", unix.ENFILE, "the node has no file descriptors left: raise its sysctl fs.file-max"},
@@ -111,6 +113,10 @@ const (
 
 // Hint says what to change about err, or is "".
 func Hint(err error) string {
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		return refusal.Hint
+	}
 	e := asError(err)
 	if e == nil {
 		return ""

@@ -99,23 +99,34 @@ func TestWhatHasMovedIsLookedAtAnew(t *testing.T) {
 
 // A run is killed at each of its calls, and the next one takes up what it has left.
 func TestAKilledRunIsTakenUp(t *testing.T) {
-	for leaf, setup := range map[string]string{"init": "host", "shim": "private"} {
-		run := child{SetUp: true, Options: Options{Anywhere: true, Leaf: leaf}}
+	noBeneath := []fault{{Op: "move_mount", Nth: 1, Errno: unix.EINVAL}}
+	for _, c := range []struct {
+		leaf   string
+		setup  []string
+		faults []fault
+		ops    []string
+	}{
+		{"init", []string{"host"}, nil, []string{"write", "unshare", "mkdir", "move_mount"}},
+		{"shim", []string{"private"}, nil, []string{"write", "mkdir"}},
+		{"init", []string{"host", "plain"}, noBeneath, []string{"mount", "move_mount", "umount"}},
+	} {
+		leaf := c.leaf
+		run := child{SetUp: true, Options: Options{Anywhere: true, Leaf: leaf}, Faults: c.faults}
 		s := newSandbox(t)
-		calls := s.run(child{Setup: []string{setup}, Idle: true, Exec: []child{run}}).Exec[0].Calls
+		calls := s.run(child{Setup: c.setup, Idle: true, Exec: []child{run}}).Exec[0].Calls
 		s.remove()
-		for _, op := range []string{"write", "mount", "unshare", "move_mount", "mkdir"} {
+		for _, op := range c.ops {
 			for nth := 1; nth <= calls[op]; nth++ {
 				dying := run
-				dying.Faults = []fault{{Op: op, Nth: nth, Do: "killed"}}
+				dying.Faults = append([]fault{{Op: op, Nth: nth, Do: "killed"}}, c.faults...)
 				s := newSandbox(t)
-				out := s.run(child{Setup: []string{setup}, Idle: true, Exec: []child{dying, run, run}})
+				out := s.run(child{Setup: c.setup, Idle: true, Exec: []child{dying, run, run}})
 				if !out.Exec[0].Dead {
 					t.Errorf("%s %d was not called", op, nth)
 				}
 				s.once(out, leaf)
 				if t.Failed() {
-					t.Fatalf("%s, %s, killed before %s %d of %d", leaf, setup, op, nth, calls[op])
+					t.Fatalf("%s, %q, killed before %s %d of %d", leaf, c.setup, op, nth, calls[op])
 				}
 				s.remove()
 			}

@@ -18,36 +18,11 @@ type oomGroupStep struct{ value string }
 func (s oomGroupStep) String() string { return "echo " + s.value + " >memory.oom.group" }
 
 func (s oomGroupStep) do(r *run) error {
-	r.try(func() error {
-		dir, err := r.container()
-		if err != nil {
-			return err
-		}
-		return r.k.writeFile(dir, "memory.oom.group", s.value)
-	})
-	return nil
-}
-
-// mirrorStep copies the container's CPU quota into the leaf, for programs that
-// read only their own cgroup: Go sizes GOMAXPROCS from there (golang/go#81180).
-// It is a copy: a later resize of the container does not reach it.
-type mirrorStep struct{ leaf string }
-
-func (s mirrorStep) String() string { return "cat cpu.max >" + s.leaf + "/cpu.max" }
-
-func (s mirrorStep) do(r *run) error {
-	r.try(func() error {
-		dir, err := r.container()
-		if err != nil {
-			return err
-		}
-		quota, err := r.k.readFile(dir, "cpu.max")
-		if err != nil {
-			return err
-		}
-		return r.k.writeFile(dir, s.leaf+"/cpu.max", strings.TrimSpace(quota))
-	})
-	return nil
+	dir, err := r.container()
+	if err != nil {
+		return err
+	}
+	return r.k.writeFile(dir, oomGroupFile, s.value)
 }
 
 // try does what the delegation does not depend on.

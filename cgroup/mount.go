@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -187,6 +188,7 @@ type placeStep struct {
 	isolate bool   // the old mount propagates
 	holder  string // the mount point of a private mount that the old one is on, or ""
 	room    string // with that: an empty directory in the old mount
+	keep    int    // with that: the mount's ID where this process can be killed and the container live on, or 0
 }
 
 func (s placeStep) String() string {
@@ -283,7 +285,16 @@ func (r *run) removable() bool {
 // The peer goes with the old mount, to which it belongs. Before that the two are peers
 // no longer, or the kernel would take the new mount away from both.
 func (r *run) placeTucked(s placeStep) (placed bool, err error) {
-	if s.holder == "" || r.k.mount("", s.holder, "", unix.MS_SHARED, "") != nil {
+	if s.holder == "" {
+		return false, nil
+	}
+	if s.keep > 0 {
+		if r.note(keptHolder, strconv.Itoa(s.keep)) != nil {
+			return false, nil
+		}
+		defer r.k.unlinkat(unix.AT_FDCWD, keptHolder, 0)
+	}
+	if r.k.mount("", s.holder, "", unix.MS_SHARED, "") != nil {
 		return false, nil
 	}
 	refused := r.k.mount(s.holder, s.room, "", unix.MS_BIND, "")
@@ -307,6 +318,18 @@ func (r *run) placeTucked(s placeStep) (placed bool, err error) {
 		_ = r.private(s.holder)
 	}
 	return false, err
+}
+
+// settleStep undoes what a run that was killed in placeTucked has left.
+type settleStep struct{ holder, room string }
+
+func (s settleStep) String() string {
+	return "umount -l " + s.room + "; mount --make-private " + s.holder
+}
+
+func (s settleStep) do(r *run) error {
+	_ = r.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) // it may not have been mounted yet
+	return r.private(s.holder)
 }
 
 func (r *run) private(point string) error {

@@ -59,6 +59,7 @@ type child struct {
 	Faults  []fault
 	Twice   bool
 	Command []string // run after a delegation
+	Follow  bool     // then follow the limits until the leaf may have lastPIDs processes
 	Others  bool     // then start a process in a cgroup beside the leaf, and KillOthers
 	Hide    string   // a directory that is empty while the plan is made and carried out
 	Watch   bool     // look at the mount all the time meanwhile
@@ -100,6 +101,9 @@ type outcome struct {
 	Again   State  // with Twice
 	Killed  string // with Others: how that process ended
 	OOM     uint64
+	Allocs  map[string]float64 // of what PID 1 may call while its program runs
+	Leaf    map[string]string  // limits of the leaf
+	Busy    bool               // with Follow: there were events left at the end
 	Limits  Limits
 	Looks   int // with Watch: how often
 	Gaps    int // and how often there was no cgroup2
@@ -126,7 +130,9 @@ func TestMain(m *testing.M) {
 		runChild(spec)
 		return
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	restoreTop()
+	os.Exit(status)
 }
 
 func runChild(spec string) {
@@ -160,6 +166,7 @@ func runChild(spec string) {
 	}
 	var report *Report
 	p := Decide(Observe(), c.Options)
+	var follower *Follower
 	switch {
 	case c.SetUp:
 		p, report, err = k.setUp(c.Options)
@@ -171,6 +178,9 @@ func runChild(spec string) {
 		out.Reason = p.Refusal.Reason
 	}
 	if report != nil {
+		if c.Follow {
+			follower, err = report.Follow()
+		}
 		out.Report = *report
 		for name := range report.Missing {
 			out.Missing = append(out.Missing, name)
@@ -188,6 +198,11 @@ func runChild(spec string) {
 		must("show", unix.Unmount(c.Hide, unix.MNT_DETACH))
 	}
 	out.After = look(c.Options.Leaf)
+	out.Leaf = map[string]string{}
+	for _, name := range MirrorLimits.files() {
+		value, _ := os.ReadFile(witness + "/init/" + name)
+		out.Leaf[name] = strings.TrimSpace(string(value))
+	}
 	if c.Twice {
 		p := Decide(Observe(), c.Options)
 		out.Again = p.State
@@ -203,14 +218,23 @@ func runChild(spec string) {
 			out.Output += err.Error()
 		}
 	}
+	out.Allocs = map[string]float64{}
+	if c.Follow {
+		followUntilTheEnd(follower, &out)
+	}
+	h := NewHandle(true)
 	if c.Others {
-		out.Killed = killOthers()
+		out.Killed = killOthers(h)
+		out.Allocs["KillOthers"] = testing.AllocsPerRun(10, func() { h.KillOthers() })
 	}
 	out.Exec = runExecs(c, start)
 	if c.Inner != nil {
 		out.Inner = runInner(*c.Inner)
 	}
-	out.OOM, _ = OOMKills(true)
+	out.Allocs["OOMKills"] = testing.AllocsPerRun(10, func() { out.OOM, _ = h.OOMKills() })
+	if c.Follow { // nothing is kept open in the mount
+		must("umount", unix.Unmount(mountPoint, 0))
+	}
 	var usage unix.Rusage
 	_ = unix.Getrusage(unix.RUSAGE_SELF, &usage)
 	out.CPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
@@ -332,8 +356,48 @@ func runAgain(c child, attr *syscall.SysProcAttr, group string, together func())
 	return out
 }
 
+// What a test and its child tell each other by files that they do not use otherwise:
+// the child that it follows, the test that it may stop.
+const (
+	depthFile = mountPoint + "/init/cgroup.max.depth"
+	lastPIDs  = "77"
+)
+
+// followUntilTheEnd is PID 1's main loop, as far as limits go.
+func followUntilTheEnd(f *Follower, out *outcome) {
+	wait := func(timeout int) bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(f.FD()), Events: unix.POLLIN}}, timeout)
+		for err == unix.EINTR {
+			n, err = unix.Poll([]unix.PollFd{{Fd: int32(f.FD()), Events: unix.POLLIN}}, timeout)
+		}
+		must("poll", err)
+		return n > 0
+	}
+	must("say so", os.WriteFile(depthFile, []byte("7"), 0))
+	for {
+		if !wait(60_000) {
+			panic("nothing to follow for a minute")
+		}
+		f.Update()
+		last, err := os.ReadFile(mountPoint + "/init/pids.max")
+		must("read", err)
+		if strings.TrimSpace(string(last)) == lastPIDs {
+			break
+		}
+	}
+	// With something to undo each time, the only file that can be written from here.
+	out.Allocs["Update"] = testing.AllocsPerRun(10, func() {
+		rawWriteFile(unix.AT_FDCWD, &witnessGroup[0], one, 0)
+		f.Update()
+	})
+	f.Update() // of its own write
+	out.Busy = wait(100)
+}
+
+var witnessGroup = terminated(witness + "/" + oomGroupFile)
+
 // killOthers starts a process as dockerd would, and says how KillOthers ended it.
-func killOthers() string {
+func killOthers(h *Handle) string {
 	const beside = mountPoint + "/beside"
 	must("mkdir", os.Mkdir(beside, 0o755))
 	dir, err := os.Open(beside)
@@ -342,7 +406,9 @@ func killOthers() string {
 	cmd.Env = []string{sleeperEnv + "=1"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
 	must("start", cmd.Start())
-	must("KillOthers", KillOthers())
+	if errno := h.KillOthers(); errno != 0 {
+		panic("KillOthers: " + errno.Error())
+	}
 	_ = cmd.Wait()
 	return cmd.ProcessState.String()
 }
@@ -736,20 +802,29 @@ func (s *sandbox) handOverToGroup() {
 	}
 }
 
+// restoreTop gives the hierarchy back as it was.
+var restoreTop = func() {}
+
 // enableAtTop gives the test cgroups controllers, as systemd does on a host.
 func enableAtTop(t *testing.T) {
 	t.Helper()
 	top := hierarchy()
 	controllers, err := os.ReadFile(top + "/cgroup.controllers")
-	if err == nil {
-		err = os.WriteFile(top+"/"+subtreeControl, []byte(list("+", strings.Fields(string(controllers)))), 0)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	enabled := strings.Fields(readFile(t, top+"/"+subtreeControl))
+	added := slices.DeleteFunc(strings.Fields(string(controllers)), func(name string) bool { return slices.Contains(enabled, name) })
 	if len(controllers) <= 1 {
 		t.Fatal("the hierarchy has no controllers")
 	}
+	if len(added) == 0 {
+		return
+	}
+	if err := os.WriteFile(top+"/"+subtreeControl, []byte(list("+", added)), 0); err != nil {
+		t.Fatal(err)
+	}
+	restoreTop = func() { _ = os.WriteFile(top+"/"+subtreeControl, []byte(list("-", added)), 0) }
 }
 
 // remove kills what is left in the cgroup and removes it with everything below.
@@ -829,15 +904,25 @@ func (s *sandbox) run(c child) outcome {
 	if err := cmd.Run(); err != nil {
 		s.t.Fatalf("%v\n%s", err, stderr.String())
 	}
-	var out outcome
-	if err := json.Unmarshal(stdout.Bytes(), &out); err != nil {
-		s.t.Fatalf("%v in %q\n%s", err, stdout.String(), stderr.String())
+	return parse(s.t, stdout.Bytes())
+}
+
+func parse(t *testing.T, stdout []byte) (out outcome) {
+	t.Helper()
+	if err := json.Unmarshal(stdout, &out); err != nil {
+		t.Fatalf("%v in %q", err, stdout)
 	}
 	return out
 }
 
 // delegated is what a delegation has to end in.
 func (s *sandbox) delegated(out outcome) {
+	s.t.Helper()
+	s.delegatedWithout(nil, out)
+}
+
+// delegatedWithout is one in which these controllers could not be enabled.
+func (s *sandbox) delegatedWithout(missing []string, out outcome) {
 	s.t.Helper()
 	if out.Skip || out.Err != "" {
 		s.t.Fatalf("not delegated: %s %s %s", out.State, out.Reason, out.Err)
@@ -846,7 +931,7 @@ func (s *sandbox) delegated(out outcome) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	want := strings.Fields(string(controllers))
+	want := slices.DeleteFunc(strings.Fields(string(controllers)), func(name string) bool { return slices.Contains(missing, name) })
 	after := out.After
 	slices.Sort(want)
 	got := strings.Fields(after.Enabled)

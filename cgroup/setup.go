@@ -8,13 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SetUp observes, decides and applies, on the calling thread as [Plan.Apply]. In one
+// setUp observes, decides and applies, on the calling thread as [Plan.Apply]. In one
 // container one run at a time does so. What another program has changed in between is
 // looked at anew, until o.Timeout is over. The report is nil where the plan is refused.
-func SetUp(o Options) (*Plan, *Report, error) { return linux.setUp(o) }
-
 func (k *kernel) setUp(o Options) (*Plan, *Report, error) {
 	start := time.Now()
+	o = o.withDefaults()
 	p := Decide(k.observe("self"), o)
 	if !p.unsettled() {
 		return k.carryOut(p, start)

@@ -45,6 +45,7 @@ const (
 	keptDir       = "/run/cgshim"
 	keptNamespace = keptDir + "/cgroup"
 	keptCgroup    = keptDir + "/base"
+	keptHolder    = keptDir + "/shared" // see placeTucked
 )
 
 func (r *run) openNamespace(name string) (int, error) {
@@ -133,17 +134,24 @@ func (s keepStep) do(r *run) error {
 
 // create makes a file that goes away if the set-up fails.
 func (r *run) create(name, content string) error {
-	fd, err := r.k.openat(unix.AT_FDCWD, name, unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
-	if err != nil {
-		return &Error{Op: "open", Path: name, Data: "O_CREAT", Err: err}
+	if err := r.note(name, content); err != nil {
+		return err
 	}
-	defer r.k.close(fd)
 	r.onFailure(func() error {
 		if err := r.k.unlinkat(unix.AT_FDCWD, name, 0); err != nil {
 			return &Error{Op: "unlink", Path: name, Err: err}
 		}
 		return nil
 	})
+	return nil
+}
+
+func (r *run) note(name, content string) error {
+	fd, err := r.k.openat(unix.AT_FDCWD, name, unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return &Error{Op: "open", Path: name, Data: "O_CREAT", Err: err}
+	}
+	defer r.k.close(fd)
 	if content == "" {
 		return nil
 	}

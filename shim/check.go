@@ -156,6 +156,9 @@ func (d *diagnosis) text() string {
 	if f.Holder != nil {
 		line("mount above", mount(f.Holder))
 	}
+	if f.Ground != nil && (f.Holder == nil || f.Ground.ID != f.Holder.ID) {
+		line("mount below all", mount(f.Ground))
+	}
 	line("mount above shared", yesNo(f.ParentShared))
 	line("mounts below", strings.Join(f.SubMounts, " "))
 	d.group(line, "own", f.Own)
@@ -164,7 +167,7 @@ func (d *diagnosis) text() string {
 	}
 	line("strangers", strconv.Itoa(f.Strangers))
 	if f.Kept != nil {
-		line("kept", "id "+strconv.FormatUint(f.Kept.ID, 10)+" leaf "+cgroup.Quote(f.Kept.Leaf))
+		line("kept", "id "+strconv.FormatUint(f.Kept.ID, 10)+" leaf "+cgroup.Quote(f.Kept.Leaf)+" shared "+strconv.Itoa(f.Kept.Holder))
 	}
 	line("cpu limit", d.Limits.CPU)
 	line("memory limit", d.Limits.Memory)

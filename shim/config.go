@@ -37,8 +37,9 @@ type Config struct {
 	StopTimeout  time.Duration // 0: never kill
 	DrainTimeout time.Duration // 0: do not wait for what is left
 
-	CgroupMode CgroupMode
-	Cgroup     cgroup.Options
+	CgroupMode  CgroupMode
+	Cgroup      cgroup.Options
+	OOMScoreAdj string // "": keep it
 
 	Dind     bool
 	TmpTmpfs bool

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"strings"
 
 	"github.com/cgshim/cgshim/cgroup"
@@ -13,23 +14,26 @@ func (s *shim) delegate() int {
 		return 0
 	}
 	s.Cgroup.Interrupted = s.stopPending // a stop signal ends the wait for a busy cgroup
-	plan, report, err := cgroup.SetUp(s.Cgroup)
+	report, why := s.setUp(s.mode(), s.Cgroup)
+	if why == nil {
+		why = report.Why
+	}
+	plan := report.Plan
+	if plan == nil {
+		return s.notDelegated(Warn, explain(why))
+	}
 	for _, step := range plan.Steps {
 		s.log.Log(Debug, "cgroup step", "step", step.String())
 	}
 	switch {
 	case plan.Refusal != nil:
 		return s.refused(plan.Refusal)
-	case err != nil:
-		return s.notDelegated(Warn, explain(err)) // what was done is undone
-	case report.Outside && s.required():
-		facts := []any{"state", plan.State.String(), "reason", "this process is not in the container's cgroup namespace"}
-		for _, err := range report.Warnings {
-			facts = append(facts, explain(err)...)
-		}
-		return s.notDelegated(Warn, facts)
+	case errors.Is(why, cgroup.ErrOutside) && !s.required():
+	case why != nil:
+		return s.notDelegated(Warn, explain(why)) // what was done is undone
 	}
 	s.delegated = true
+	s.follow(report)
 	for _, err := range report.Warnings {
 		s.log.Log(Warn, "optional cgroup step failed", explain(err)...)
 	}
@@ -78,6 +82,17 @@ func (s *shim) refused(r *cgroup.Refusal) int {
 		return s.notDelegated(Info, facts)
 	}
 	return s.notDelegated(Warn, facts)
+}
+
+// mode is the package cgroup's word for how much the set-up matters.
+func (s *shim) mode() cgroup.Mode {
+	switch s.CgroupMode {
+	case CgroupRequire:
+		return cgroup.Require
+	case CgroupRequireV2:
+		return cgroup.RequireV2
+	}
+	return cgroup.Auto
 }
 
 func (s *shim) required() bool {

@@ -27,7 +27,7 @@ func (s *shim) prepareDind() {
 	if s.Dind {
 		// Last: the mounts above must not propagate to peers, but the ones that
 		// dockerd makes have to reach the inner containers (mount_namespaces(7)).
-		s.must("mount --make-rshared /", unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""))
+		s.must("mount --make-rshared /", s.mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""))
 	}
 }
 
@@ -50,7 +50,7 @@ func (s *shim) mountSecurityfs() {
 	if !cgroup.InitialUserNamespace() {
 		return // only the initial one can mount it (security/inode.c: no FS_USERNS_MOUNT)
 	}
-	s.must("mount securityfs "+securityfs, unix.Mount("none", securityfs, "securityfs", 0, ""))
+	s.must("mount securityfs "+securityfs, s.mount("none", securityfs, "securityfs", 0, ""))
 }
 
 // mountTmp puts a tmpfs on /tmp, as hack/dind does for its archive tests.
@@ -65,7 +65,7 @@ func (s *shim) mountTmp() {
 	if unix.Stat("/", &root) == nil && (tmp.Dev != root.Dev || isMountPoint("/tmp")) {
 		return
 	}
-	s.must("mount tmpfs /tmp", unix.Mount("none", "/tmp", "tmpfs", 0, ""))
+	s.must("mount tmpfs /tmp", s.mount("none", "/tmp", "tmpfs", 0, ""))
 }
 
 // isMountPoint looks for dir in the fifth field of /proc/self/mountinfo.
@@ -96,10 +96,12 @@ func removeStalePidFiles(args []string, log Log) {
 	}
 }
 
+var pidRoots = []string{"/run", "/var/run"}
+
 // pidFiles finds docker*.pid and containerd*.pid below /run, /var/run and the
 // exec root that args name, and the very file of --pidfile.
 func pidFiles(args []string) []string {
-	roots := []string{"/run", "/var/run"}
+	roots := slices.Clone(pidRoots)
 	var files []string
 	// What the options of another program mean is not known.
 	if slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(path.Base(arg), "dockerd") }) {

@@ -34,6 +34,7 @@ func (noLog) Line(Level, string, ...any) *Line { return nil }
 
 func TestRemoveStalePidFiles(t *testing.T) {
 	root := t.TempDir()
+	emptyRun(t)
 	write := func(name, content string) string {
 		file := filepath.Join(root, name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {

@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cgshim/cgshim/cgroup"
 	"github.com/cgshim/cgshim/shim/process"
 )
 
@@ -27,8 +26,8 @@ func (s *shim) drain() {
 		return
 	}
 	if s.delegated && s.pid1 { // beside another PID 1 the inner containers are its program's
-		if err := cgroup.KillOthers(); err != nil {
-			s.lines.noKill.say(&values{errno: err})
+		if errno := s.cgroup.KillOthers(); errno != 0 {
+			s.lines.noKill.say(&values{errno: errno})
 		}
 	}
 	s.signalRest(unix.SIGKILL)

@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/cgshim/cgshim/cgroup"
 	"github.com/cgshim/cgshim/shim/process"
 )
 
@@ -27,7 +26,7 @@ func (s *shim) report() int {
 		if s.program.ViaShell() {
 			s.warnOfShell()
 		}
-		if n, ok := cgroup.OOMKills(s.delegated); ok && n > s.oomKills {
+		if n, ok := s.cgroup.OOMKills(); ok && n > s.oomKills {
 			v.kills = n - s.oomKills
 		}
 	}

@@ -25,17 +25,20 @@ type shim struct {
 	signals source
 
 	pid1      bool
-	delegated bool   // /sys/fs/cgroup is the container's cgroup, and this process in a leaf of it
-	oomKills  uint64 // before the program started
+	delegated bool // /sys/fs/cgroup is the container's cgroup, and this process in a leaf of it
+	cgroup    container
+	follower  *cgroup.Follower // of the container's limits, nil: none
+	oomKills  uint64           // before the program started
 
 	child    int
-	program  *process.Program
+	program  outcome
 	started  time.Duration
 	dir      string // the working directory before, for messages about a relative path
 	tty      *terminal
 	rewrite  [process.NumSignals]process.Signal // what to send for each signal, 0: nothing
 	sent     process.Set                        // signals forwarded
 	stopping countdown                          // until the program is killed
+	settling countdown                          // until the pages of the file are not needed
 	clock    stopwatch
 	collect  func(reaper.Exit) // is (*shim).collected
 	exit     reaper.Exit
@@ -47,21 +50,40 @@ type shim struct {
 type source interface {
 	Next(limit time.Duration) (e process.Event, ok bool)
 	Pending() process.Set
+	Watch(fd int) error // an event with the signal process.Changed comes of it
 }
 
-// system is what this process asks the kernel for while the program runs. Tests have
-// another.
+// outcome is how the execve of the program ended: of a *process.Program.
+type outcome interface {
+	Failed() syscall.Errno
+	ViaShell() bool
+}
+
+// container is the container's cgroup: a *cgroup.Handle.
+type container interface {
+	OOMKills() (kills uint64, ok bool)
+	KillOthers() unix.Errno
+}
+
+// system is what this process asks the kernel for. Tests have another.
 type system struct {
 	start  func(*process.Program) (pid int, errno syscall.Errno)
 	kill   func(pid int, sig process.Signal) syscall.Errno
 	reap   func(stops bool, fn func(reaper.Exit)) (left bool)
 	detach func(pid int, sig process.Signal) (traced bool, errno syscall.Errno)
 	now    func() time.Duration
+	pin    func()
+
+	setUp     func(cgroup.Mode, cgroup.Options) (*cgroup.Report, error)
+	container func(delegated bool) container
+	mount     func(source, target, fstype string, flags uintptr, data string) error
 }
 
 var kernel = system{
 	start: (*process.Program).Spawn, kill: process.Kill, reap: reaper.Reap,
-	detach: process.Detach, now: process.Now,
+	detach: process.Detach, now: process.Now, pin: process.Pin,
+	setUp: cgroup.Delegate, mount: unix.Mount,
+	container: func(delegated bool) container { return cgroup.NewHandle(delegated) },
 }
 
 func newShim(config Config, signals source, log Log) *shim {
@@ -85,13 +107,13 @@ func Run(config Config, signals *process.Signals, log Log) int {
 		s.log.Log(Error, "cannot be an init", "err", err)
 		return ExitFailure
 	}
+	s.setOOMScoreAdj()
 	if s.Pause {
 		return pause(signals)
 	}
 	if status := s.delegate(); status != 0 {
 		return status
 	}
-	s.oomKills, _ = cgroup.OOMKills(s.delegated)
 	s.prepareDind()
 	program, err := s.prepare(signals)
 	switch {
@@ -110,8 +132,8 @@ func Run(config Config, signals *process.Signals, log Log) int {
 	// The point of no return: from here on nothing but the program's end ends this
 	// process, for that would end the container. Nothing is allocated any more, and no
 	// system call is made that the runtime takes part in (docs/adr/0007-alone.md).
-	process.Pin()
-	process.CloseInherited(s.tty.fd)
+	process.CloseInherited(s.tty.fd, s.follower.FD())
+	s.settling = countdownOf(settled)
 	s.supervise()
 	s.tty.reclaim(s.child)
 	status := s.report()
@@ -162,6 +184,8 @@ func isSubreaper() bool {
 // prepare makes everything ready that starting the program takes.
 func (s *shim) prepare(signals *process.Signals) (*process.Program, error) {
 	s.dir, _ = unix.Getwd()
+	s.cgroup = s.container(s.delegated)
+	s.oomKills, _ = s.cgroup.OOMKills()
 	env := s.Env
 	if s.Dind {
 		if _, set := process.LookupEnv(env, "container"); !set {
@@ -200,25 +224,39 @@ func (s *shim) supervise() {
 		}
 	}
 	for !s.ended {
-		s.stopping.spend(s.clock.lap())
-		if s.stopping.over() {
+		lap := s.clock.lap()
+		s.stopping.spend(lap)
+		s.settling.spend(lap)
+		switch {
+		case s.stopping.over():
 			s.kill1()
-			continue
-		}
-		if e, ok := s.signals.Next(s.stopping.limit()); ok {
-			s.handle(e)
+		case s.settling.over():
+			s.settling = countdown{}
+			s.pin()
+		default:
+			if e, ok := s.signals.Next(min(s.stopping.limit(), s.settling.limit())); ok {
+				s.handle(e)
+			}
 		}
 	}
 }
 
-// handle is told of each signal.
+// settled is how long the program has to run before this process copies its code and its
+// constants, which were read from the file a moment ago. A program that ends sooner does
+// not have to wait for that.
+const settled = 50 * time.Millisecond
+
+// handle is told of each signal. A limit of the container that has changed is one too.
 func (s *shim) handle(e process.Event) {
-	if e.Signal == unix.SIGCHLD {
+	switch e.Signal {
+	case unix.SIGCHLD:
 		s.lines.chld.say(nil)
 		s.reapAll()
-		return
+	case process.Changed:
+		s.follower.Update()
+	default:
+		s.forward(e)
 	}
-	s.forward(e)
 }
 
 // reapAll collects what has ended.

@@ -24,11 +24,13 @@ scripts=$(echo "$files" | while read -r file; do
 	head -n 1 "$file" | grep -aqE '^#! ?/.*[/ ](ba|da)?sh( |$)' && echo "$file"
 done)
 
-for mod in $(echo "$files" | grep -E '(^|/)go\.mod$'); do
+# Those in test/programs only pin what is built from elsewhere: a tidy one would pin what
+# the tests there need.
+for mod in $(echo "$files" | grep -E '(^|/)go\.mod$' | grep -v '^test/programs/'); do
 	cd "$root/$(dirname "$mod")" || exit 1
 	quiet go mod tidy -diff
 	packages=$(go list ./... 2>/dev/null) || { echo "lint: go list in $mod" >&2 && bad=1; }
-	[ -n "$packages" ] || continue # tools has none
+	[ -n "$packages" ] || continue
 	say go vet ./...
 	say tool staticcheck ./...
 done

@@ -7,7 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,7 +43,8 @@ func limitRuntime() {
 // enough already, and nothing asks the goroutine to yield.
 //
 // A signal that this process sends to itself goes to any thread that does not block it.
-// The runtime has SIGSEGV unblocked in all its threads.
+// The runtime has SIGSEGV unblocked in all its threads. Where the signal reaches none of
+// them (qemu-user) they stay, and this process goes on as an ordinary Go program.
 func Alone() {
 	if alone {
 		return
@@ -51,19 +52,41 @@ func Alone() {
 	growStack()
 	threads, _ := runtime.ThreadCreateProfile(nil) // it counts, the main thread too
 	old := swapMask(unix.SIG_BLOCK, faults)
+	alone = endThreads(uintptr(os.Getpid()), uint32(threads-1))
+	swapMask(unix.SIG_SETMASK, old)
+}
+
+// endThreads ends so many threads and reports whether it did: all or none. As long as it
+// runs this thread must not yield: the scheduler would hand over to a thread that has
+// ended. A function that does not check its stack does not yield.
+//
+//go:nosplit
+func endThreads(pid uintptr, threads uint32) bool {
 	atomic.StoreUint32(&ending, 1)
-	pid := os.Getpid()
-	for i := uint32(1); i < uint32(threads); i++ {
-		Kill(pid, unix.SIGSEGV)
-		for try := 0; atomic.LoadUint32(&ended) < i && try < 10_000; try++ {
-			pause(20 * time.Microsecond)
+	for i := uint32(1); i <= threads; i++ {
+		sys(unix.SYS_KILL, pid, uintptr(unix.SIGSEGV), 0, 0, 0, 0)
+		for try := 0; atomic.LoadUint32(&ended) < i; try++ {
+			// Where one thread has ended the others will: they only wait for a processor.
+			if try == tries && atomic.LoadUint32(&ended) == 0 {
+				atomic.StoreUint32(&ending, 0)
+				sys(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&nap)), 0, 0, 0, 0, 0)
+				if atomic.LoadUint32(&ended) == 0 {
+					return false
+				}
+				atomic.StoreUint32(&ending, 1)
+			}
+			sys(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&nap)), 0, 0, 0, 0, 0)
 		}
 	}
 	atomic.StoreUint32(&ending, 0)
-	swapMask(unix.SIG_SETMASK, old)
 	resetStackGuard()
-	alone = true
+	return true
 }
+
+// A thread has half a second to take its signal.
+const tries = 10_000
+
+var nap = unix.Timespec{Nsec: 50_000}
 
 // growStack makes the goroutine's stack as large as it will ever have to be.
 //

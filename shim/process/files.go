@@ -40,7 +40,7 @@ func ReadFile(name string) ([]byte, error) {
 
 // Entries lists dir, unsorted, as far as it can be read.
 func Entries(dir string) (names []string) {
-	eachEntry(dir, func(name []byte) bool {
+	eachEntry(dir, func(_ int, name []byte) bool {
 		names = append(names, string(name))
 		return true
 	})
@@ -49,7 +49,9 @@ func Entries(dir string) (names []string) {
 
 // EachProcess calls fn for the number of each process in /proc until fn returns false. It
 // allocates nothing.
-func EachProcess(fn func(pid int) bool) { eachNumber("/proc", fn) }
+func EachProcess(fn func(pid int) bool) {
+	eachNumber("/proc", func(_, pid int) bool { return fn(pid) })
+}
 
 // Parent is the parent of a process, and its parent's parent is found the same way. It is
 // the field after the state in /proc/PID/stat, and the state follows the command, which
@@ -77,8 +79,8 @@ func Parent(pid int) (parent int) {
 
 // eachNumber calls fn for each entry of dir that is a number, until it returns false. It
 // reports whether dir could be read.
-func eachNumber(dir string, fn func(n int) bool) bool {
-	return eachEntry(dir, func(name []byte) bool {
+func eachNumber(dir string, fn func(own, n int) bool) bool {
+	return eachEntry(dir, func(own int, name []byte) bool {
 		n := 0
 		for _, digit := range name {
 			if digit < '0' || digit > '9' {
@@ -86,15 +88,16 @@ func eachNumber(dir string, fn func(n int) bool) bool {
 			}
 			n = n*10 + int(digit-'0')
 		}
-		return fn(n)
+		return fn(own, n)
 	})
 }
 
 // dirents is where a directory is read to: there is one thread.
 var dirents [4096]byte
 
-// eachEntry calls fn for each entry of dir, until it returns false (getdents(2)).
-func eachEntry(dir string, fn func(name []byte) bool) bool {
+// eachEntry calls fn for each entry of dir, until it returns false (getdents(2)). own is
+// the descriptor that dir is read by.
+func eachEntry(dir string, fn func(own int, name []byte) bool) bool {
 	fd, err := open(dir, unix.O_DIRECTORY)
 	if err != nil {
 		return false
@@ -113,7 +116,7 @@ func eachEntry(dir string, fn func(name []byte) bool) bool {
 				end++
 			}
 			at += int(entry.Reclen)
-			if name := name[:end]; string(name) != "." && string(name) != ".." && !fn(name) {
+			if name := name[:end]; string(name) != "." && string(name) != ".." && !fn(fd, name) {
 				return true
 			}
 		}

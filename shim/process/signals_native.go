@@ -4,6 +4,7 @@ package process
 
 import (
 	"math"
+	"os"
 	"syscall"
 	"time"
 	"unsafe"
@@ -51,6 +52,7 @@ type Signals struct {
 	watching  bool
 	runtime   [numSignals]sigaction // what Go's runtime had installed
 	info      siginfo
+	owner     [2]int32 // struct f_owner_ex
 }
 
 // Claim takes over every signal that can be taken. The caller is the main thread, locked.
@@ -160,22 +162,24 @@ func (s *Signals) Pending() (pending Set) {
 }
 
 // Watch has Next return an event with the signal Changed when fd becomes readable
-// (fcntl(2), "Signals"). Nothing has to wait for the descriptor then.
-func (s *Signals) Watch(fd int) syscall.Errno {
+// (fcntl(2), "Signals"). Nothing has to wait for the descriptor then. The signal goes to
+// the main thread, for a thread of the runtime would take its default action.
+func (s *Signals) Watch(fd int) error {
 	s.waitFor |= bit(Changed)
 	s.watching = true
 	swapMask(unix.SIG_BLOCK, bit(Changed))
-	const fSetsig = 10
+	const fSetsig, fSetownEx = 10, 15
+	s.owner = [2]int32{0, self} // F_OWNER_TID
 	for _, call := range [...]struct{ command, value uintptr }{
 		{fSetsig, uintptr(Changed)},
-		{unix.F_SETOWN, uintptr(self)},
+		{fSetownEx, uintptr(unsafe.Pointer(&s.owner))},
 		{unix.F_SETFL, unix.O_ASYNC | unix.O_NONBLOCK},
 	} {
 		if errno := errnoOf(sys(unix.SYS_FCNTL, uintptr(fd), call.command, call.value, 0, 0, 0)); errno != 0 {
-			return errno
+			return os.NewSyscallError("fcntl", errno)
 		}
 	}
-	return 0
+	return nil
 }
 
 //go:nosplit

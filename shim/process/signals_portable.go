@@ -93,7 +93,7 @@ func (s *Signals) Pending() (pending Set) {
 }
 
 // Watch has Next return an event with the signal Changed when fd becomes readable.
-func (s *Signals) Watch(fd int) syscall.Errno {
+func (s *Signals) Watch(fd int) error {
 	s.changed = make(chan struct{})
 	go func() {
 		for {
@@ -106,5 +106,5 @@ func (s *Signals) Watch(fd int) syscall.Errno {
 			time.Sleep(10 * time.Millisecond) // for the receiver to read it
 		}
 	}()
-	return 0
+	return nil
 }

@@ -24,6 +24,7 @@ package() {
 	nsenter | unshare) echo util-linux ;;
 	cc) echo gcc libc6-dev ;;
 	dpkg-deb) echo dpkg ;;
+	rpm2cpio) echo rpm ;;
 	*) echo "$1" ;;
 	esac
 }

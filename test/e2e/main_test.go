@@ -12,35 +12,40 @@
 package e2e
 
 import (
-	"bufio"
-	"context"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"os/signal"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-)
 
-// inGuest is set for the test binary in the machine.
-const inGuest = "CGSHIM_E2E_GUEST"
+	"github.com/cgshim/cgshim/test/internal/rig"
+)
 
 // half is what one of two machines runs; the other runs the rest. Each has one
 // processor: two emulated ones wait for each other more than they get done.
 const half = "^Test(Attribution|SharedCgroupMount|Exec|InitPath|Scratch)$"
 
+// programs are the tests without a dockerd, which have a machine of their own: where
+// there is but one processor, no limit of them shows.
+const (
+	programs     = "^Test(Programs|OOMScore)$"
+	withPrograms = "CGSHIM_E2E_PROGRAMS"
+)
+
 // resultLine begins the line on the console that has a machine's table.
 const resultLine = "e2e: result "
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asGoProgram) != "" {
+		goProgram()
+		return
+	}
 	flag.Parse()
-	guest := os.Getenv(inGuest) != ""
+	guest := rig.Guest()
 	if !guest && os.Getenv("E2E_HOST") == "" {
 		err := onMachines()
 		if err != nil {
@@ -49,9 +54,11 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	if err := prepare(); err != nil {
-		fmt.Fprintln(os.Stderr, "e2e:", err)
-		os.Exit(1)
+	if os.Getenv(withPrograms) == "" {
+		if err := prepare(); err != nil {
+			fmt.Fprintln(os.Stderr, "e2e:", err)
+			os.Exit(1)
+		}
 	}
 	status := m.Run()
 	rows.Seen = versions()
@@ -76,12 +83,10 @@ func (lineWriter) Write(p []byte) (int, error) { return fmt.Printf("\n%s%s", res
 
 // onMachines runs this binary in one machine, or where all is to run in two at once.
 func onMachines() error {
-	install := exec.Command("../deps/install.sh", "qemu-system-x86_64", "busybox", "mkfs.ext4")
-	install.Stdout, install.Stderr = os.Stderr, os.Stderr
-	if err := install.Run(); err != nil {
+	if err := rig.Install("qemu-system-x86_64", "busybox", "mkfs.ext4"); err != nil {
 		return err
 	}
-	image, err := rootDisk()
+	image, err := rootDisk.Image()
 	if err != nil {
 		return err
 	}
@@ -90,13 +95,18 @@ func onMachines() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	runner := filepath.Join(dir, "vmrun")
-	if out, err := exec.Command("go", "build", "-o", runner, "../vm").CombinedOutput(); err != nil {
-		return fmt.Errorf("go build ../vm: %w\n%s", err, out)
+	runner, err := rig.Runner(dir)
+	if err != nil {
+		return err
 	}
-	shares := [][]string{nil}
-	if flag.Lookup("test.run").Value.String() == "" {
-		shares = [][]string{{"-test.run=" + half}, {"-test.skip=" + half}}
+	both := strings.TrimSuffix(half, ")$") + "|" + strings.TrimPrefix(programs, "^Test(")
+	shares := []share{{args: []string{"-test.run=" + half}}, {args: []string{"-test.skip=" + both}}, withoutDocker}
+	switch flag.Lookup("test.run").Value.String() {
+	case "":
+	case programs:
+		shares = []share{withoutDocker}
+	default:
+		shares = []share{{args: []string{"-test.skip=" + programs}}}
 	}
 	tables := make([]table, len(shares))
 	errs := make([]error, len(shares))
@@ -111,52 +121,23 @@ func onMachines() error {
 	return errors.Join(append(errs, rows.publish())...)
 }
 
-// runOn runs a share of the tests in a machine and fills in the table.
-func runOn(runner, image string, share []string, result *table) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	bin, err := filepath.Abs(cgshim())
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(bin); err != nil {
-		return fmt.Errorf("%w: run make build", err)
-	}
-	// An interrupted run takes its machines with it.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	cmd := exec.CommandContext(ctx, runner, append(append([]string{self}, os.Args[1:]...), share...)...)
-	cmd.Env = append(os.Environ(), inGuest+"=1", "CGSHIM_BIN=/pkg/"+filepath.Base(bin),
-		"CGSHIM_VM_DISK="+image, "CGSHIM_VM_FILES="+bin, "CGSHIM_VM_MEMORY=4G", "CGSHIM_VM_TIMEOUT=25m", "CGSHIM_VM_CPUS=1")
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.Stderr = os.Stderr
-	console, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	lines := bufio.NewReader(console)
-	err = errors.New("the machine ended without a table")
-	for ended := false; !ended; {
-		line, failed := lines.ReadString('\n')
-		if text, ok := strings.CutPrefix(line, resultLine); ok {
-			err = json.Unmarshal([]byte(text), result)
-		} else {
-			fmt.Print(line)
-		}
-		ended = failed != nil
-	}
-	return errors.Join(err, cmd.Wait())
+// share is what one machine runs.
+type share struct {
+	args, env    []string
+	cpus, memory string
 }
 
-// cgshim is the binary under test.
-func cgshim() string {
-	if bin := os.Getenv("CGSHIM_BIN"); bin != "" {
-		return bin
-	}
-	return "../../bin/cgshim"
+var withoutDocker = share{args: []string{"-test.run=" + programs}, env: []string{withPrograms + "=1"}, cpus: "4", memory: "2G"}
+
+// runOn runs a share of the tests in a machine and fills in the table.
+func runOn(runner, image string, s share, result *table) error {
+	none := errors.New("the machine ended without a table")
+	m := rig.Machine{Image: image, Env: append([]string{
+		"CGSHIM_VM_MEMORY=" + cmp.Or(s.memory, "4G"), "CGSHIM_VM_TIMEOUT=25m", "CGSHIM_VM_CPUS=" + cmp.Or(s.cpus, "1"),
+	}, s.env...)}
+	err := m.Run(runner, resultLine, func(text string) error {
+		none = nil
+		return json.Unmarshal([]byte(text), result)
+	}, s.args...)
+	return errors.Join(none, err)
 }

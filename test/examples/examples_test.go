@@ -8,13 +8,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/BurntSushi/toml"
+	"github.com/hashicorp/hcl/v2/hclsimple"
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
@@ -39,7 +40,7 @@ func read(t *testing.T, name string) []byte {
 func manifests(t *testing.T) map[string]*core.PodSpec {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir(t), "kubernetes/*.yaml"))
-	if err != nil || len(files) < 3 {
+	if err != nil || len(files) < 4 {
 		t.Fatalf("%d manifests, %v", len(files), err)
 	}
 	pods := map[string]*core.PodSpec{}
@@ -68,6 +69,16 @@ func manifests(t *testing.T) map[string]*core.PodSpec {
 		}
 		pods[filepath.Base(file)] = spec
 	}
+	// The chart's values, of which template.spec is a pod's.
+	var values struct {
+		GithubConfigURL    string `json:"githubConfigUrl"`
+		GithubConfigSecret string `json:"githubConfigSecret"`
+		Template           core.PodTemplateSpec
+	}
+	if err := yaml.UnmarshalStrict(read(t, "github-arc/values.yaml"), &values); err != nil {
+		t.Errorf("github-arc/values.yaml: %v", err)
+	}
+	pods["github-arc/values.yaml"] = &values.Template.Spec
 	return pods
 }
 
@@ -96,10 +107,13 @@ func TestManifests(t *testing.T) {
 				known, ok := paths[m.Name]
 				if !ok {
 					t.Errorf("%s: no volume %s", file, m.Name)
-				} else if known != "" && known != m.MountPath {
+				} else if known != "" && known != m.MountPath && m.Name != "dind-externals" { // copied in, not shared
 					t.Errorf("%s: %s is %s in one container and %s in another", file, m.Name, known, m.MountPath)
 				}
 				paths[m.Name] = m.MountPath
+			}
+			if isDind(c) && (c.SecurityContext == nil || c.SecurityContext.Privileged == nil || !*c.SecurityContext.Privileged || c.Resources.Limits.Memory().IsZero()) {
+				t.Errorf("%s: %s is privileged and has limits, or there is nothing to hold", file, c.Name)
 			}
 			knowsVariables(t, file, variables(c))
 			stopsInTime(t, file, variables(c), time.Duration(grace(spec))*time.Second)
@@ -177,7 +191,10 @@ func clientSocket(vars map[string]string) string {
 	return resolved(strings.TrimPrefix(host, "unix://"))
 }
 
-func isDind(c core.Container) bool { return strings.Contains(c.Image, "dind") }
+func isDind(c core.Container) bool { return strings.HasPrefix(c.Image, image) }
+
+// image is the one of a release.
+const image = "ghcr.io/cgshim/dind"
 
 // The probes, and the clients in other containers, use a socket that dockerd is told
 // to listen on.
@@ -211,13 +228,13 @@ func TestDockerdInPods(t *testing.T) {
 				continue
 			}
 			socket := clientSocket(variables(c))
-			shared := slices.ContainsFunc(c.VolumeMounts, func(m core.VolumeMount) bool { return m.MountPath == path.Dir(socket) })
+			shared := slices.ContainsFunc(c.VolumeMounts, func(m core.VolumeMount) bool { return resolved(m.MountPath+"/") == path.Dir(socket)+"/" })
 			if !slices.Contains(listening, socket) || !shared {
 				t.Errorf("%s: %s has no socket %s", file, c.Name, socket)
 			}
 		}
 	}
-	if found < 2 {
+	if found < 4 {
 		t.Errorf("%d containers with dockerd", found)
 	}
 }
@@ -242,35 +259,247 @@ func TestNobodySetsTheTLSDirectory(t *testing.T) {
 	}
 }
 
+// The classes are what the files say of themselves (Kubernetes, "Quality of Service").
+func TestPodsAreOfTheirClass(t *testing.T) {
+	pods := manifests(t)
+	for file, guaranteed := range map[string]bool{"dind-pod.yaml": true, "dind-burstable.yaml": false} {
+		c := pods[file].Containers[0].Resources
+		equal := c.Requests.Cpu().Cmp(*c.Limits.Cpu()) == 0 && c.Requests.Memory().Cmp(*c.Limits.Memory()) == 0
+		if equal != guaranteed || c.Requests.Memory().IsZero() {
+			t.Errorf("%s: %+v", file, c)
+		}
+	}
+	if len(pods["dind-burstable.yaml"].Containers[0].ResizePolicy) != 2 {
+		t.Error("dind-burstable.yaml: no resize policy for processor and memory")
+	}
+}
+
+func strictJSON(t *testing.T, name string, to any) {
+	t.Helper()
+	strict := json.NewDecoder(bytes.NewReader(read(t, name)))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(to); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+}
+
+func strictTOML(t *testing.T, name string, to any) {
+	t.Helper()
+	known, err := toml.Decode(string(read(t, name)), to)
+	if err != nil || len(known.Undecoded()) > 0 {
+		t.Fatalf("%s: %v, unknown keys %q", name, err, known.Undecoded())
+	}
+}
+
 func TestDaemonJSON(t *testing.T) {
 	var daemon struct {
 		Init     bool   `json:"init"`
 		InitPath string `json:"init-path"`
 	}
-	strict := json.NewDecoder(bytes.NewReader(read(t, "daemon.json")))
-	strict.DisallowUnknownFields()
-	if err := strict.Decode(&daemon); err != nil || !daemon.Init || filepath.Base(daemon.InitPath) != "docker-init" {
-		t.Errorf("%+v, %v", daemon, err)
+	strictJSON(t, "daemon.json", &daemon)
+	if !daemon.Init || filepath.Base(daemon.InitPath) != "docker-init" {
+		t.Errorf("%+v", daemon)
+	}
+}
+
+// service is a container with dockerd, in whatever file.
+type service struct {
+	file  string
+	args  []string
+	env   map[string]string
+	grace time.Duration
+}
+
+func (s service) check(t *testing.T) {
+	t.Helper()
+	knowsVariables(t, s.file, s.env)
+	stopsInTime(t, s.file, s.env, s.grace)
+	if !slices.Contains(sockets(t, s.file, s.args), clientSocket(s.env)) {
+		t.Errorf("%s: a client in the container finds no socket of %q", s.file, s.args)
+	}
+	if s.env["CGSHIM_CGROUP"] != "require-v2" {
+		t.Errorf("%s: CGSHIM_CGROUP is %q", s.file, s.env["CGSHIM_CGROUP"])
+	}
+}
+
+// services are those of the files that have a format of their own.
+func services(t *testing.T) []service { return []service{composed(t), ecsTask(t), nomadTask(t)} }
+
+func TestServices(t *testing.T) {
+	for _, s := range services(t) {
+		t.Run(s.file, s.check)
+	}
+}
+
+// The keys are those of the task definition's reference that the file uses.
+// initProcessEnabled would put an init before cgshim.
+func ecsTask(t *testing.T) service {
+	t.Helper()
+	const name = "ecs/task-definition.json"
+	var task struct {
+		Family                  string
+		RequiresCompatibilities []string
+		NetworkMode             string
+		ContainerDefinitions    []struct {
+			Name, Image string
+			Command     []string
+			Environment []struct{ Name, Value string }
+			Essential   bool
+			Privileged  bool
+			CPU, Memory int
+			StopTimeout int
+			HealthCheck struct {
+				Command                                 []string
+				Interval, Timeout, Retries, StartPeriod int
+			}
+			MountPoints []struct{ SourceVolume, ContainerPath string }
+		}
+		Volumes []struct {
+			Name                      string
+			DockerVolumeConfiguration struct{ Scope, Driver string }
+		}
+	}
+	strictJSON(t, name, &task)
+	c := task.ContainerDefinitions[0]
+	// Fargate has no privileged containers; 120 s is the longest that ECS waits.
+	if !c.Privileged || c.Image != image || !slices.Equal(task.RequiresCompatibilities, []string{"EC2"}) || c.StopTimeout > 120 || c.Memory == 0 {
+		t.Errorf("%s: %+v", name, task)
+	}
+	env := map[string]string{}
+	for _, v := range c.Environment {
+		env[v.Name] = v.Value
+	}
+	return service{name, c.Command, env, time.Duration(c.StopTimeout) * time.Second}
+}
+
+// The blocks are those of Nomad's job specification and of its docker driver that the file
+// uses.
+func nomadTask(t *testing.T) service {
+	t.Helper()
+	const name = "nomad/dind.nomad.hcl"
+	var file struct {
+		Job struct {
+			Name  string `hcl:"name,label"`
+			Group struct {
+				Name string `hcl:"name,label"`
+				Task struct {
+					Name        string `hcl:"name,label"`
+					Driver      string `hcl:"driver"`
+					KillTimeout string `hcl:"kill_timeout"`
+					Config      struct {
+						Image      string   `hcl:"image"`
+						Args       []string `hcl:"args"`
+						Privileged bool     `hcl:"privileged"`
+					} `hcl:"config,block"`
+					Env struct {
+						Cgroup      string `hcl:"CGSHIM_CGROUP"`
+						StopTimeout string `hcl:"CGSHIM_STOP_TIMEOUT"`
+					} `hcl:"env,block"`
+					Resources struct {
+						CPU    int `hcl:"cpu"`
+						Memory int `hcl:"memory"`
+					} `hcl:"resources,block"`
+				} `hcl:"task,block"`
+			} `hcl:"group,block"`
+		} `hcl:"job,block"`
+	}
+	if err := hclsimple.Decode(path.Base(name)+".hcl", read(t, name), nil, &file); err != nil {
+		t.Fatal(err)
+	}
+	task := file.Job.Group.Task
+	grace, err := time.ParseDuration(task.KillTimeout)
+	if err != nil || task.Driver != "docker" || !task.Config.Privileged || task.Config.Image != image || task.Resources.Memory == 0 {
+		t.Errorf("%s: %+v, %v", name, task, err)
+	}
+	return service{name, task.Config.Args, map[string]string{"CGSHIM_CGROUP": task.Env.Cgroup, "CGSHIM_STOP_TIMEOUT": task.Env.StopTimeout}, grace}
+}
+
+// The keys are those of GitLab Runner's advanced configuration that the file uses.
+func TestGitLab(t *testing.T) {
+	var runner struct {
+		Concurrent int
+		Runners    []struct {
+			Name, URL, Token, Executor string
+			Docker                     struct {
+				Image                  string
+				Privileged             bool
+				Volumes                []string
+				ServiceMemory          string `toml:"service_memory"`
+				ServiceCPUs            string `toml:"service_cpus"`
+				WaitForServicesTimeout int    `toml:"wait_for_services_timeout"`
+				Services               []struct {
+					Name, Alias string
+					Environment []string
+				}
+			}
+		}
+	}
+	strictTOML(t, "gitlab/config.toml", &runner)
+	docker := runner.Runners[0].Docker
+	if !docker.Privileged || len(docker.Services) != 1 || docker.Services[0].Name != image || !slices.Contains(docker.Volumes, "/certs/client") || docker.ServiceMemory == "" {
+		t.Fatalf("%+v", docker)
+	}
+	env := map[string]string{}
+	for _, v := range docker.Services[0].Environment {
+		name, value, _ := strings.Cut(v, "=")
+		env[name] = value
+	}
+	knowsVariables(t, "gitlab/config.toml", env)
+	stopsInTime(t, "gitlab/config.toml", env, 10*time.Second) // docker stop's
+
+	var jobs map[string]struct {
+		Image     string            `json:"image"`
+		Variables map[string]string `json:"variables"`
+		Script    []string          `json:"script"`
+	}
+	if err := yaml.UnmarshalStrict(read(t, "gitlab/.gitlab-ci.yml"), &jobs); err != nil {
+		t.Fatal(err)
+	}
+	if host := jobs["build"].Variables["DOCKER_HOST"]; host != "tcp://"+docker.Services[0].Alias+":2376" {
+		t.Errorf("the job looks for dockerd at %s", host)
+	}
+}
+
+// The keys are those of lxc.container.conf(5) that the file uses.
+func TestLXC(t *testing.T) {
+	known := []string{"lxc.include", "lxc.mount.auto", "lxc.cgroup.relative", "lxc.init.cmd", "lxc.signal.halt", "lxc.cgroup2.memory.max", "lxc.cgroup2.pids.max"}
+	found := 0
+	for line := range strings.Lines(string(read(t, "lxc/dockerd.conf"))) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		key, value, ok := strings.Cut(line, " = ")
+		if !ok || value == "" || !slices.Contains(known, key) {
+			t.Errorf("lxc/dockerd.conf: %q", line)
+		}
+		found++
+	}
+	if found != len(known) {
+		t.Errorf("%d lines, of %d known", found, len(known))
 	}
 }
 
 // The keys are those of the Compose specification that the file uses, and no others:
 // `init: true` would put an init before cgshim.
-func TestCompose(t *testing.T) {
+func composed(t *testing.T) service {
+	t.Helper()
 	const name = "compose.yaml"
 	var file struct {
 		Services map[string]struct {
-			Build struct {
-				Context    string `json:"context"`
-				Dockerfile string `json:"dockerfile"`
-			} `json:"build"`
+			Image           string            `json:"image"`
 			Command         []string          `json:"command"`
 			Privileged      bool              `json:"privileged"`
 			Environment     map[string]string `json:"environment"`
 			StopGracePeriod string            `json:"stop_grace_period"`
-			MemLimit        string            `json:"mem_limit"`
-			PidsLimit       int               `json:"pids_limit"`
-			Volumes         []string          `json:"volumes"`
+			Healthcheck     struct {
+				Test          []string `json:"test"`
+				StartPeriod   string   `json:"start_period"`
+				StartInterval string   `json:"start_interval"`
+			} `json:"healthcheck"`
+			MemLimit  string   `json:"mem_limit"`
+			PidsLimit int      `json:"pids_limit"`
+			Volumes   []string `json:"volumes"`
 		} `json:"services"`
 		Volumes map[string]struct{} `json:"volumes"`
 	}
@@ -278,12 +507,8 @@ func TestCompose(t *testing.T) {
 		t.Fatal(err)
 	}
 	docker := file.Services["docker"]
-	if !docker.Privileged || docker.Build.Context != "." || docker.Environment["CGSHIM_CGROUP"] != "require" {
+	if !docker.Privileged || docker.Image != image || docker.MemLimit == "" {
 		t.Errorf("%+v", docker)
-	}
-	read(t, docker.Build.Dockerfile)
-	if hosts := sockets(t, name, docker.Command); !slices.Contains(hosts, clientSocket(docker.Environment)) {
-		t.Errorf("dockerd listens on %q, a client in its container does not look there", hosts)
 	}
 	for _, v := range docker.Volumes {
 		volume, _, _ := strings.Cut(v, ":")
@@ -291,24 +516,11 @@ func TestCompose(t *testing.T) {
 			t.Errorf("no volume %s", volume)
 		}
 	}
-	knowsVariables(t, name, docker.Environment)
 	grace, err := time.ParseDuration(docker.StopGracePeriod)
 	if err != nil {
 		t.Error(err)
 	}
-	stopsInTime(t, name, docker.Environment, grace)
-}
-
-// The entry points are words of JSON, and begin with cgshim.
-func TestDockerfiles(t *testing.T) {
-	for name, command := range map[string]string{"Dockerfile.dind": "dockerd", "Dockerfile.debian": ""} {
-		if entry := words(t, name, "ENTRYPOINT"); len(entry) < 3 || entry[0] != "/cgshim" {
-			t.Errorf("%s: entry point %q", name, entry)
-		}
-		if cmd := words(t, name, "CMD"); strings.Join(cmd, " ") != command {
-			t.Errorf("%s: command %q", name, cmd)
-		}
-	}
+	return service{name, docker.Command, docker.Environment, grace}
 }
 
 // words are those of an instruction of a Dockerfile.
@@ -325,30 +537,15 @@ func words(t *testing.T, name, instruction string) (list []string) {
 	return list
 }
 
-// The lines are those of a TOML file with one table and no values but booleans and
-// strings.
 func TestContainersConf(t *testing.T) {
-	line := regexp.MustCompile(`^([a-z_]+) = (true|false|"[^"\\]*")$`)
-	values := map[string]string{}
-	table := ""
-	for _, text := range strings.Split(string(read(t, "containers.conf")), "\n") {
-		switch match := line.FindStringSubmatch(text); {
-		case text == "" || strings.HasPrefix(text, "#"):
-		case text == "[containers]":
-			table = text
-		case match == nil:
-			t.Errorf("%q is no line of containers.conf", text)
-		default:
-			values[table+match[1]] = match[2]
+	var conf struct {
+		Containers struct {
+			Init     bool
+			InitPath string `toml:"init_path"`
 		}
 	}
-	want := map[string]string{"[containers]init": "true", "[containers]init_path": `"/usr/libexec/podman/cgshim"`}
-	for key, value := range want {
-		if values[key] != value {
-			t.Errorf("%s is %q, want %q", key, values[key], value)
-		}
-	}
-	if len(values) != len(want) {
-		t.Errorf("%q", values)
+	strictTOML(t, "containers.conf", &conf)
+	if !conf.Containers.Init || conf.Containers.InitPath != "/usr/libexec/podman/cgshim" {
+		t.Errorf("%+v", conf)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cgshim/cgshim/test/internal/docker"
+	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
 var root = func() string {
@@ -80,7 +81,8 @@ func golang(t *testing.T, d *docker.Daemon, tree, tag string) {
 	for _, part := range parts {
 		files["usr/local/go/"+part] = filepath.Join(goEnv("GOROOT"), part)
 	}
-	d.Import(tag, files, "ENV PATH=/usr/local/go/bin:/usr/bin:/bin", "ENV GOPROXY=file:///proxy", "ENV GOTOOLCHAIN=local", "ENV GOFLAGS=-mod=readonly", "ENV HOME=/root")
+	d.Import(tag, files, "--change=ENV PATH=/usr/local/go/bin:/usr/bin:/bin", "--change=ENV HOME=/root",
+		"--change=ENV GOPROXY=file:///proxy", "--change=ENV GOTOOLCHAIN=local")
 }
 
 // dind stands for docker:dind.
@@ -94,8 +96,14 @@ func dind(t *testing.T, d *docker.Daemon, tag string) {
 	for _, script := range scripts {
 		files["usr/local/bin/"+filepath.Base(script)] = script
 	}
-	d.Import(tag, files, "ENV PATH=/usr/local/bin:/bin", "ENV DOCKER_TLS_CERTDIR=/certs", "VOLUME /var/lib/docker",
-		"EXPOSE 2375", "EXPOSE 2376", `ENTRYPOINT ["dockerd-entrypoint.sh"]`, "CMD []")
+	var changes []string
+	for _, change := range []string{
+		"ENV PATH=/usr/local/bin:/bin", "ENV DOCKER_TLS_CERTDIR=/certs", "VOLUME /var/lib/docker",
+		"EXPOSE 2375", "EXPOSE 2376", `ENTRYPOINT ["dockerd-entrypoint.sh"]`, "CMD []",
+	} {
+		changes = append(changes, "--change="+change)
+	}
+	d.Import(tag, files, changes...)
 }
 
 func TestDockerfile(t *testing.T) {
@@ -106,28 +114,70 @@ func TestDockerfile(t *testing.T) {
 	d.Import("plain:local", docker.Busybox(t, nil))
 	for name, buildKit := range map[string]bool{"BuildKit": true, "the builder before it": false} {
 		t.Run(name, func(t *testing.T) {
-			args := []string{"--network=none", "--build-arg=GO=golang:local", "--build-arg=BASE=dind:local", "--build-arg=VERSION=1.2.3", "--build-arg=COMMIT=0123456789ab"}
+			args := []string{"--network=none", "--build-arg=GO=golang:local", "--build-arg=BASE=dind:local", "--build-arg=VERSION=" + version, "--build-arg=COMMIT=" + commit}
 			d.Build(buildKit, append(args, "--tag=dind:built", tree)...)
 			d.Build(buildKit, append(args, "--target=binary", "--tag=cgshim:built", tree)...)
-			t.Run("binary", func(t *testing.T) { testBinary(t, d, buildKit) })
-			t.Run("dind", func(t *testing.T) { testDind(t, d) })
+			t.Run("binary", func(t *testing.T) { testBinary(t, d, buildKit, "cgshim:built", says) })
+			t.Run("dind", func(t *testing.T) { testDind(t, d, "dind:built", "dind:local", says) })
 		})
 	}
 }
 
-func testBinary(t *testing.T, d *docker.Daemon, buildKit bool) {
-	if got := d.Run("run", "--rm", "--network=none", "cgshim:built", "--version"); got.Stdout != "cgshim version 1.2.3 - git.0123456789ab\n" || got.Status != 0 {
+// The examples that people build images from, on the stand-ins of their bases.
+func TestExamples(t *testing.T) {
+	d := docker.Start(t)
+	bin := lab.Cgshim(t)
+	says, err := exec.Command(bin, "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Import("cgshim:built", docker.Files{"cgshim": bin})
+	dind(t, d, "dind:local")
+	example := func(name string) string {
+		data, err := os.ReadFile(filepath.Join(root, "examples", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	t.Run("Dockerfile.dind", func(t *testing.T) {
+		d.BuildFrom(true, example("Dockerfile.dind"), "--network=none", "--build-arg=CGSHIM=cgshim:built", "--build-arg=BASE=dind:local", "--tag=dind:example")
+		testDind(t, d, "dind:example", "dind:local", string(says))
+	})
+	t.Run("Dockerfile.debian", func(t *testing.T) {
+		d.Import("debian:local", docker.Busybox(t, docker.Files{
+			"bin/apt-get": docker.Text("#!/bin/sh\n[ \"$1\" = update ] || [ \"$*\" = \"install -y --no-install-recommends ca-certificates docker.io iptables\" ]\n"),
+			"bin/dockerd": "testdata/dind/dockerd",
+		}))
+		d.BuildFrom(true, example("Dockerfile.debian"), "--network=none", "--build-arg=CGSHIM=cgshim:built", "--build-arg=BASE=debian:local", "--tag=debian:example")
+		got := d.Run("run", "--rm", "--network=none", "debian:example", "--host=unix:///run/docker.sock")
+		if !strings.HasPrefix(got.Stdout, "arguments: --host=unix:///run/docker.sock\npid 1: /cgshim as /cgshim --dind -- dockerd ") || got.Status != 3 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// version and commit are those that the images are built with.
+const version, commit = "1.2.3", "0123456789ab"
+
+// says is what --version prints of such a binary.
+const says = "cgshim version " + version + " - git." + commit + "\n"
+
+// testBinary runs an image that is the binary alone, and copies the binary out of it.
+func testBinary(t *testing.T, d *docker.Daemon, buildKit bool, image, says string) {
+	if got := d.Run("run", "--rm", "--network=none", image, "--version"); got.Stdout != says || got.Status != 0 {
 		t.Errorf("--version: %+v", got)
 	}
-	d.BuildFrom(buildKit, "FROM plain:local\nCOPY --from=cgshim:built /cgshim /cgshim\nENTRYPOINT [\"/cgshim\", \"--\"]\n", "--tag=copied")
+	d.BuildFrom(buildKit, "FROM plain:local\nCOPY --from="+image+" /cgshim /cgshim\nENTRYPOINT [\"/cgshim\", \"--\"]\n", "--tag=copied")
 	got := d.Run("run", "--rm", "--network=none", "copied", "sh", "-c", `echo "$(readlink /proc/1/exe) $PPID"; exit 7`)
 	if got.Stdout != "/cgshim 1\n" || got.Status != 7 {
 		t.Errorf("COPY --from: %+v", got)
 	}
 }
 
-func testDind(t *testing.T, d *docker.Daemon) {
-	if got, want := config(t, d, "dind:built"), config(t, d, "dind:local"); !cmp.Equal(got, want) {
+// testDind runs an image that was made of base as docker:dind is run.
+func testDind(t *testing.T, d *docker.Daemon, image, base, says string) {
+	if got, want := config(t, d, image), config(t, d, base); !cmp.Equal(got, want) {
 		t.Errorf("the configuration is not the base's: %s", cmp.Diff(want, got))
 	}
 	const standard = "--host=unix:///var/run/docker.sock --host=tcp://0.0.0.0:2375"
@@ -142,7 +192,7 @@ func testDind(t *testing.T, d *docker.Daemon) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// What of --privileged a container can have on every machine.
-			got := d.Run(append([]string{"run", "--rm", "--network=none", "--cap-add=SYS_ADMIN", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined", "dind:built"}, c.args...)...)
+			got := d.Run(append([]string{"run", "--rm", "--network=none", "--cap-add=SYS_ADMIN", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined", image}, c.args...)...)
 			want := "arguments: " + c.command + "\n" +
 				"pid 1: /cgshim as docker-init -- dockerd " + c.command + " \n" +
 				"parent: 1\n" +
@@ -158,14 +208,15 @@ func testDind(t *testing.T, d *docker.Daemon) {
 		})
 	}
 	t.Run("another program", func(t *testing.T) {
-		if got := d.Run("run", "--rm", "--network=none", "dind:built", "sh", "-c", "exit 5"); got.Status != 5 {
+		if got := d.Run("run", "--rm", "--network=none", image, "sh", "-c", "exit 5"); got.Status != 5 {
 			t.Errorf("%+v", got)
 		}
 	})
 	// What dockerd asks of the init that it gives to inner containers.
 	t.Run("docker-init", func(t *testing.T) {
-		got := d.Run("run", "--rm", "--network=none", "--entrypoint=docker-init", "dind:built", "--version")
-		if !strings.HasPrefix(got.Stdout, "tini version ") || !strings.HasSuffix(got.Stdout, " - git.0123456789ab\n") || got.Status != 0 {
+		got := d.Run("run", "--rm", "--network=none", "--entrypoint=docker-init", image, "--version")
+		_, commit, _ := strings.Cut(says, " - ")
+		if !strings.HasPrefix(got.Stdout, "tini version ") || !strings.HasSuffix(got.Stdout, " - "+commit) || got.Status != 0 {
 			t.Errorf("%+v", got)
 		}
 	})

@@ -25,23 +25,7 @@ type container struct {
 func newContainer(t *testing.T) *container {
 	t.Helper()
 	lab.Root(t)
-	top := hierarchy()
-	controllers, err := os.ReadFile(top + "/cgroup.controllers")
-	lab.Need(t, err == nil && len(controllers) > 1, "a cgroup2 hierarchy with a controller")
-	enable := "+" + strings.Join(strings.Fields(string(controllers)), " +")
-	if err := os.WriteFile(top+"/cgroup.subtree_control", []byte(enable), 0); err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp(top, "cgshim-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		lab.Until(t, "the test's cgroup to be removed", func() bool {
-			_ = syscall.Rmdir(dir + "/init")
-			return syscall.Rmdir(dir) == nil
-		})
-	})
+	dir := lab.Cgroup(t)
 	group, err := os.Open(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -52,6 +52,17 @@ func TestDindDeletesPidFilesAlone(t *testing.T) {
 	}
 }
 
+// Only the host's user namespace can mount securityfs, so that is nothing to warn of.
+func TestDindInAUserNamespaceDoesNotWarnAboutSecurityfs(t *testing.T) {
+	r := dind(t, "true", "--dind", "exit 7")
+	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
+	r.Attr.Cloneflags |= syscall.CLONE_NEWUSER
+	r.Attr.UidMappings, r.Attr.GidMappings = ids, ids
+	if status := r.Do(t); status != 7 || strings.Contains(r.Stderr.String(), "securityfs") {
+		t.Errorf("%d, %q", status, r.Stderr.String())
+	}
+}
+
 func TestDindKeepsWhatIsSet(t *testing.T) {
 	r := dind(t, "export container=podman", "--dind", "echo container=$container")
 	if r.Do(t); r.Stdout.String() != "container=podman\n" {

@@ -58,7 +58,7 @@ func Start(t *testing.T) *Daemon {
 		"--pidfile", filepath.Join(dir, "pid"), "--host", "unix://"+d.socket(),
 		"--bridge=none", "--iptables=false", "--ip6tables=false", "--cgroup-parent=/"+filepath.Base(dir))
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -181,14 +181,10 @@ func (d *Daemon) BuildFrom(buildKit bool, dockerfile string, args ...string) str
 	return d.Build(buildKit, append(args, filepath.Dir(file))...)
 }
 
-// Import makes an image of files. Changes are instructions of a Dockerfile.
-func (d *Daemon) Import(tag string, files Files, changes ...string) {
+// Import makes an image of files, with options of docker import.
+func (d *Daemon) Import(tag string, files Files, options ...string) {
 	d.t.Helper()
-	args := []string{"import"}
-	for _, change := range changes {
-		args = append(args, "--change", change)
-	}
-	cmd := d.Command(append(args, "-", tag)...)
+	cmd := d.Command(append(append([]string{"import"}, options...), "-", tag)...)
 	stream, w := io.Pipe()
 	cmd.Stdin = stream
 	go func() { w.CloseWithError(files.writeTo(w)) }()
@@ -219,7 +215,7 @@ func Busybox(t *testing.T, with Files) Files {
 		t.Fatal(err)
 	}
 	files := Files{"bin/busybox": program, "etc/passwd": Text("root:x:0:0:root:/:/bin/sh\n")}
-	for _, applet := range []string{"cat", "cp", "echo", "env", "expr", "id", "ln", "ls", "mkdir", "mv", "readlink", "rm", "sed", "sh", "sleep", "test", "tr", "uname", "umount", "mount", "unshare"} {
+	for _, applet := range []string{"cat", "chmod", "cp", "echo", "env", "expr", "id", "ln", "ls", "mkdir", "mv", "readlink", "rm", "sed", "sh", "sleep", "test", "tr", "uname", "umount", "mount", "unshare"} {
 		files["bin/"+applet] = Link("busybox")
 	}
 	for name, file := range with {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -189,6 +190,41 @@ func (r *Run) Child(t testing.TB) int {
 		return child != 0
 	})
 	return child
+}
+
+// Cgroup makes a cgroup in the machine's v2 hierarchy, with a controller.
+func Cgroup(t testing.TB) (dir string) {
+	t.Helper()
+	top := "/sys/fs/cgroup"
+	if _, err := os.Stat(top + "/unified"); err == nil { // a hybrid host
+		top += "/unified"
+	}
+	controllers, err := os.ReadFile(top + "/cgroup.controllers")
+	Need(t, err == nil && len(controllers) > 1, "a cgroup2 hierarchy with a controller")
+	enabled, err := os.ReadFile(top + "/cgroup.subtree_control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(string(controllers)) {
+		if slices.Contains(strings.Fields(string(enabled)), name) {
+			continue
+		}
+		if err := os.WriteFile(top+"/cgroup.subtree_control", []byte("+"+name), 0); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.WriteFile(top+"/cgroup.subtree_control", []byte("-"+name), 0) })
+	}
+	dir, err = os.MkdirTemp(top, "cgshim-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		Until(t, "the test's cgroup to be removed", func() bool {
+			_ = syscall.Rmdir(dir + "/init")
+			return syscall.Rmdir(dir) == nil
+		})
+	})
+	return dir
 }
 
 // Until waits for a condition.

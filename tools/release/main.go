@@ -1,5 +1,5 @@
-// Command release makes what a release consists of: a binary for each port, a
-// Debian package around each, an SBOM and the checksums. Everything is built
+// Command release makes what a release consists of: a binary for each port, packages
+// around each, an SBOM and the checksums. Everything is built
 // twice, in two directories and the second time without the build cache, and has
 // to come out the same.
 package main
@@ -17,38 +17,44 @@ import (
 	"strings"
 )
 
-// A target is a port as Go, the release and Debian call it.
-type target struct{ goarch, goarm, name, debian string }
+// A target is a port as Go and the release call it.
+type target struct{ goarch, goarm, name string }
 
 var targets = []target{
-	{"amd64", "", "amd64", "amd64"},
-	{"arm64", "", "arm64", "arm64"},
-	{"arm", "7", "armv7", "armhf"},
-	{"386", "", "386", "i386"},
-	{"ppc64le", "", "ppc64le", "ppc64el"},
-	{"s390x", "", "s390x", "s390x"},
-	{"riscv64", "", "riscv64", "riscv64"},
-	{"loong64", "", "loong64", "loong64"},
+	{"amd64", "", "amd64"},
+	{"arm64", "", "arm64"},
+	{"arm", "7", "armv7"},
+	{"386", "", "386"},
+	{"ppc64le", "", "ppc64le"},
+	{"s390x", "", "s390x"},
+	{"riscv64", "", "riscv64"},
+	{"loong64", "", "loong64"},
 }
 
 func main() {
 	r := &release{}
 	flag.StringVar(&r.root, "root", "..", "the repository's `directory`")
 	flag.StringVar(&r.out, "out", "../dist", "`directory` to fill; what is in it goes")
-	flag.StringVar(&r.version, "version", "0.0.0", "the version")
+	flag.StringVar(&r.version, "version", "", "the `version`, without the v of its tag")
 	flag.StringVar(&r.commit, "commit", "", "the commit")
 	only := flag.String("only", "", "comma-separated `names` of targets; default all")
 	binaries := flag.Bool("binaries", false, "stop after the binaries have been compared")
 	flag.Parse()
-	for _, t := range targets {
-		if *only == "" || slices.Contains(strings.Split(*only, ","), t.name) {
-			r.targets = append(r.targets, t)
-		}
-	}
+	r.targets = chosen(*only)
 	if err := r.run(*binaries); err != nil {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
+}
+
+// chosen are the targets of a list, or all where it is empty.
+func chosen(only string) (list []target) {
+	for _, t := range targets {
+		if only == "" || slices.Contains(strings.Split(only, ","), t.name) {
+			list = append(list, t)
+		}
+	}
+	return list
 }
 
 type release struct {
@@ -97,17 +103,21 @@ func (r *release) run(binariesOnly bool) (err error) {
 	}
 	for _, t := range r.targets {
 		built := filepath.Join(r.out, "cgshim-linux-"+t.name)
-		var packages [2]string
-		for i, dir := range []string{first, second} {
-			if packages[i], err = r.debian(dir, t, built); err != nil {
+		files, err := r.packages(first, t, built)
+		if err != nil {
+			return err
+		}
+		again, err := r.packages(second, t, built)
+		if err != nil {
+			return err
+		}
+		for i, file := range files {
+			if err := same(file, again[i]); err != nil {
 				return err
 			}
-		}
-		if err := same(packages[0], packages[1]); err != nil {
-			return err
-		}
-		if err := os.Rename(packages[0], filepath.Join(r.out, filepath.Base(packages[0]))); err != nil {
-			return err
+			if err := os.Rename(file, filepath.Join(r.out, filepath.Base(file))); err != nil {
+				return err
+			}
 		}
 	}
 	if err := r.sbom(); err != nil {

@@ -1,0 +1,83 @@
+// Command supervisor runs a program that starts containers, and starts it again when it
+// has failed. It delegates the container's cgroup without a shell or another binary: it
+// re-executes itself, and that process delegates and then becomes the program.
+//
+//	supervisor dockerd --host=unix:///run/docker.sock
+//
+// Go's runtime would keep open the cpu.max of the cgroup that it starts in, and so the
+// mount that is replaced.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/cgshim/cgshim/cgroup"
+)
+
+// delegated is the word that the re-executed process is called with.
+const delegated = "run-delegated"
+
+// The cgroup namespace of a process is that of its main thread, so main has to run there.
+func init() { runtime.LockOSThread() }
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("supervisor: ")
+	args := os.Args[1:]
+	switch {
+	case len(args) == 0:
+		log.Fatal("no program given")
+	case args[0] == delegated && len(args) > 1:
+		log.Fatal(become(args[1:]))
+	}
+	for {
+		err := run(args)
+		var failed *exec.ExitError
+		if err == nil || !errors.As(err, &failed) {
+			log.Println("ended:", err)
+			return
+		}
+		log.Println("starting it again:", err)
+		time.Sleep(time.Second)
+	}
+}
+
+// run starts the program once and waits for it.
+func run(args []string) error {
+	cmd := exec.Command("/proc/self/exe", append([]string{delegated}, args...)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+// become delegates and executes the program in place. The second time around it finds
+// the cgroup delegated and goes into the namespace of the first.
+func become(args []string) error {
+	report, err := cgroup.Delegate(cgroup.RequireV2, cgroup.Options{OOMGroup: "0"})
+	if err != nil {
+		return fmt.Errorf("cgroup not delegated: %w; %s", err, cgroup.Hint(err))
+	}
+	for _, warning := range report.Warnings {
+		log.Println(warning)
+	}
+	switch {
+	case report.Delegated:
+		log.Printf("%s: %s, id %d", report.Plan.State, report.HostPath, report.ID)
+	default: // not with cgroup v2
+		log.Println(report.Why)
+	}
+	program, err := exec.LookPath(args[0])
+	if err != nil {
+		return err
+	}
+	return &os.PathError{Op: "execve", Path: program, Err: syscall.Exec(program, args, os.Environ())}
+}

@@ -1,0 +1,209 @@
+package reaper
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Reap waits for any child, so each test has a process of its own: the test binary again.
+const (
+	helperEnv = "CGSHIM_TEST_HELPER"
+	childEnv  = "CGSHIM_TEST_CHILD"
+)
+
+func TestMain(m *testing.M) {
+	if how := os.Getenv(childEnv); how != "" {
+		child(how)
+	}
+	if name := os.Getenv(helperEnv); name != "" {
+		helpers[name]()
+		syscall.Exit(0) // a test binary with coverage would complain
+	}
+	os.Exit(m.Run())
+}
+
+// child ends or stops as it is told.
+func child(how string) {
+	var n int
+	switch {
+	case scan(how, "exit %d", &n):
+		syscall.Exit(n)
+	case scan(how, "signal %d", &n):
+		sig := syscall.Signal(n)
+		signal.Reset(sig)
+		_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
+		_ = unix.Kill(os.Getpid(), sig)
+	case scan(how, "stop %d", &n):
+		_ = unix.Kill(os.Getpid(), syscall.Signal(n))
+		syscall.Exit(3)
+	}
+	select {}
+}
+
+func scan(s, format string, n *int) bool {
+	_, err := fmt.Sscanf(s, format, n)
+	return err == nil
+}
+
+func start(how string) int {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{childEnv + "=" + how}
+	if err := cmd.Start(); err != nil {
+		panic(err)
+	}
+	return cmd.Process.Pid
+}
+
+// await waits until a child has changed its state, and leaves the status for Reap
+// (waitid(2), WNOWAIT).
+func await(pid, what int) {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, what|unix.WNOWAIT, nil)
+		if err == nil {
+			return
+		}
+		if err != unix.EINTR {
+			panic(err)
+		}
+	}
+}
+
+func helper(t *testing.T, name string) []string {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{helperEnv + "=" + name}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}
+
+func wants(t *testing.T, name string, want ...string) {
+	t.Helper()
+	if got := helper(t, name); !slices.Equal(got, want) {
+		t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+}
+
+var helpers = map[string]func(){
+	"none": func() {
+		fmt.Println("left:", Reap(true, func(Exit) { fmt.Println("a child") }))
+	},
+	"ends": func() {
+		for _, how := range []string{"exit 0", "exit 1", "exit 255", "signal 9", "signal 15", "signal 1"} {
+			pid := start(how)
+			await(pid, unix.WEXITED)
+			n := 0
+			left := Reap(false, func(e Exit) {
+				n++
+				fmt.Printf("%s: its own PID %v, code %d, signaled %v", how, e.PID == pid, e.Code(), e.Status.Signaled())
+			})
+			fmt.Printf(", %d time, left %v\n", n, left)
+		}
+	},
+	"coalesced": func() {
+		// One pending SIGCHLD for all of them.
+		unixBlock(unix.SIGCHLD)
+		var pids, got []int
+		for range 20 {
+			pids = append(pids, start("exit 5"))
+		}
+		for _, pid := range pids {
+			await(pid, unix.WEXITED)
+		}
+		left := Reap(false, func(e Exit) { got = append(got, e.PID) })
+		slices.Sort(got)
+		slices.Sort(pids)
+		fmt.Println("all of them:", slices.Equal(got, pids), "left:", left)
+	},
+	"lives": func() {
+		pid := start("wait")
+		fmt.Println("left:", Reap(false, func(Exit) { fmt.Println("a child") }))
+		_ = unix.Kill(pid, unix.SIGKILL)
+		await(pid, unix.WEXITED)
+		fmt.Println("left:", Reap(false, func(e Exit) { fmt.Println("code", e.Code()) }))
+	},
+	"stops": func() {
+		for _, stops := range []bool{false, true} {
+			pid := start("stop 19")
+			await(pid, unix.WSTOPPED)
+			left := Reap(stops, func(e Exit) {
+				fmt.Println("stopped", e.Status.Stopped(), "by", int(e.Status.StopSignal()), "own PID", e.PID == pid)
+			})
+			fmt.Println("asked for:", stops, "left:", left)
+			_ = unix.Kill(pid, unix.SIGCONT)
+			await(pid, unix.WEXITED)
+			fmt.Println("left:", Reap(stops, func(e Exit) { fmt.Println("code", e.Code()) }))
+		}
+	},
+	"pause": func() {
+		early := start("exit 1") // before anything listens for SIGCHLD
+		await(early, unix.WEXITED)
+		Pause()
+		late := start("exit 2")
+		gone := func(pid int) { // a zombie can be signalled, what was reaped cannot
+			for unix.Kill(pid, 0) == nil {
+				syscall.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+			}
+		}
+		gone(early)
+		gone(late)
+		fmt.Println("both are reaped")
+	},
+}
+
+func unixBlock(sig syscall.Signal) {
+	var set unix.Sigset_t
+	set.Val[0] = 1 << (sig - 1)
+	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil); err != nil {
+		panic(err)
+	}
+}
+
+func TestReap(t *testing.T) {
+	t.Run("without a child it returns at once", func(t *testing.T) { wants(t, "none", "left: false") })
+	t.Run("the status and the PID are the child's, once", func(t *testing.T) {
+		wants(t, "ends",
+			"exit 0: its own PID true, code 0, signaled false, 1 time, left false",
+			"exit 1: its own PID true, code 1, signaled false, 1 time, left false",
+			"exit 255: its own PID true, code 255, signaled false, 1 time, left false",
+			"signal 9: its own PID true, code 137, signaled true, 1 time, left false",
+			"signal 15: its own PID true, code 143, signaled true, 1 time, left false",
+			"signal 1: its own PID true, code 129, signaled true, 1 time, left false")
+	})
+	t.Run("all that one SIGCHLD stands for are reaped", func(t *testing.T) { wants(t, "coalesced", "all of them: true left: false") })
+	t.Run("a child that lives is left, and not waited for", func(t *testing.T) {
+		wants(t, "lives", "left: true", "code 137", "left: false")
+	})
+	t.Run("stops are told of where they are asked for", func(t *testing.T) {
+		wants(t, "stops", "asked for: false left: true", "code 3", "left: false",
+			"stopped true by 19 own PID true", "asked for: true left: true", "code 3", "left: false")
+	})
+}
+
+func TestPauseReaps(t *testing.T) { wants(t, "pause", "both are reaped") }
+
+func TestReapAllocatesNothing(t *testing.T) {
+	fn := func(Exit) {}
+	if n := testing.AllocsPerRun(100, func() { Reap(true, fn) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestCode(t *testing.T) {
+	for status, want := range map[unix.WaitStatus]int{0: 0, 1 << 8: 1, 255 << 8: 255, 9: 137, 15: 143, 11 | 0x80: 139, 64: 192} {
+		if got := (Exit{1, status}).Code(); got != want {
+			t.Errorf("status %#x is %d, want %d", status, got, want)
+		}
+	}
+}

@@ -1,0 +1,167 @@
+package shim
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// emptyRun has the pid files looked for in a directory of the test's, for this machine's
+// may have some.
+func emptyRun(t *testing.T) (dir string) {
+	t.Helper()
+	old := pidRoots
+	t.Cleanup(func() { pidRoots = old })
+	dir = t.TempDir()
+	pidRoots = []string{dir, filepath.Join(dir, "missing")}
+	return dir
+}
+
+func TestPrepareDind(t *testing.T) {
+	shared := fmt.Sprintf("mount  /  %#x", unix.MS_SHARED|unix.MS_REC)
+	t.Run("without --dind and --tmp-tmpfs nothing is done", func(t *testing.T) {
+		s, w := newWorld(t, Config{})
+		s.prepareDind()
+		w.wants()
+	})
+	t.Run("--dind makes / shared, after every mount of its own", func(t *testing.T) {
+		emptyRun(t)
+		s, w := newWorld(t, Config{Dind: true, TmpTmpfs: true})
+		s.prepareDind()
+		if i := slices.Index(w.trace, shared); i < 0 || i != len(w.trace)-1 {
+			t.Errorf("%q", w.trace)
+		}
+	})
+	t.Run("a mount that is refused is a warning", func(t *testing.T) {
+		emptyRun(t)
+		s, w := newWorld(t, Config{Dind: true})
+		w.mounts = unix.EPERM
+		s.prepareDind()
+		if n := len(w.trace); n < 2 || w.trace[n-2] != shared ||
+			w.trace[n-1] != "warn docker-in-docker chore not done op=mount --make-rshared / err=operation not permitted" {
+			t.Errorf("%q", w.trace)
+		}
+	})
+	t.Run("--tmp-tmpfs leaves a /tmp that is a mount point", func(t *testing.T) {
+		mounts, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, w := newWorld(t, Config{TmpTmpfs: true})
+		if s.prepareDind(); strings.Contains(string(mounts), " /tmp ") {
+			w.wants()
+		} else {
+			w.wants("mount none /tmp tmpfs 0x0")
+		}
+	})
+	t.Run("a mount point is one in mountinfo", func(t *testing.T) {
+		for dir, want := range map[string]bool{"/proc": true, "/": true, "/proc/self": false, "": false} {
+			if isMountPoint(dir) != want {
+				t.Errorf("isMountPoint(%q) = %v", dir, !want)
+			}
+		}
+	})
+}
+
+func TestPidFilesAreLookedForWhereDockerdPutsThem(t *testing.T) {
+	run, other := emptyRun(t), t.TempDir()
+	file := func(dir, name string) string {
+		put(t, filepath.Join(dir, name), "1", 0o644)
+		return filepath.Join(dir, name)
+	}
+	docker, nested := file(run, "docker.pid"), file(run, "docker/containerd/Containerd.PID")
+	file(run, "dockerd.log")
+	file(run, "sshd.pid")
+	inRun := []string{docker, nested}
+	execRoot, dataRoot, named := file(other, "exec/docker.pid"), file(other, "data/containerd/containerd.pid"), file(other, "some.pid")
+	for _, c := range []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{"below /run", []string{"program"}, inRun},
+		{"below --exec-root", []string{"dockerd", "--exec-root", other + "/exec"}, append(slices.Clone(inRun), execRoot)},
+		{"below --data-root", []string{"/usr/bin/dockerd", "--data-root=" + other + "/data"}, append(slices.Clone(inRun), dataRoot)},
+		{"below -g", []string{"sh", "dockerd-entrypoint.sh", "-g", other + "/data"}, append(slices.Clone(inRun), dataRoot)},
+		{"the file of --pidfile, whatever its name is", []string{"dockerd", "-p" + named}, append([]string{named}, inRun...)},
+		{"what the options of another program mean is not known", []string{"program", "-p" + named, "--exec-root=" + other + "/exec"}, inRun},
+		{"a --pidfile that is a directory is left", []string{"dockerd", "-p", other}, inRun},
+		{"a file that is found twice counts once", []string{"dockerd", "--exec-root=" + run}, inRun},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := pidFiles(c.args)
+			slices.Sort(got)
+			slices.Sort(c.want)
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// A pid file stays for a daemon that lives, and where it is none.
+func TestHolder(t *testing.T) {
+	dir := t.TempDir()
+	daemon := filepath.Join(dir, "dockerd") // comm(5) is the name that was executed
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(self, daemon); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(daemon)
+	cmd.Env = []string{helperEnv + "=reader"}
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stdin.Close(); _ = cmd.Wait() }()
+	alive := cmd.Process.Pid
+	for _, c := range []struct {
+		name, file, content string
+		stays               bool
+	}{
+		{"a daemon that lives", "docker.pid", strconv.Itoa(alive) + "\n", true},
+		{"a process that is gone", "docker.pid", "4194305", false},
+		{"a process that is no daemon", "containerd.pid", strconv.Itoa(os.Getppid()), false},
+		{"an empty file of a daemon, killed before it wrote its number", "dockerd.pid", " \n", false},
+		{"an empty file of something else", "some.pid", "", true},
+		{"no number", "docker.pid", "text", true},
+		{"no process has the number 0", "docker.pid", "0", true},
+		{"nor a negative one", "docker.pid", "-1", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), c.file)
+			put(t, file, c.content, 0o644)
+			if pid, stays := holder(file); stays != c.stays {
+				t.Errorf("pid %d, stays %v", pid, stays)
+			}
+		})
+	}
+	t.Run("a file that cannot be read", func(t *testing.T) {
+		if _, stays := holder(dir); !stays {
+			t.Error("it goes")
+		}
+	})
+	t.Run("the log tells what was kept and what was removed", func(t *testing.T) {
+		run := emptyRun(t)
+		kept, gone := filepath.Join(run, "docker.pid"), filepath.Join(run, "containerd.pid")
+		put(t, kept, strconv.Itoa(alive), 0o644)
+		put(t, gone, "4194305", 0o644)
+		_, w := newWorld(t, Config{})
+		removeStalePidFiles([]string{"dockerd"}, w)
+		slices.Sort(w.trace)
+		w.wants("info pid file kept path="+kept+" pid="+strconv.Itoa(alive), "info stale pid file removed path="+gone)
+	})
+}

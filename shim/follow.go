@@ -1,0 +1,20 @@
+package shim
+
+import "github.com/cgshim/cgshim/cgroup"
+
+// follow has the container's limits watched from now on. With Exec no process
+// stays to do that.
+func (s *shim) follow(report *cgroup.Report) {
+	if s.Exec {
+		return
+	}
+	follower, err := report.Follow()
+	if err == nil && follower != nil {
+		err = s.signals.Watch(follower.FD())
+	}
+	if err != nil {
+		s.log.Log(Warn, "limits will not be followed", explain(err)...)
+		return
+	}
+	s.follower = follower
+}

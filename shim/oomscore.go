@@ -1,0 +1,34 @@
+package shim
+
+import "golang.org/x/sys/unix"
+
+const oomScoreAdj = "/proc/self/oom_score_adj"
+
+// setOOMScoreAdj sets how likely the OOM killer takes this process, and with it the
+// program, which inherits the value (proc_pid_oom_score_adj(5)). Inner containers have
+// the one that their runtime gives them. Lower than the lowest that it had needs
+// CAP_SYS_RESOURCE; without that the container works as before.
+func (s *shim) setOOMScoreAdj() {
+	if s.OOMScoreAdj == "" {
+		return
+	}
+	if err := writeFile(oomScoreAdj, s.OOMScoreAdj); err != nil {
+		facts := []any{"value", s.OOMScoreAdj, "err", err}
+		if err == unix.EACCES {
+			facts = append(facts, "hint", "a value below the one that the container was started with needs CAP_SYS_RESOURCE: "+
+				"docker or podman run --privileged or --cap-add=SYS_RESOURCE, Kubernetes securityContext.privileged")
+		}
+		s.log.Log(Warn, "oom_score_adj not set", facts...)
+	}
+}
+
+// writeFile writes data into a file that is there, in one call.
+func writeFile(name, data string) error {
+	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, []byte(data))
+	return err
+}

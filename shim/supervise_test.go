@@ -1,0 +1,391 @@
+package shim
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgshim/cgshim/reaper"
+	"github.com/cgshim/cgshim/shim/process"
+)
+
+// What the program is sent, and what becomes of the shim, by signal and by child.
+func TestSupervise(t *testing.T) {
+	second := time.Second
+	stop := func(d time.Duration) Config { return Config{StopTimeout: d} }
+	grouped := func(d time.Duration) Config { return Config{StopTimeout: d, KillGroup: true} }
+	// A stream: there is always a signal that waits.
+	stream := func(n int, every time.Duration) (moves []move) {
+		for range n {
+			moves = append(moves, signalled(unix.SIGUSR1).in(every))
+		}
+		return moves
+	}
+	for _, c := range []struct {
+		name   string
+		config Config
+		moves  []move
+		world  func(*shim, *world)
+		level  Level
+		want   []string
+		status int
+	}{
+		{
+			name: "a signal reaches the program, with who sent it in the log", level: Debug,
+			moves: []move{{event: process.Event{Signal: unix.SIGHUP, PID: 40, UID: 1000}}, ends(program, exited(0))},
+			want: []string{
+				"kill 7 SIGHUP", "debug forwarding signal signal=SIGHUP received=SIGHUP pid=7 from_pid=40 from_uid=1000",
+				"info child exited pid=7 program=program status=0 elapsed=0s",
+			},
+		},
+		{
+			name: "--kill-group sends to the group", level: Debug, config: Config{KillGroup: true},
+			moves: []move{signalled(unix.SIGUSR1), ends(program, exited(3))},
+			want: []string{
+				"kill -7 SIGUSR1", "debug forwarding signal signal=SIGUSR1 received=SIGUSR1 pid=-7 from_pid=0 from_uid=0",
+				"info child exited pid=7 program=program status=3 elapsed=0s",
+			},
+			status: 3,
+		},
+		{
+			name: "a signal of a terminal that stops it is not forwarded, and the log says so", level: Debug,
+			moves: []move{signalled(unix.SIGTTIN), ends(program, exited(0))},
+			want: []string{
+				"debug signal not forwarded signal=SIGTTIN from_pid=0 from_uid=0",
+				"info child exited pid=7 program=program status=0 elapsed=0s",
+			},
+		},
+		{
+			name: "--rewrite sends another signal", level: Debug, config: Config{Rewrite: map[process.Signal]process.Signal{unix.SIGTERM: unix.SIGQUIT}},
+			moves: []move{signalled(unix.SIGTERM), ends(program, exited(0))},
+			want: []string{
+				"kill 7 SIGQUIT", "debug forwarding signal signal=SIGQUIT received=SIGTERM pid=7 from_pid=0 from_uid=0",
+				"info child exited pid=7 program=program status=0 elapsed=0s",
+			},
+		},
+		{
+			name: "--rewrite to 0 drops a signal, and it starts no clock", level: Debug,
+			config: Config{Rewrite: map[process.Signal]process.Signal{unix.SIGTERM: 0}, StopTimeout: second},
+			moves:  []move{signalled(unix.SIGTERM), ends(program, exited(0)).in(time.Hour)},
+			want: []string{
+				"debug signal not forwarded signal=SIGTERM from_pid=0 from_uid=0",
+				"info child exited pid=7 program=program status=0 elapsed=3600s",
+			},
+		},
+		{
+			name: "a rewrite of TTIN makes it a signal that is sent", level: Warn,
+			config: Config{Rewrite: map[process.Signal]process.Signal{unix.SIGTTIN: unix.SIGHUP}},
+			moves:  []move{signalled(unix.SIGTTIN), ends(program, exited(0))},
+			want:   []string{"kill 7 SIGHUP"},
+		},
+		{
+			name: "a forward that is refused does not end the container", level: Warn,
+			world: func(_ *shim, w *world) { w.refuse[program] = unix.EPERM },
+			moves: []move{signalled(unix.SIGHUP), signalled(unix.SIGUSR2), ends(program, exited(0))},
+			want: []string{
+				"kill 7 SIGHUP", "warn cannot forward signal signal=SIGHUP pid=7 err=operation not permitted",
+				"kill 7 SIGUSR2", "warn cannot forward signal signal=SIGUSR2 pid=7 err=operation not permitted",
+			},
+		},
+		{
+			name: "one SIGCHLD stands for many children, and the program's end is the end", level: Debug,
+			moves: []move{{event: process.Event{Signal: unix.SIGCHLD}, do: func(w *world) {
+				for _, e := range []reaper.Exit{{PID: 20, Status: exited(1)}, {PID: program, Status: exited(5)}, {PID: 21, Status: killed(unix.SIGKILL)}} {
+					w.ended = append(w.ended, e)
+				}
+			}}},
+			want: []string{
+				"debug reaped orphan pid=20 status=1", "debug reaped orphan pid=21 status=137",
+				"info child exited pid=7 program=program status=5 elapsed=0s",
+			},
+			status: 5,
+		},
+		{
+			name: "children that ended before the start are reaped without a SIGCHLD", level: Warn, config: Config{WarnOnReap: true},
+			world: func(_ *shim, w *world) { w.ended = []reaper.Exit{{PID: 3, Status: exited(0)}} },
+			moves: []move{ends(program, exited(0))},
+			want:  []string{"warn reaped orphan pid=3 status=0"},
+		},
+		{
+			name: "a program that ended before the first look needs no signal", level: Warn,
+			world:  func(_ *shim, w *world) { w.ended = []reaper.Exit{{PID: program, Status: exited(9)}} },
+			status: 9,
+		},
+		{
+			name: "an orphan with the program's number after its end is an orphan", level: Debug,
+			moves: []move{{event: process.Event{Signal: unix.SIGCHLD}, do: func(w *world) {
+				w.ended = []reaper.Exit{{PID: program, Status: exited(1)}, {PID: program, Status: exited(2)}}
+			}}},
+			want:   []string{"debug reaped orphan pid=7 status=2", "info child exited pid=7 program=program status=1 elapsed=0s"},
+			status: 1,
+		},
+		{
+			name: "without --stop-timeout the program is never killed", level: Warn,
+			moves: []move{signalled(unix.SIGTERM), ends(program, exited(0)).in(100 * time.Hour)},
+			want:  []string{"kill 7 SIGTERM"},
+		},
+		{
+			name: "the time-out kills the program", level: Warn, config: stop(second),
+			moves: []move{signalled(unix.SIGTERM), ends(program, killed(unix.SIGKILL)).in(2 * second)},
+			want: []string{
+				"kill 7 SIGTERM", "kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s",
+				"warn child ended by signal pid=7 program=program status=137 elapsed=2s signal=SIGKILL core_dumped=false",
+			},
+			status: 137,
+		},
+		{
+			name: "the time-out kills the group and the program, which may have left it", level: Warn, config: grouped(second),
+			moves: []move{signalled(unix.SIGTERM), ends(program, killed(unix.SIGKILL)).in(2 * second)},
+			want: []string{
+				"kill -7 SIGTERM", "kill -7 SIGKILL", "kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s",
+				"warn child ended by signal pid=7 program=program status=137 elapsed=2s signal=SIGKILL core_dumped=false",
+			},
+			status: 137,
+		},
+		{
+			name: "a program that stops in time is not killed", level: Warn, config: grouped(second),
+			moves: []move{signalled(unix.SIGTERM), ends(program, killed(unix.SIGTERM)).in(second - 1)},
+			want:  []string{"kill -7 SIGTERM"}, status: 143,
+		},
+		{
+			name: "a second stop signal does not start the clock again", level: Warn, config: stop(second),
+			moves: []move{signalled(unix.SIGTERM), signalled(unix.SIGINT).in(900 * time.Millisecond), ends(program, exited(0)).in(200 * time.Millisecond)},
+			want:  []string{"kill 7 SIGTERM", "kill 7 SIGINT", "kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s"},
+		},
+		{
+			name: "a rewritten stop signal starts the clock", level: Warn,
+			config: Config{StopTimeout: second, Rewrite: map[process.Signal]process.Signal{unix.SIGTERM: unix.SIGHUP}},
+			moves:  []move{signalled(unix.SIGTERM), ends(program, exited(0)).in(2 * second)},
+			want:   []string{"kill 7 SIGHUP", "kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s"},
+		},
+		{
+			name: "a signal that is rewritten to a stop signal starts the clock", level: Warn,
+			config: Config{StopTimeout: second, Rewrite: map[process.Signal]process.Signal{unix.SIGHUP: unix.SIGTERM}},
+			moves:  []move{signalled(unix.SIGHUP), ends(program, exited(0)).in(2 * second)},
+			want:   []string{"kill 7 SIGTERM", "kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s"},
+		},
+		{
+			name: "--stop-signal names others: WINCH starts the clock, TERM does not", level: Warn,
+			config: Config{StopTimeout: second, StopSignals: process.SetOf(unix.SIGWINCH, 37)},
+			moves:  []move{signalled(unix.SIGTERM), signalled(unix.SIGWINCH).in(time.Hour), ends(program, exited(0)).in(2 * second)},
+			want:   []string{"kill 7 SIGTERM", "kill 7 SIGWINCH", "kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s"},
+		},
+		{
+			name: "real-time stop signals count", level: Warn,
+			config: Config{StopTimeout: second, StopSignals: process.SetOf(37)},
+			moves:  []move{signalled(37), ends(program, exited(0)).in(2 * second)},
+			want:   []string{"kill 7 SIGRTMIN+3", "kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s"},
+		},
+		{
+			name: "EPERM of the kill ends PID 1, and so the PID namespace", level: Warn, config: stop(second),
+			world: func(_ *shim, w *world) { w.refuse[program] = unix.EPERM },
+			moves: []move{signalled(unix.SIGTERM)},
+			want: []string{
+				"kill 7 SIGTERM", "warn cannot forward signal signal=SIGTERM pid=7 err=operation not permitted",
+				"kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s", "warn child may not be killed pid=7 err=operation not permitted",
+				"warn child ended by signal pid=7 program=program status=137 elapsed=1s signal=SIGKILL core_dumped=false",
+			},
+			status: 137,
+		},
+		{
+			name: "EPERM of the kill ends no other process than PID 1, for the kernel would kill nothing", level: Warn, config: stop(second),
+			world: func(s *shim, w *world) { s.pid1, w.refuse[program] = false, unix.EPERM },
+			moves: []move{signalled(unix.SIGTERM), ends(program, exited(4)).in(time.Hour)},
+			want: []string{
+				"kill 7 SIGTERM", "warn cannot forward signal signal=SIGTERM pid=7 err=operation not permitted",
+				"kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s", "warn child may not be killed pid=7 err=operation not permitted",
+			},
+			status: 4,
+		},
+		{
+			name: "a program that is gone at the time-out is no refusal", level: Warn, config: stop(second),
+			world: func(_ *shim, w *world) { w.refuse[program] = unix.ESRCH },
+			moves: []move{signalled(unix.SIGTERM), ends(program, exited(0)).in(2 * second)},
+			want: []string{
+				"kill 7 SIGTERM", "warn cannot forward signal signal=SIGTERM pid=7 err=no such process",
+				"kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s",
+			},
+		},
+		{
+			name: "a child that PID 1 came to trace is detached with the signal that stopped it", level: Warn,
+			world: func(_ *shim, w *world) { w.tracees[9] = 0 },
+			moves: []move{ends(9, stoppedBy(unix.SIGTRAP)), ends(program, exited(0))},
+			want:  []string{"detach 9 SIGTRAP"},
+		},
+		{
+			name: "a program that made PID 1 its tracer is detached", level: Warn,
+			world: func(_ *shim, w *world) { w.tracees[program] = 0 },
+			moves: []move{ends(program, stoppedBy(unix.SIGHUP)), ends(program, exited(0))},
+			want:  []string{"detach 7 SIGHUP"},
+		},
+		{
+			name: "a detach that is refused is in the log", level: Warn,
+			world: func(_ *shim, w *world) { w.tracees[9] = unix.EPERM },
+			moves: []move{ends(9, stoppedBy(unix.SIGTRAP)), ends(program, exited(0))},
+			want:  []string{"detach 9 SIGTRAP", "warn traced child not detached pid=9 err=operation not permitted"},
+		},
+		{
+			name: "a stop of the program is not its end", level: Warn,
+			moves: []move{ends(program, stoppedBy(unix.SIGSTOP)), ends(9, stoppedBy(unix.SIGTSTP)), signalled(unix.SIGCONT), ends(program, exited(6))},
+			want:  []string{"kill 7 SIGCONT"}, status: 6,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, w := newWorld(t, c.config, c.moves...)
+			w.verbose = c.level
+			s.prepareLines()
+			if c.world != nil {
+				c.world(s, w)
+			}
+			s.supervise()
+			if status := s.report(); status != c.status {
+				t.Errorf("status %d, want %d", status, c.status)
+			}
+			w.wants(c.want...)
+			if len(w.moves) > 0 {
+				t.Errorf("%d moves are left", len(w.moves))
+			}
+		})
+	}
+
+	t.Run("the deadline is looked at before the signals that wait", func(t *testing.T) {
+		s, w := newWorld(t, stop(second), append([]move{signalled(unix.SIGTERM)}, stream(10_000, time.Millisecond)...)...)
+		w.verbose, w.mortal = Error, false
+		s.prepareLines()
+		var at time.Duration
+		kill := s.kill
+		s.kill = func(pid int, sig process.Signal) syscall.Errno {
+			if sig == unix.SIGKILL {
+				at = w.clock - s.started
+				w.moves = []move{ends(program, killed(sig))}
+			}
+			return kill(pid, sig)
+		}
+		s.supervise()
+		if at < second || at > second+10*time.Millisecond {
+			t.Errorf("killed after %v", at)
+		}
+	})
+}
+
+// A frozen container does not run, and neither does its time to stop.
+func TestFreezeStopsTheClock(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		freeze time.Duration // after 0.5 s
+		killed time.Duration // when, on a clock that goes on
+	}{
+		{"without a freeze a second is a second", 0, time.Second},
+		{"a freeze of an hour counts as the longest lap", time.Hour, time.Second + time.Hour - longestLap},
+		{"so does one of a second", time.Second, 2*time.Second - longestLap},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			thaw := signalled(unix.SIGUSR1).in(500 * time.Millisecond)
+			thaw.do = func(w *world) { w.clock += c.freeze }
+			s, w := newWorld(t, Config{StopTimeout: time.Second}, signalled(unix.SIGTERM), thaw)
+			w.verbose, w.mortal = Error, false
+			s.prepareLines()
+			var at time.Duration
+			s.kill = func(pid int, sig process.Signal) syscall.Errno {
+				if sig == unix.SIGKILL {
+					at = w.clock - s.started
+					w.moves = []move{ends(program, killed(sig))}
+				}
+				return 0
+			}
+			s.supervise()
+			if late := at - c.killed; late < 0 || late > tick {
+				t.Errorf("killed after %v, want %v", at, c.killed)
+			}
+		})
+	}
+}
+
+func TestClock(t *testing.T) {
+	t.Run("a lap is at most the longest", func(t *testing.T) {
+		now := time.Hour
+		w := stopwatch{now: func() time.Duration { return now }, last: now}
+		for _, c := range []struct{ passes, lap time.Duration }{
+			{0, 0}, {time.Millisecond, time.Millisecond}, {longestLap, longestLap}, {time.Hour, longestLap}, {time.Second, longestLap}, {1, 1},
+		} {
+			now += c.passes
+			if lap := w.lap(); lap != c.lap {
+				t.Errorf("a lap of %v after %v, want %v", lap, c.passes, c.lap)
+			}
+		}
+	})
+	t.Run("a countdown that does not run is never over and waits for ever", func(t *testing.T) {
+		var c countdown
+		if c.spend(time.Hour); c.over() || c.limit() != process.Forever {
+			t.Errorf("%+v, limit %v", c, c.limit())
+		}
+	})
+	t.Run("a countdown waits a tick at the most, and what is left of it", func(t *testing.T) {
+		c := countdownOf(time.Second)
+		for _, step := range []struct {
+			spend, limit time.Duration
+			over         bool
+		}{{0, tick, false}, {950 * time.Millisecond, 50 * time.Millisecond, false}, {50 * time.Millisecond, 0, true}} {
+			if c.spend(step.spend); c.limit() != step.limit || c.over() != step.over {
+				t.Errorf("after %v: limit %v, over %v", step.spend, c.limit(), c.over())
+			}
+		}
+	})
+}
+
+// Nothing is allocated while the program runs (docs/adr/0007-alone.md).
+func TestSuperviseAllocatesNothing(t *testing.T) {
+	needNative(t)
+	s, w := newWorld(t, Config{StopTimeout: time.Second, WarnOnReap: true})
+	sink := 0
+	s.log = countingLog{&sink}
+	s.prepareLines()
+	exits := []reaper.Exit{{PID: 20, Status: exited(1)}, {PID: 21, Status: stoppedBy(unix.SIGTRAP)}}
+	s.reap = func(_ bool, fn func(reaper.Exit)) bool {
+		for _, e := range exits {
+			fn(e)
+		}
+		return true
+	}
+	s.detach = func(int, process.Signal) (bool, syscall.Errno) { return true, unix.EPERM }
+	s.kill = func(int, process.Signal) syscall.Errno { return unix.EPERM }
+	s.clock = stopwatch{now: s.now, last: s.now()}
+	for _, c := range []struct {
+		name string
+		do   func()
+	}{
+		{"forwarding that fails", func() { s.handle(process.Event{Signal: unix.SIGTERM, PID: 1 << 22, UID: 1 << 31}) }},
+		{"dropping", func() { s.handle(process.Event{Signal: unix.SIGTTOU}) }},
+		{"reaping", func() { s.handle(process.Event{Signal: unix.SIGCHLD}) }},
+		{"killing", func() { s.kill1(); s.ended = false }},
+		{"the clock", func() { s.stopping.spend(s.clock.lap()); w.clock += time.Millisecond }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if n := testing.AllocsPerRun(100, c.do); n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+		})
+	}
+	if sink == 0 {
+		t.Error("no line was written")
+	}
+}
+
+// countingLog counts the bytes of its lines.
+type countingLog struct{ n *int }
+
+func (l countingLog) Log(Level, string, ...any) {}
+func (l countingLog) Notice(string, ...any)     {}
+func (l countingLog) Line(level Level, msg string, facts ...any) *Line {
+	return NewLine([]byte(render(level, msg, facts)), func(line []byte) { *l.n += len(line) })
+}
+
+// needNative leaves out what holds without cgo and -race only, as the binary is built.
+func needNative(t *testing.T) {
+	t.Helper()
+	if process.Lacks() == "without assembly" {
+		t.Skip("a portable build keeps Go's runtime, which allocates")
+	}
+}

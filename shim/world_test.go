@@ -1,0 +1,232 @@
+package shim
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgshim/cgshim/reaper"
+	"github.com/cgshim/cgshim/shim/process"
+)
+
+// helpers are what the test binary does in the place of the tests where a test needs a
+// process of its own.
+var helpers = map[string]func(){}
+
+const helperEnv = "CGSHIM_TEST_HELPER"
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(helperEnv); name != "" {
+		helpers[name]()
+		syscall.Exit(0) // without what a binary with coverage does in the end
+	}
+	os.Exit(m.Run())
+}
+
+// program is the PID of the program in a world.
+const program = 7
+
+// world is a kernel and a log for a shim. Its time goes by while the shim waits, and by
+// nothing else.
+type world struct {
+	t       *testing.T
+	clock   time.Duration
+	moves   []move
+	pending process.Set
+	verbose Level
+	trace   []string // the system calls and the lines, in their order
+
+	ended     []reaper.Exit // and not reaped
+	living    int           // children that live
+	strangers bool          // processes that are no children live
+	mortal    bool          // SIGKILL and SIGTERM end the program
+	refuse    map[int]syscall.Errno
+	tracees   map[int]syscall.Errno // what PTRACE_DETACH of a traced child answers
+	oomKills  uint64
+	noCgroup  bool // memory.events cannot be read
+	noKill    unix.Errno
+	execve    syscall.Errno
+	viaShell  bool
+	mounts    error
+}
+
+// move is what happens next: after some time a signal comes.
+type move struct {
+	after time.Duration
+	event process.Event
+	do    func(w *world)
+}
+
+func signalled(sig process.Signal) move { return move{event: process.Event{Signal: sig}} }
+
+// ends has a child end, or stop, and SIGCHLD tell of it.
+func ends(pid int, status unix.WaitStatus) move {
+	return move{event: process.Event{Signal: unix.SIGCHLD}, do: func(w *world) {
+		w.ended = append(w.ended, reaper.Exit{PID: pid, Status: status})
+	}}
+}
+
+func (m move) in(d time.Duration) move {
+	m.after = d
+	return m
+}
+
+// Wait statuses as the kernel makes them (wait(2), include/linux/wait.h).
+func exited(code int) unix.WaitStatus              { return unix.WaitStatus(code << 8) }
+func killed(sig process.Signal) unix.WaitStatus    { return unix.WaitStatus(sig) }
+func dumped(sig process.Signal) unix.WaitStatus    { return unix.WaitStatus(sig) | 0x80 }
+func stoppedBy(sig process.Signal) unix.WaitStatus { return unix.WaitStatus(sig)<<8 | 0x7f }
+
+// newWorld is a shim in a world in which the program runs.
+func newWorld(t *testing.T, config Config, moves ...move) (*shim, *world) {
+	t.Helper()
+	w := &world{t: t, moves: moves, verbose: Trace, clock: time.Hour, refuse: map[int]syscall.Errno{}, tracees: map[int]syscall.Errno{}}
+	if config.Args == nil {
+		config.Args = []string{"/bin/program"}
+	}
+	if config.StopSignals == 0 {
+		config.StopSignals = DefaultStopSignals()
+	}
+	s := newShim(config, w, w)
+	s.system = system{
+		start: func(*process.Program) (int, syscall.Errno) { return program, w.execve }, kill: w.kill, reap: w.reap, detach: w.detach,
+		now:       func() time.Duration { return w.clock },
+		pin:       func() { w.did("pin") },
+		container: func(bool) container { return w },
+		mount:     w.mount,
+	}
+	s.pid1 = true
+	s.child, s.program, s.started, s.cgroup = program, w, w.clock, w
+	s.prepareLines()
+	return s, w
+}
+
+// The container's cgroup.
+
+func (w *world) OOMKills() (uint64, bool) { return w.oomKills, !w.noCgroup }
+
+func (w *world) KillOthers() unix.Errno {
+	w.did("cgroup.kill")
+	return w.noKill
+}
+
+// Watch is not asked for: the world has no limits to follow.
+func (w *world) Watch(int) error { return nil }
+
+func (w *world) did(format string, args ...any) {
+	w.trace = append(w.trace, fmt.Sprintf(format, args...))
+}
+
+// Next is the source of the moves.
+func (w *world) Next(limit time.Duration) (process.Event, bool) {
+	switch {
+	case len(w.moves) == 0 && limit == process.Forever:
+		w.t.Fatalf("it waits for ever after %q", w.trace)
+	case limit < 0:
+		w.t.Fatalf("it waits for %v", limit)
+	case len(w.moves) == 0:
+		w.clock += limit
+		return process.Event{}, false
+	}
+	m := &w.moves[0]
+	if m.after > limit {
+		w.clock += limit
+		m.after -= limit
+		return process.Event{}, false
+	}
+	w.clock += m.after
+	next := *m
+	w.moves = w.moves[1:]
+	if next.do != nil {
+		next.do(w)
+	}
+	return next.event, true
+}
+
+func (w *world) Pending() process.Set { return w.pending }
+
+func (w *world) kill(pid int, sig process.Signal) syscall.Errno {
+	if sig == 0 {
+		if pid == -1 && (w.living > 0 || w.strangers) {
+			return 0
+		}
+		return unix.ESRCH
+	}
+	w.did("kill %d %s", pid, process.SignalName(sig))
+	errno := w.refuse[pid]
+	if errno == 0 && w.mortal && (pid == program || pid == -program || pid == -1) && (sig == unix.SIGKILL || sig == unix.SIGTERM) {
+		w.mortal = false
+		w.living = 0
+		w.moves = slices.Insert(w.moves, 0, ends(program, killed(sig)))
+	}
+	return errno
+}
+
+func (w *world) reap(stops bool, fn func(reaper.Exit)) bool {
+	for _, e := range w.ended {
+		fn(e)
+	}
+	w.ended = nil
+	return w.living > 0
+}
+
+func (w *world) detach(pid int, sig process.Signal) (bool, syscall.Errno) {
+	errno, traced := w.tracees[pid]
+	if traced {
+		w.did("detach %d %s", pid, process.SignalName(sig))
+		return true, errno
+	}
+	return false, unix.ESRCH
+}
+
+func (w *world) mount(source, target, fstype string, flags uintptr, _ string) error {
+	w.did("mount %s %s %s %#x", source, target, fstype, flags)
+	return w.mounts
+}
+
+func (w *world) Failed() syscall.Errno { return w.execve }
+func (w *world) ViaShell() bool        { return w.viaShell }
+
+func (w *world) Log(level Level, msg string, facts ...any) {
+	if level <= w.verbose {
+		w.did("%s", strings.TrimSuffix(render(level, msg, facts), "\n"))
+	}
+}
+
+func (w *world) Notice(msg string, facts ...any) { w.Log(Warn, "notice: "+msg, facts...) }
+
+func (w *world) Line(level Level, msg string, facts ...any) *Line {
+	if level > w.verbose {
+		return nil
+	}
+	return NewLine([]byte(render(level, msg, facts)), func(line []byte) { w.did("%s", strings.TrimSuffix(string(line), "\n")) })
+}
+
+func render(level Level, msg string, facts []any) string {
+	line := [...]string{"error", "warn", "info", "debug", "trace"}[level] + " " + msg
+	for i := 0; i < len(facts); i += 2 {
+		value := fmt.Sprint(facts[i+1])
+		if slot, ok := facts[i+1].(Slot); ok {
+			if value = slot.Text(); slot.IsNumber() {
+				value = fmt.Sprint(slot.Number())
+			}
+		}
+		line += fmt.Sprintf(" %s=%s", facts[i], value)
+	}
+	return line + "\n"
+}
+
+// wants compares the trace.
+func (w *world) wants(want ...string) {
+	w.t.Helper()
+	if !slices.Equal(w.trace, want) {
+		w.t.Errorf("got\n\t%s\nwant\n\t%s", strings.Join(w.trace, "\n\t"), strings.Join(want, "\n\t"))
+	}
+	w.trace = nil
+}

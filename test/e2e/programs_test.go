@@ -1,0 +1,184 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// contained is a program under an init in a container without a runtime: a cgroup with
+// limits, and PID, mount and cgroup namespaces of its own. Its root is the machine's.
+type contained struct {
+	limits map[string]string
+	set    string   // shell, before the init
+	init   []string // nil: tini
+	args   []string
+}
+
+// onDisk skips what wants the programs of the machines' root disk.
+func onDisk(t *testing.T) {
+	t.Helper()
+	if os.Getenv(withPrograms) == "" {
+		t.Skip("not on this machine: they have one of their own")
+	}
+}
+
+const setUpContainer = `mount --make-rprivate / && mount -t proc proc /proc &&
+	umount -l /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 99
+`
+
+// run returns the exit status and all that was said.
+func (c contained) run(t *testing.T) (status int, out string) {
+	t.Helper()
+	dir, err := os.MkdirTemp(cgroupRoot, "programs-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		err := eventually(20*time.Second, func() (err error) { // the last of them are ending
+			entries, _ := os.ReadDir(dir)
+			for _, e := range entries {
+				if e.IsDir() {
+					err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+				}
+			}
+			return errors.Join(err, os.Remove(dir))
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	for name, value := range c.limits {
+		if err := os.WriteFile(dir+"/"+name, []byte(value), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer group.Close()
+	init := c.init
+	if init == nil {
+		init = []string{"tini", "--"}
+	}
+	args := append([]string{"--cgroup", "bash", "-c", setUpContainer + c.set + `exec "$@"`, "bash"}, init...)
+	cmd := exec.Command("unshare", append(args, c.args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd()), Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
+	said, err := cmd.CombinedOutput()
+	if cmd.ProcessState == nil {
+		t.Fatal(err)
+	}
+	wait := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if wait.Signaled() {
+		return 128 + int(wait.Signal()), string(said)
+	}
+	return wait.ExitStatus(), string(said)
+}
+
+// asGoProgram makes the test binary a Go program that says how many processors it uses.
+const asGoProgram = "CGSHIM_E2E_GO"
+
+func goProgram() { fmt.Println("GOMAXPROCS", runtime.GOMAXPROCS(0), "of", runtime.NumCPU()) }
+
+// Programs that size themselves by their cgroup do that as under tini, where they are in
+// the container's own and not in a leaf.
+func TestPrograms(t *testing.T) {
+	onDisk(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := map[string]string{"memory.max": "512M", "cpu.max": "200000 100000"}
+	for name, c := range map[string]struct {
+		set        string
+		args, says []string
+	}{
+		"JDK 17": {
+			"",
+			[]string{"/usr/lib/jvm/java-17-openjdk-amd64/bin/java", "-XshowSettings:system", "-XX:+PrintFlagsFinal", "-version"},
+			[]string{`Effective CPU Count: 2\n`, `Memory Limit: 512\.00M\n`, ` MaxHeapSize +=\s+134217728 `},
+		},
+		"Node 20": {
+			"cd /trixie && for dir in proc sys dev; do mount --rbind /$dir $dir || exit 98; done\n",
+			[]string{
+				"chroot", "/trixie", "node", "-p",
+				`"cpus " + os.availableParallelism() + "\nmemory " + process.constrainedMemory() + "\nheap " + v8.getHeapStatistics().heap_size_limit`,
+			},
+			[]string{`(?m)^memory 536870912$`, `(?m)^heap (2|3)\d{8}$`},
+		},
+		"Go": {
+			"",
+			[]string{"env", asGoProgram + "=1", self},
+			[]string{`(?m)^GOMAXPROCS 2 of 4$`},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			under := func(init ...string) []string {
+				status, out := contained{limits: limits, set: c.set, init: init, args: c.args}.run(t)
+				if status != 0 {
+					t.Fatalf("%q: %d, %s", init, status, tail(out, 20))
+				}
+				var said []string
+				for _, pattern := range c.says {
+					said = append(said, regexp.MustCompile(pattern).FindString(out))
+				}
+				fmt.Printf("%s under %q: %q\n", name, init, said)
+				return said
+			}
+			tini := under()
+			ours := under(cgshim(), "--cgroup=require", "--")
+			bare := under(cgshim(), "--cgroup=require", "--mirror-limits=off", "--")
+			for i, pattern := range c.says {
+				if tini[i] == "" || ours[i] != tini[i] {
+					t.Errorf("%s: under tini %q, under cgshim %q", pattern, tini[i], ours[i])
+				}
+				if bare[i] != "" {
+					t.Errorf("%s: %q without limits in the leaf: the test shows nothing", pattern, bare[i])
+				}
+			}
+		})
+	}
+}
+
+// An inner container's process has the oom_score_adj that dockerd gives it, 0, and the
+// container's others have kubelet's. inner starts one as dockerd would, with most of the
+// memory in a file: what a process has then is less than what the score adds to another.
+const inner = `
+	set -e
+	mkdir /sys/fs/cgroup/inner
+	bash -c 'echo 0 >/proc/self/oom_score_adj; echo $$ >/sys/fs/cgroup/inner/cgroup.procs
+		busybox dd if=/dev/zero of=/dev/shm/job bs=1M count=150 2>/dev/null
+		exec busybox tail /dev/zero' || echo "the job ended with $?"
+	echo "the program goes on with $(cat /proc/self/oom_score_adj)"
+`
+
+// Where the container runs out of memory the OOM killer takes the program and not the
+// job, in a Burstable pod, and with the program the container. A lower value of
+// cgshim's and the program's has it take the job.
+func TestOOMScore(t *testing.T) {
+	onDisk(t)
+	for adj, alive := range map[string]bool{"keep": false, "-500": true} {
+		c := contained{
+			limits: map[string]string{"memory.max": "256M", "memory.swap.max": "0", "memory.oom.group": "1"},
+			set:    "echo 847 >/proc/self/oom_score_adj || exit 98\n",
+			init:   []string{cgshim(), "--cgroup=require", "--oom-group=0", "--oom-score-adj=" + adj, "--"},
+			args:   []string{"bash", "-c", inner},
+		}
+		status, out := c.run(t)
+		_ = os.Remove("/dev/shm/job")
+		fmt.Printf("oom_score_adj %s: %d, %q\n", adj, status, out)
+		if alive && (status != 0 || !strings.Contains(out, "the job ended with 137\nthe program goes on with "+adj+"\n")) ||
+			!alive && (status != 137 || strings.Contains(out, "goes on")) {
+			t.Errorf("%s: %d, %q", adj, status, out)
+		}
+	}
+}

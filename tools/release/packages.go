@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const maintainer = "cgshim maintainers <cgshim@users.noreply.github.com>"
+
+// formats are the packages around each binary: for Debian, Fedora and Alpine.
+var formats = []string{"deb", "rpm", "apk"}
+
+// packages has nfpm pack a binary in each format. dir is a copy of the sources.
+func (r *release) packages(dir string, t target, binary string) (files []string, err error) {
+	released, err := r.released()
+	if err != nil {
+		return nil, err
+	}
+	page, err1 := os.ReadFile(filepath.Join(dir, "docs", "cgshim.8"))
+	license, err2 := os.ReadFile(filepath.Join(dir, "LICENSE"))
+	program, err3 := os.ReadFile(binary)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return nil, err
+	}
+	stage := filepath.Join(dir, "bin", "package-"+t.name)
+	for name, data := range map[string][]byte{
+		"cgshim":            program,
+		"cgshim.8.gz":       compress(page),
+		"LICENSE":           license,
+		"copyright":         copyright(string(license)),
+		"changelog.gz":      compress(r.changelog(released)),
+		"lintian-overrides": []byte(overrides),
+	} {
+		if err := write(filepath.Join(stage, name), data, 0o644); err != nil {
+			return nil, err
+		}
+	}
+	for _, format := range formats {
+		file := filepath.Join(dir, "bin", "cgshim-linux-"+t.name+"."+format)
+		cmd := exec.Command("go", "tool", "-modfile="+filepath.Join(dir, "tools", "go.mod"), "nfpm", "package",
+			"--config", filepath.Join(dir, "tools", "release", "nfpm.yaml"), "--packager", format, "--target", file)
+		cmd.Dir = stage
+		cmd.Env = append(os.Environ(), "VERSION="+r.version, "ARCH="+t.goarch+t.goarm, fmt.Sprintf("SOURCE_DATE_EPOCH=%d", released.Unix()))
+		if err := run(cmd); err != nil {
+			return nil, err
+		}
+		files = append(files, file)
+	}
+	return files, nil
+}
+
+// Lintian reads a Go binary as a C one that was linked the wrong way.
+const overrides = `# PID 1 of images that hold nothing else: no libc, no loader.
+cgshim: statically-linked-binary [usr/bin/cgshim]
+`
+
+// released is the time of the commit, as the build's only clock.
+func (r *release) released() (time.Time, error) {
+	cmd := exec.Command("git", "log", "-1", "--format=%cI")
+	cmd.Dir = r.root
+	out, err := cmd.Output()
+	if err != nil {
+		return time.Time{}, fmt.Errorf("git log: %w", err)
+	}
+	return time.Parse(time.RFC3339, strings.TrimSpace(string(out)))
+}
+
+// changelog is what Debian's policy asks for. A version before a release sorts before it
+// with a tilde (deb-version(7)), as nfpm writes it.
+func (r *release) changelog(released time.Time) []byte {
+	return fmt.Appendf(nil, "cgshim (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md in the sources.\n\n -- %s  %s\n",
+		strings.Replace(r.version, "-", "~", 1), maintainer, released.Format(time.RFC1123Z))
+}
+
+// copyright is in the machine-readable format 1.0 of the Debian policy.
+func copyright(license string) []byte {
+	var out strings.Builder
+	out.WriteString("Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n")
+	out.WriteString("Upstream-Name: cgshim\nSource: https://github.com/cgshim/cgshim\n\nFiles: *\n")
+	for _, line := range strings.Split(license, "\n") {
+		if holder, found := strings.CutPrefix(line, "Copyright (c) "); found {
+			out.WriteString("Copyright: " + holder + "\n")
+		}
+	}
+	out.WriteString("License: Expat\n")
+	_, text, _ := strings.Cut(license, "\n\nPermission")
+	for _, line := range strings.Split(strings.TrimSpace("Permission"+text), "\n") {
+		if line == "" {
+			line = "."
+		}
+		out.WriteString(" " + line + "\n")
+	}
+	return []byte(out.String())
+}
+
+// compress leaves out name and time, as gzip -n does (Debian policy 12.7).
+func compress(data []byte) []byte {
+	var out bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&out, gzip.BestCompression)
+	_, _ = w.Write(data)
+	_ = w.Close()
+	return out.Bytes()
+}
