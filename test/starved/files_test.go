@@ -155,8 +155,10 @@ func TestImageThatGoesAway(t *testing.T) {
 		if !listening(t, r, "ready") {
 			return ended(r, r.Wait(t), 0, 0)
 		}
-		// Not before: what the init does until then may need the file.
-		lab.Until(t, "the init to wait for a signal", func() bool { return inCall(r.PID(), unix.SYS_RT_SIGTIMEDWAIT) })
+		// Not before the init has copied its file, which it does shortly after the start.
+		lab.Until(t, "the init to be at rest", func() bool {
+			return inCall(r.PID(), unix.SYS_RT_SIGTIMEDWAIT) && (s.tini || resident(t, r.PID(), files.dir) < 64)
+		})
 		files.vanish(t)
 		before, after := evict(t, r.PID(), files.dir)
 		t.Logf("%d kB of the file before, %d after", before, after)
