@@ -105,8 +105,8 @@ func TestOOMKillsAreCounted(t *testing.T) {
 		status       int
 	}{
 		{`exit 3`, "", 3},
-		{`echo "oom_kill 5" >"$EVENTS"; exit 3`, `"oom_kills": "2"`, 3},
-		{`echo "oom_kill 4" >"$EVENTS"; kill -KILL $$`, `"oom_kills": "1"`, 137},
+		{`echo "oom_kill 5" >"$EVENTS"; exit 3`, `"oom_kills": 2`, 3},
+		{`echo "oom_kill 4" >"$EVENTS"; kill -KILL $$`, `"oom_kills": 1`, 137},
 		{`kill -KILL $$`, "SIGKILL", 137},
 	} {
 		r := pid1(t, "--", "sh", "-c", c.script)

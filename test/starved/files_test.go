@@ -155,7 +155,10 @@ func TestImageThatGoesAway(t *testing.T) {
 		if !listening(t, r, "ready") {
 			return ended(r, r.Wait(t), 0, 0)
 		}
-		lab.Until(t, "the init to be at rest", func() bool { return strings.HasPrefix(lab.Status(r.PID(), "State"), "S") })
+		// Not before the init has copied its file, which it does shortly after the start.
+		lab.Until(t, "the init to be at rest", func() bool {
+			return inCall(r.PID(), unix.SYS_RT_SIGTIMEDWAIT) && (s.tini || resident(t, r.PID(), files.dir) < 64)
+		})
 		files.vanish(t)
 		before, after := evict(t, r.PID(), files.dir)
 		t.Logf("%d kB of the file before, %d after", before, after)
@@ -208,12 +211,15 @@ func hanging(t *testing.T, r *lab.Run, launcher ...string) (*lab.Run, *image) {
 		r.Path = launcher[0]
 	}
 	r.Start(t)
-	lab.Until(t, "the execve", func() bool {
-		call, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", r.Child(t)))
-		number, _, _ := strings.Cut(string(call), " ")
-		return number == strconv.Itoa(unix.SYS_EXECVE)
-	})
+	lab.Until(t, "the execve", func() bool { return inCall(r.Child(t), unix.SYS_EXECVE) })
 	return r, files
+}
+
+// inCall reports whether a process waits in a system call (proc_pid_syscall(5)).
+func inCall(pid, number int) bool {
+	call, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
+	in, _, _ := strings.Cut(string(call), " ")
+	return in == strconv.Itoa(number)
 }
 
 // Nobody reads what is written to the terminal.
