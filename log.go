@@ -26,9 +26,9 @@ func (l *logger) Log(level shim.Level, msg string, facts ...any) {
 }
 
 func (l *logger) Notice(msg string, facts ...any) {
-	enough := shim.Warn
+	enough := shim.LevelWarn
 	if l.settings.quiet {
-		enough = shim.Info
+		enough = shim.LevelInfo
 	}
 	if l.shows(enough) {
 		l.write(zapcore.InfoLevel, msg, facts)
@@ -57,11 +57,11 @@ func (l *logger) shows(level shim.Level) bool { return int(level) <= l.settings.
 
 // levels are zapcore's of shim's. Tini tells debug from trace, so trace is below debug.
 var levels = [...]zapcore.Level{
-	shim.Error: zapcore.ErrorLevel,
-	shim.Warn:  zapcore.WarnLevel,
-	shim.Info:  zapcore.InfoLevel,
-	shim.Debug: zapcore.DebugLevel,
-	shim.Trace: traceLevel,
+	shim.LevelError: zapcore.ErrorLevel,
+	shim.LevelWarn:  zapcore.WarnLevel,
+	shim.LevelInfo:  zapcore.InfoLevel,
+	shim.LevelDebug: zapcore.DebugLevel,
+	shim.LevelTrace: traceLevel,
 }
 
 const traceLevel = zapcore.DebugLevel - 1

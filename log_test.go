@@ -57,8 +57,8 @@ var levelsByName = []struct {
 	level      shim.Level
 	name, tini string
 }{
-	{shim.Error, "error", "FATAL"}, {shim.Warn, "warn", "WARN "}, {shim.Info, "info", "INFO "},
-	{shim.Debug, "debug", "DEBUG"}, {shim.Trace, "trace", "TRACE"},
+	{shim.LevelError, "error", "FATAL"}, {shim.LevelWarn, "warn", "WARN "}, {shim.LevelInfo, "info", "INFO "},
+	{shim.LevelDebug, "debug", "DEBUG"}, {shim.LevelTrace, "trace", "TRACE"},
 }
 
 func TestVerbosityShowsALevelAndTheOnesAbove(t *testing.T) {

@@ -30,23 +30,23 @@ func run(args, env []string) int {
 	log := &logger{settings: s}
 	switch {
 	case err != nil:
-		return misuse(s, log, err)
+		return rejectUsage(s, log, err)
 	case s.print != "":
 		return output(s.print)
 	case s.check:
 		return shim.Check(s.Config, s.json, shim.Stdout{})
 	case !s.Pause && len(s.Args) == 0:
-		return misuse(s, log, errNoProgram)
+		return rejectUsage(s, log, errNoProgram)
 	}
 	return shim.Run(s.Config, signals, log)
 }
 
-// misuse explains a wrong command line on stderr, as tini does: with the usage.
-func misuse(s *settings, log *logger, err error) int {
+// rejectUsage explains a wrong command line on stderr, as tini does: with the usage.
+func rejectUsage(s *settings, log *logger, err error) int {
 	var tini *tiniError
 	switch {
 	case errors.As(err, &tini) && tini.value:
-		log.Log(shim.Error, err.Error())
+		log.Log(shim.LevelError, err.Error())
 	case tini != nil:
 		complain(s.Path + ": " + err.Error() + "\n" + usage(s))
 	case errors.Is(err, errNoProgram) && s.Tini:

@@ -17,7 +17,7 @@ type Step struct {
 // action is what a step does. String is the equivalent shell line.
 type action interface {
 	String() string
-	do(r *run) error
+	do(a *application) error
 }
 
 func (s Step) String() string {
@@ -47,7 +47,7 @@ type Report struct {
 }
 
 // run is the state of an Apply.
-type run struct {
+type application struct {
 	k      *kernel
 	plan   *Plan
 	report Report
@@ -73,54 +73,54 @@ func (p *Plan) Apply() (*Report, error) {
 }
 
 func (p *Plan) apply(k *kernel) (*Report, error) {
-	r := &run{k: k, plan: p, start: p.started, base: -1, mount: -1, leaf: -1}
-	if r.start.IsZero() {
-		r.start = time.Now()
+	a := &application{k: k, plan: p, start: p.started, base: -1, mount: -1, leaf: -1}
+	if a.start.IsZero() {
+		a.start = time.Now()
 	}
-	r.report = Report{HostPath: p.HostPath, ID: p.id, Enabled: p.enabled, Missing: map[string]error{}, Outside: p.outside, Plan: p}
-	defer r.close()
+	a.report = Report{HostPath: p.HostPath, ID: p.id, Enabled: p.enabled, Missing: map[string]error{}, Outside: p.outside, Plan: p}
+	defer a.close()
 	for _, step := range p.Steps {
-		err := step.do(r)
+		err := step.do(a)
 		if err != nil && step.Optional {
-			r.report.Warnings = append(r.report.Warnings, err)
+			a.report.Warnings = append(a.report.Warnings, err)
 			continue
 		}
 		if err != nil {
-			for i := len(r.undo) - 1; i >= 0; i-- {
-				if left := r.undo[i](); left != nil {
+			for i := len(a.undo) - 1; i >= 0; i-- {
+				if left := a.undo[i](); left != nil {
 					err = fmt.Errorf("%w; not undone: %w", err, left)
 				}
 			}
-			return &r.report, err
+			return &a.report, err
 		}
 	}
-	r.report.Delegated = p.Refusal == nil
-	r.report.Elapsed = time.Since(r.start)
-	return &r.report, nil
+	a.report.Delegated = p.Refusal == nil
+	a.report.Elapsed = time.Since(a.start)
+	return &a.report, nil
 }
 
-func (r *run) onFailure(undo func() error) { r.undo = append(r.undo, undo) }
+func (a *application) onFailure(undo func() error) { a.undo = append(a.undo, undo) }
 
-func (r *run) close() {
-	if r.mount == r.base {
-		r.mount = -1
+func (a *application) close() {
+	if a.mount == a.base {
+		a.mount = -1
 	}
-	for _, fd := range append(r.descriptors, r.base, r.mount, r.leaf) {
+	for _, fd := range append(a.descriptors, a.base, a.mount, a.leaf) {
 		if fd >= 0 {
-			r.k.close(fd)
+			a.k.close(fd)
 		}
 	}
 }
 
 // words reads a file of the container's cgroup that lists words.
-func (r *run) words(name string) ([]string, error) {
-	s, err := r.k.readFile(r.base, name)
+func (a *application) words(name string) ([]string, error) {
+	s, err := a.k.readFile(a.base, name)
 	return strings.Fields(s), err
 }
 
 // openDir opens a directory to work in. O_PATH is enough for openat(2).
-func (r *run) openDir(at int, name string) (int, error) {
-	fd, err := r.k.openat(at, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+func (a *application) openDir(at int, name string) (int, error) {
+	fd, err := a.k.openat(at, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, &Error{Op: "open", Path: name, Err: err}
 	}

@@ -49,7 +49,7 @@ type refusedStep struct{ t *testing.T }
 
 func (refusedStep) String() string { return "" }
 
-func (s refusedStep) do(*run) error {
+func (s refusedStep) do(*application) error {
 	s.t.Error("a step was carried out")
 	return nil
 }

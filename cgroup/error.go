@@ -3,6 +3,7 @@ package cgroup
 import (
 	"errors"
 	"strconv"
+	"strings"
 )
 
 // Error is a failed call: what was done, to what, with what, and the errno. It
@@ -37,8 +38,8 @@ type BusyError struct {
 
 func (e *BusyError) Error() string {
 	s := e.Err.Error() + " for " + e.Elapsed
-	for i, process := range e.Left {
-		s += [...]string{", left: ", ", "}[min(i, 1)] + process
+	if len(e.Left) > 0 {
+		s += ", left: " + strings.Join(e.Left, ", ")
 	}
 	if e.Foreign > 0 {
 		s += ", processes of other PID namespaces: " + strconv.Itoa(e.Foreign)

@@ -39,7 +39,7 @@ func newFollower(point string, id uint64, leaf string, o Options) (*Follower, er
 	files := o.Mirror.files()
 	if o.OOMGroup != "" {
 		f.group = []byte(o.OOMGroup)
-		files = append(without(files, []string{oomGroupFile}), oomGroupFile)
+		files = append(subtract(files, []string{oomGroupFile}), oomGroupFile)
 	}
 	if len(files) == 0 {
 		return nil, nil

@@ -17,28 +17,28 @@ type oomGroupStep struct{ value string }
 
 func (s oomGroupStep) String() string { return "echo " + s.value + " >memory.oom.group" }
 
-func (s oomGroupStep) do(r *run) error {
-	dir, err := r.container()
+func (s oomGroupStep) do(a *application) error {
+	dir, err := a.container()
 	if err != nil {
 		return err
 	}
-	return r.k.writeFile(dir, oomGroupFile, s.value)
+	return a.k.writeFile(dir, oomGroupFile, s.value)
 }
 
 // try does what the delegation does not depend on.
-func (r *run) try(f func() error) {
+func (a *application) try(f func() error) {
 	if err := f(); err != nil {
-		r.report.Warnings = append(r.report.Warnings, err)
+		a.report.Warnings = append(a.report.Warnings, err)
 	}
 }
 
 // container is the container's cgroup; a run that found it delegated has it in
 // /sys/fs/cgroup.
-func (r *run) container() (dir int, err error) {
-	if r.base < 0 {
-		r.base, err = r.openDir(unix.AT_FDCWD, mountPoint)
+func (a *application) container() (dir int, err error) {
+	if a.base < 0 {
+		a.base, err = a.openDir(unix.AT_FDCWD, mountPoint)
 	}
-	return r.base, err
+	return a.base, err
 }
 
 // Limits are the effective limits of a container: the lowest of its own cgroup

@@ -47,8 +47,8 @@ func (s mirrorStep) String() string {
 	return "for f in " + strings.Join(s.what.files(), " ") + "; do [ ! -e " + s.leaf + "/$f ] || cat $f >" + s.leaf + "/$f; done"
 }
 
-func (s mirrorStep) do(r *run) error {
-	dir, err := r.container()
+func (s mirrorStep) do(a *application) error {
+	dir, err := a.container()
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (s mirrorStep) do(r *run) error {
 	m.copy(dir)
 	for i := range m.files {
 		if err := m.files[i].failure(s.leaf); err != nil {
-			r.report.Warnings = append(r.report.Warnings, err)
+			a.report.Warnings = append(a.report.Warnings, err)
 		}
 	}
 	return nil

@@ -210,8 +210,8 @@ func hasPrefix(list []string, prefix string) bool {
 	return slices.ContainsFunc(list, func(item string) bool { return strings.HasPrefix(item, prefix) })
 }
 
-// within keeps the items of list that are in other too.
-func within(list, other []string) []string {
+// intersect returns the items of list that are in other too.
+func intersect(list, other []string) []string {
 	var both []string
 	for _, item := range list {
 		if slices.Contains(other, item) {
@@ -221,8 +221,8 @@ func within(list, other []string) []string {
 	return both
 }
 
-// without drops them.
-func without(list, other []string) []string {
+// subtract returns the items of list that are not in other.
+func subtract(list, other []string) []string {
 	var rest []string
 	for _, item := range list {
 		if !slices.Contains(other, item) {

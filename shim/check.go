@@ -128,11 +128,11 @@ func (d *diagnosis) text() string {
 	line("session", strconv.Itoa(f.Session))
 	line("user, group", strconv.Itoa(f.UID)+", "+strconv.Itoa(f.GID))
 	line("groups", numbers(f.Groups))
-	line("user namespace", [...]string{"own", "initial", "unknown"}[which(f.InitialUserNS, f.IDMap == "")])
+	line("user namespace", userNamespace(f))
 	line("uid map", f.IDMap)
 	line("CAP_SYS_ADMIN", yesNo(f.SysAdmin))
 	line("CAP_DAC_OVERRIDE", yesNo(f.Override))
-	line("cgroup namespace", namespace(f.CgroupNS)+[...]string{" (own)", " (the host's)", ""}[which(f.CgroupNS == cgroup.InitialCgroupNamespace, f.CgroupNS == 0)])
+	line("cgroup namespace", cgroupNamespace(f.CgroupNS))
 	line("pid namespace", namespace(f.PIDNS))
 	line("mount namespace", namespace(f.MountNS))
 	line("on the host", yesNo(f.OnHost))
@@ -226,6 +226,26 @@ func namespace(inode uint64) string {
 	return strconv.FormatUint(inode, 10)
 }
 
+func cgroupNamespace(inode uint64) string {
+	switch inode {
+	case 0:
+		return namespace(inode)
+	case cgroup.InitialCgroupNamespace:
+		return namespace(inode) + " (the host's)"
+	}
+	return namespace(inode) + " (own)"
+}
+
+func userNamespace(f *cgroup.Facts) string {
+	switch {
+	case f.IDMap == "":
+		return "unknown"
+	case f.InitialUserNS:
+		return "initial"
+	}
+	return "own"
+}
+
 func orUnknown(s string) string {
 	if s == "" {
 		return "unknown"
@@ -233,15 +253,9 @@ func orUnknown(s string) string {
 	return s
 }
 
-// which is 0 or 1 for no or yes, 2 for unknown.
-func which(yes, unknown bool) int {
-	switch {
-	case unknown:
-		return 2
-	case yes:
-		return 1
+func yesNo(b bool) string {
+	if b {
+		return "yes"
 	}
-	return 0
+	return "no"
 }
-
-func yesNo(b bool) string { return [...]string{"no", "yes"}[which(b, false)] }

@@ -62,11 +62,11 @@ const (
 type Level int
 
 const (
-	Error Level = iota
-	Warn        // the default
-	Info
-	Debug
-	Trace
+	LevelError Level = iota
+	LevelWarn        // the default
+	LevelInfo
+	LevelDebug
+	LevelTrace
 )
 
 // Log writes one line: a constant message and alternating keys and values.

@@ -20,26 +20,26 @@ func (s *shim) delegate() int {
 	}
 	plan := report.Plan
 	if plan == nil {
-		return s.notDelegated(Warn, explain(why))
+		return s.notDelegated(LevelWarn, explain(why))
 	}
 	for _, step := range plan.Steps {
-		s.log.Log(Debug, "cgroup step", "step", step.String())
+		s.log.Log(LevelDebug, "cgroup step", "step", step.String())
 	}
 	switch {
 	case plan.Refusal != nil:
 		return s.refused(plan.Refusal)
 	case errors.Is(why, cgroup.ErrOutside) && !s.required():
 	case why != nil:
-		return s.notDelegated(Warn, explain(why)) // what was done is undone
+		return s.notDelegated(LevelWarn, explain(why)) // what was done is undone
 	}
 	s.delegated = true
 	s.follow(report)
 	for _, err := range report.Warnings {
-		s.log.Log(Warn, "optional cgroup step failed", explain(err)...)
+		s.log.Log(LevelWarn, "optional cgroup step failed", explain(err)...)
 	}
 	facts := []any{"cgroup", report.HostPath, "id", report.ID, "controllers", strings.Join(report.Enabled, " ")}
 	if plan.State == cgroup.Delegated {
-		s.log.Log(Info, plan.State.String(), facts...)
+		s.log.Log(LevelInfo, plan.State.String(), facts...)
 		return 0
 	}
 	facts = append(facts, "moved", report.Moved, "rounds", report.Rounds, "elapsed", report.Elapsed)
@@ -76,12 +76,12 @@ func (s *shim) refused(r *cgroup.Refusal) int {
 	asked := s.Dind || s.CgroupMode != CgroupAuto
 	switch {
 	case s.CgroupMode == CgroupRequireV2 && !r.State.V2():
-		s.log.Log(Info, "cgroup not delegated", facts...)
+		s.log.Log(LevelInfo, "cgroup not delegated", facts...)
 		return 0
 	case r.Hint == "" || r.State == cgroup.NotInit && !asked:
-		return s.notDelegated(Info, facts)
+		return s.notDelegated(LevelInfo, facts)
 	}
-	return s.notDelegated(Warn, facts)
+	return s.notDelegated(LevelWarn, facts)
 }
 
 // mode is the package cgroup's word for how much the set-up matters.
@@ -102,7 +102,7 @@ func (s *shim) required() bool {
 // notDelegated says so at level, and ends the run where a delegation is required.
 func (s *shim) notDelegated(level Level, facts []any) int {
 	if s.required() {
-		s.log.Log(Error, "cgroup not delegated, which --cgroup=require asks for", facts...)
+		s.log.Log(LevelError, "cgroup not delegated, which --cgroup=require asks for", facts...)
 		return ExitRequire
 	}
 	s.log.Log(level, "cgroup not delegated", facts...)

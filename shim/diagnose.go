@@ -36,7 +36,7 @@ func diagnose(name string, env []string, err error) string {
 		}
 		return file + " is in no format that the kernel knows, and there is no /bin/sh to read it"
 	case errors.Is(err, unix.EACCES):
-		return denied(file)
+		return explainEACCES(file)
 	case errors.Is(err, unix.ETXTBSY):
 		return file + " is open for writing"
 	case errors.Is(err, unix.E2BIG):
@@ -56,7 +56,7 @@ func findFile(name string, env []string) string {
 	return ""
 }
 
-func denied(file string) string {
+func explainEACCES(file string) string {
 	var info unix.Stat_t
 	if unix.Stat(file, &info) != nil {
 		return "a directory on the way to " + file + " may not be searched"

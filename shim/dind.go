@@ -33,7 +33,7 @@ func (s *shim) prepareDind() {
 
 func (s *shim) must(what string, err error) {
 	if err != nil {
-		s.log.Log(Warn, "docker-in-docker chore not done", "op", what, "err", err)
+		s.log.Log(LevelWarn, "docker-in-docker chore not done", "op", what, "err", err)
 	}
 }
 
@@ -85,14 +85,14 @@ func isMountPoint(dir string) bool {
 func removeStalePidFiles(args []string, log Log) {
 	for _, file := range pidFiles(args) {
 		if pid, stays := holder(file); stays {
-			log.Log(Info, "pid file kept", "path", file, "pid", pid)
+			log.Log(LevelInfo, "pid file kept", "path", file, "pid", pid)
 			continue
 		}
 		if err := unix.Unlink(file); err != nil {
-			log.Log(Warn, "stale pid file not removed", "path", file, "err", err)
+			log.Log(LevelWarn, "stale pid file not removed", "path", file, "err", err)
 			continue
 		}
-		log.Log(Info, "stale pid file removed", "path", file)
+		log.Log(LevelInfo, "stale pid file removed", "path", file)
 	}
 }
 

@@ -13,7 +13,7 @@ func (s *shim) follow(report *cgroup.Report) {
 		err = s.signals.Watch(follower.FD())
 	}
 	if err != nil {
-		s.log.Log(Warn, "limits will not be followed", explain(err)...)
+		s.log.Log(LevelWarn, "limits will not be followed", explain(err)...)
 		return
 	}
 	s.follower = follower

@@ -18,7 +18,7 @@ func (s *shim) setOOMScoreAdj() {
 			facts = append(facts, "hint", "a value below the one that the container was started with needs CAP_SYS_RESOURCE: "+
 				"docker or podman run --privileged or --cap-add=SYS_RESOURCE, Kubernetes securityContext.privileged")
 		}
-		s.log.Log(Warn, "oom_score_adj not set", facts...)
+		s.log.Log(LevelWarn, "oom_score_adj not set", facts...)
 	}
 }
 

@@ -54,9 +54,9 @@ func (s *shim) report() int {
 // machine makes a strange script.
 func (s *shim) warnOfShell() {
 	process.Chdir(s.dir)
-	level := Warn
+	level := LevelWarn
 	if s.Tini {
-		level = Info
+		level = LevelInfo
 	}
 	if reason := otherMachine(findFile(s.Args[0], s.Env)); reason != "" {
 		s.log.Log(level, "program is read by /bin/sh", "program", s.Args[0], "reason", reason)

@@ -104,7 +104,7 @@ func newShim(config Config, signals source, log Log) *shim {
 func Run(config Config, signals *process.Signals, log Log) int {
 	s := newShim(config, signals, log)
 	if err := s.adopt(); err != nil {
-		s.log.Log(Error, "cannot be an init", "err", err)
+		s.log.Log(LevelError, "cannot be an init", "err", err)
 		return ExitFailure
 	}
 	s.setOOMScoreAdj()
@@ -126,7 +126,7 @@ func Run(config Config, signals *process.Signals, log Log) int {
 	s.prepareLines()
 	process.Alone()
 	if errno := s.spawn(program); errno != 0 {
-		s.log.Log(Error, "cannot start a process", "err", errno, "hint", startHint(errno))
+		s.log.Log(LevelError, "cannot start a process", "err", errno, "hint", startHint(errno))
 		return ExitFailure
 	}
 	// The point of no return: from here on nothing but the program's end ends this
@@ -156,19 +156,19 @@ func (s *shim) adopt() error {
 		err := os.NewSyscallError("prctl PR_SET_CHILD_SUBREAPER", unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 		switch {
 		case err == nil && s.Tini:
-			s.log.Log(Trace, "Registered as child subreaper")
+			s.log.Log(LevelTrace, "Registered as child subreaper")
 		case err == nil:
-			s.log.Log(Trace, "registered as child subreaper")
+			s.log.Log(LevelTrace, "registered as child subreaper")
 		case s.Subreaper: // the user counts on it
 			return err
 		default:
-			s.log.Log(Warn, "orphans will not be reaped", "err", err)
+			s.log.Log(LevelWarn, "orphans will not be reaped", "err", err)
 		}
 		return nil
 	}
 	if s.Tini && !s.pid1 && !isSubreaper() {
 		// tini's warning, which its users look for.
-		s.log.Log(Warn, "Tini is not running as PID 1 and isn't registered as a child subreaper.\n"+
+		s.log.Log(LevelWarn, "Tini is not running as PID 1 and isn't registered as a child subreaper.\n"+
 			"Zombie processes will not be re-parented to Tini, so zombie reaping won't work.\n"+
 			"To fix the problem, use the -s option or set the environment variable TINI_SUBREAPER to register Tini as a child subreaper, or run Tini as PID 1.")
 	}
@@ -314,10 +314,10 @@ func pause(signals *process.Signals) int {
 // cannotExecute says why the program could not be executed.
 func (s *shim) cannotExecute(err error) int {
 	reason := diagnose(s.Args[0], s.Env, err)
-	level := Error
+	level := LevelError
 	if s.Tini {
-		s.log.Log(Error, "exec "+s.Args[0]+" failed: "+strerror(err))
-		level = Info
+		s.log.Log(LevelError, "exec "+s.Args[0]+" failed: "+strerror(err))
+		level = LevelInfo
 	}
 	s.log.Log(level, "cannot execute", "program", s.Args[0], "err", err, "reason", reason)
 	switch {
