@@ -8,10 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unthreadStep undoes what a half-done attempt by somebody else has left: cpu,
-// cpuset or pids enabled one by one while there were processes in the cgroup,
-// which makes it "domain threaded" and the children invalid. Disabled again it is
-// a domain (seen on 5.10 to 7.2).
+// unthreadStep repairs a cgroup that an earlier, incomplete attempt of another program
+// has left in type "domain threaded". The type appears if a program enables cpu, cpuset
+// or pids one by one while processes are in the cgroup. The children are then invalid.
+// If these controllers are disabled again, the cgroup is a domain again (seen on 5.10
+// to 7.2).
 type unthreadStep struct{}
 
 func (unthreadStep) String() string {
@@ -35,10 +36,10 @@ func (unthreadStep) do(a *application) error {
 	return nil
 }
 
-// enableStep makes the controllers available to the cgroups of inner containers:
-// all in one write, which the kernel takes as a whole or not at all. One by one
-// would let cpu, cpuset and pids succeed while a process is inside, with the
-// effect that unthreadStep undoes.
+// enableStep enables the controllers for the cgroups of inner containers. It does so in
+// a single write, and the kernel enables all of them or none. Separate writes would let
+// cpu, cpuset and pids succeed while a process is in the cgroup. See unthreadStep for
+// the effect.
 type enableStep struct{ controllers []string }
 
 func (s enableStep) String() string {
@@ -62,7 +63,8 @@ func (s enableStep) do(a *application) (err error) {
 	return a.confirm()
 }
 
-// enableAll reads the list anew each time: a controller may have come or gone.
+// enableAll reads the list again for each try, because a controller may appear or
+// disappear.
 func (a *application) enableAll() error {
 	controllers, err := a.words("cgroup.controllers")
 	if err != nil || len(controllers) == 0 {
@@ -71,9 +73,10 @@ func (a *application) enableAll() error {
 	return a.enable(controllers)
 }
 
-// enableEach finds the controllers that can be enabled when one cannot: cpu with
-// real-time processes below (EINVAL), one that was taken away from above (ENOENT),
-// memory where the node has run out of memory cgroup ids (ENOSPC).
+// enableEach enables each controller by itself, because one of them cannot be enabled.
+// The kernel refuses cpu with real-time processes below (EINVAL), a controller that was
+// taken away in the cgroup above (ENOENT), and memory on a node without free memory
+// cgroup ids (ENOSPC).
 func (a *application) enableEach() error {
 	controllers, err := a.words("cgroup.controllers")
 	if err != nil {
@@ -95,10 +98,11 @@ func (a *application) enableEach() error {
 	return nil
 }
 
-// enable writes them at once. With a domain controller among them the kernel
-// refuses while a process is in the cgroup. Without one it has to be done here:
-// before, and, for somebody may have come in between or be hidden while exiting,
-// after.
+// enable enables the controllers in one write. With a domain controller among them, the
+// kernel refuses the write while a process is in the cgroup. With threaded controllers
+// alone the kernel does not, so enable checks before and after the write. A process may
+// enter between the check and the write, or it may be exiting and hidden from
+// cgroup.procs.
 func (a *application) enable(controllers []string) error {
 	busy := &Error{Op: "write", Path: subtreeControl, Data: list("+", controllers), Err: unix.EBUSY}
 	threaded := len(subtract(controllers, threadedControllers)) == 0
@@ -124,7 +128,7 @@ func (a *application) enable(controllers []string) error {
 	return busy
 }
 
-// disable undoes what was enabled so far.
+// disable disables the controllers that enableStep enabled so far.
 func (a *application) disable() error {
 	now, err := a.words(subtreeControl)
 	added := subtract(now, a.before)
@@ -134,8 +138,8 @@ func (a *application) disable() error {
 	return a.k.writeFile(a.base, subtreeControl, list("-", added))
 }
 
-// confirm reads back what holds now. A write that succeeded and left the leaf
-// invalid would fail inner containers later, with errors that name none of this.
+// confirm reads back the result. A write may succeed and still leave the leaf invalid.
+// Inner containers would fail later, with errors that do not name the cause.
 func (a *application) confirm() (err error) {
 	if a.report.Enabled, err = a.words(subtreeControl); err != nil {
 		return err
@@ -152,8 +156,8 @@ func (a *application) confirm() (err error) {
 	return nil
 }
 
-// list is controllers as cgroup.subtree_control takes them. Nothing at all is fine
-// with the kernel; a sign alone is EINVAL.
+// list formats controllers for cgroup.subtree_control. The kernel accepts an empty
+// write, but returns EINVAL for a sign alone.
 func list(sign string, controllers []string) string {
 	if len(controllers) == 0 {
 		return ""
