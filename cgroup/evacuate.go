@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// evacuateStep moves every process into the leaf: a cgroup with processes of its
-// own can have no domain controllers enabled for its children (the kernel
-// document, "No Internal Process Constraint"). PID 1 goes too, all its threads
-// with it, for runc and crun put `exec` into the cgroup of PID 1 when the
-// container's own is refused.
+// evacuateStep moves every process of the container's cgroup into the leaf. A cgroup
+// with processes of its own cannot enable domain controllers for its children (the
+// kernel document, "No Internal Process Constraint"). PID 1 moves too, with all its
+// threads. If the kernel refuses the container's own cgroup for an `exec`, runc and
+// crun put the process into the cgroup of PID 1.
 type evacuateStep struct{ leaf string }
 
 func (s evacuateStep) String() string {
@@ -34,7 +34,8 @@ func (s evacuateStep) do(a *application) error {
 		return err
 	}
 	defer a.k.close(dir)
-	// A threaded leaf would take the processes, and then not even list them.
+	// A threaded leaf would accept the processes, but its cgroup.procs could not be
+	// read.
 	kind, err := a.k.readFile(dir, "cgroup.type")
 	if err != nil {
 		return err
@@ -42,7 +43,7 @@ func (s evacuateStep) do(a *application) error {
 	if kind = strings.TrimSpace(kind); kind != "domain" {
 		return &Error{Op: "read", Path: s.leaf + "/cgroup.type", Data: kind, Err: unix.EOPNOTSUPP}
 	}
-	var keep []string // who was there before us stays there
+	var keep []string // processes that were in the leaf before the evacuation stay there
 	if existed {
 		procs, err := a.k.readFile(dir, "cgroup.procs")
 		if err != nil {
@@ -56,21 +57,22 @@ func (s evacuateStep) do(a *application) error {
 	}
 	a.onFailure(func() error {
 		err := a.moveBack(s.leaf, keep)
-		// A mount with a file open for writing cannot be made read-only again (EBUSY).
+		// The kernel refuses to make a mount read-only while a file in it is open for
+		// writing (EBUSY).
 		a.k.close(a.leaf)
 		a.leaf = -1
 		return err
 	})
-	// Ourselves by number: 0 would do the same, but a 0 that is read from
-	// cgroup.procs is a process of another PID namespace, and writing that moves
-	// the writer.
+	// Move this process by its PID. Writing 0 would move the writer as well. But a 0
+	// that was read from cgroup.procs is a process of another PID namespace, so 0 is
+	// never written.
 	if err := a.move(strconv.Itoa(a.k.getpid())); err != nil {
 		return err
 	}
 	return a.evacuate()
 }
 
-// evacuate moves what is in the container's cgroup now.
+// evacuate moves the processes that are in the container's cgroup now.
 func (a *application) evacuate() error {
 	a.report.Rounds++
 	procs, err := a.k.readFile(a.base, "cgroup.procs")
@@ -80,8 +82,9 @@ func (a *application) evacuate() error {
 	pids, foreign := splitProcs(procs)
 	a.report.Foreign = max(a.report.Foreign, foreign)
 	for _, pid := range pids {
-		// ENOENT: with nsdelegate, one that is not below the namespace's root. Nothing
-		// can be done about it from here, as about a process of another PID namespace.
+		// ENOENT: with nsdelegate, the process is not below the namespace's root. This
+		// process cannot move it, and neither can it move a process of another PID
+		// namespace.
 		if err := a.move(pid); err != nil && !is(err, unix.ENOENT) {
 			return err
 		}
@@ -89,9 +92,9 @@ func (a *application) evacuate() error {
 	return nil
 }
 
-// move moves one process. One that has ended meanwhile is as good as moved; one
-// that is being made (TASK_NEW: EINVAL) or that runs an exit is found again in the
-// next round.
+// move moves one process into the leaf. A process that has ended meanwhile counts as
+// moved. EINVAL is a process that the kernel is still creating (TASK_NEW). The next
+// round finds it again, and also a process that is exiting.
 func (a *application) move(pid string) error {
 	err := a.k.writeTo(a.leaf, a.leafName()+"/cgroup.procs", pid)
 	switch {
@@ -106,8 +109,9 @@ func (a *application) move(pid string) error {
 
 func (a *application) leafName() string { return a.plan.leaf }
 
-// moveBack undoes the evacuation; the controllers are disabled by then. Processes
-// in the leaf have children meanwhile, so it looks again until nobody else is left.
+// moveBack undoes the evacuation. The controllers are disabled by then. Processes in
+// the leaf may fork meanwhile, so moveBack reads the leaf again until it finds only the
+// processes to keep.
 func (a *application) moveBack(leaf string, keep []string) (err error) {
 	for range undoTries {
 		procs, _ := a.k.readFile(a.base, leaf+"/cgroup.procs")
@@ -129,7 +133,7 @@ func (a *application) moveBack(leaf string, keep []string) (err error) {
 	return err
 }
 
-// removeLeaf waits for a process that is just ending in it.
+// removeLeaf removes the leaf. It tries again while a process in the leaf is exiting.
 func (a *application) removeLeaf(leaf string) (err error) {
 	for range undoTries {
 		err = a.k.unlinkat(a.base, leaf, unix.AT_REMOVEDIR)
@@ -146,13 +150,14 @@ func (a *application) removeLeaf(leaf string) (err error) {
 
 const undoTries = 100
 
-// retryOnEBUSY repeats attempt for as long as it answers EBUSY, evacuating before
-// each new try. Processes enter all the time: an exec from outside is cloned into
-// the container's cgroup. And since Linux 7.0 a process that is exiting is hidden
-// from cgroup.procs before it stops counting, so an empty file is no reason to
-// stop (a72f73c4dd9b, d245698d727a). The first tries follow at once, which a race
-// with one exec needs; then the pauses double, so that a process that never leaves
-// costs nothing until the deadline.
+// retryOnEBUSY calls attempt until it returns anything but EBUSY, and evacuates the
+// cgroup before each new try. Processes may enter at any time. For instance, a runtime
+// clones an exec into the container's cgroup from outside. Since Linux 7.0 an exiting
+// process is hidden from cgroup.procs before the kernel stops counting it, so
+// retryOnEBUSY goes on even if the file is empty (a72f73c4dd9b, d245698d727a). The
+// first tries follow one another at once, which is enough for a race with one exec.
+// Then the pauses double, so a process that never leaves costs almost nothing until the
+// deadline.
 func (a *application) retryOnEBUSY(attempt func() error) error {
 	const immediate = 4
 	pause := shortest
@@ -175,7 +180,7 @@ func (a *application) retryOnEBUSY(attempt func() error) error {
 	}
 }
 
-// busy names what kept the cgroup busy.
+// busy returns err together with the processes that kept the cgroup busy.
 func (a *application) busy(err error) error {
 	procs, _ := a.k.readFile(a.base, "cgroup.procs")
 	pids, foreign := splitProcs(procs)

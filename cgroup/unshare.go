@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unshareStep makes the current cgroup the root of a new cgroup namespace. It
-// comes before anything is moved, for the root is the cgroup at the time of the
-// call (cgroup_namespaces(7)), and before anything is mounted: a cgroup2 mounted
-// from the initial namespace without options would take nsdelegate and
+// unshareStep makes this process's cgroup the root of a new cgroup namespace. The step
+// comes before any process is moved, because the kernel takes the cgroup at the time of
+// the call as the root (cgroup_namespaces(7)). It also comes before the mount. A mount
+// of cgroup2 from the initial namespace without options would remove nsdelegate and
 // memory_recursiveprot from the whole host (kernel/cgroup/cgroup.c,
 // apply_cgroup_root_flags; seen on 5.10 to 7.2).
 type unshareStep struct{}
@@ -21,8 +21,9 @@ func (unshareStep) do(a *application) error {
 	if err != nil {
 		return err
 	}
-	// There is no way back into a namespace of another user namespace (setns(2)). The
-	// kernel asks that before it sees that this one is our own.
+	// A process cannot return into a cgroup namespace of another user namespace
+	// (setns(2)). The kernel checks this permission first, even for the namespace that
+	// the process is in. So this call shows beforehand whether the way back is open.
 	if err := a.enter(old, ownNamespace); err != nil {
 		return err
 	}
@@ -33,14 +34,14 @@ func (unshareStep) do(a *application) error {
 	return nil
 }
 
-// Names of cgroup namespaces. /proc/self is the thread-group leader, and that is the
+// Files of cgroup namespaces. /proc/self is the thread-group leader, which is the
 // calling thread.
 const (
 	ownNamespace  = "/proc/self/ns/cgroup"
 	initNamespace = "/proc/1/ns/cgroup"
 )
 
-// What keepStep leaves.
+// Files that keepStep writes.
 const (
 	keptDir       = "/run/cgshim"
 	keptNamespace = keptDir + "/cgroup"
@@ -57,11 +58,12 @@ func (a *application) openNamespace(name string) (int, error) {
 	return fd, nil
 }
 
-// regainStep goes on where a run was killed after it had moved processes into the
-// leaf, this one perhaps among them: a namespace that is made there would begin one
-// level too deep. It takes the namespace that the run has kept. Without one it goes
-// back into the container's cgroup and makes it anew, which is allowed for as long as
-// no controllers are enabled there.
+// regainStep continues the work of a run of cgshim that was killed after it had moved
+// processes into the leaf. This process may be one of them, and a namespace that is
+// made in the leaf would begin one level too deep. So regainStep joins the namespace
+// that the killed run has kept. If there is none, it moves this process back into the
+// container's cgroup and makes the namespace there. The kernel allows this move as long
+// as no controllers are enabled.
 type regainStep struct{ base, leaf, below string }
 
 func (s regainStep) String() string {
@@ -85,13 +87,14 @@ func (s regainStep) do(a *application) error {
 	return unshareStep{}.do(a)
 }
 
-// keepStep keeps what a later run cannot find out: which cgroup is the container's
-// where the leaf has a name of its own or the mount shows more, and beside another
-// PID 1 the new namespace. A supervisor that starts dockerd by --exec does so again
-// when that has ended, and stays in the host's cgroup namespace itself. A namespace
-// lives as long as a process in it or a bind mount of it (namespaces(7)), and it cannot
-// be made anew, for the cgroup that was its root can have no process now. So it is done
-// before the first process is moved.
+// keepStep stores facts that a later run of cgshim cannot find out. A later run has to
+// know the container's cgroup if the leaf has an unusual name or if the mount shows
+// more than this cgroup. Beside another PID 1 it also has to know the new namespace.
+// For instance, a supervisor stays in the host's cgroup namespace and starts dockerd by
+// --exec each time dockerd has ended. A namespace lives as long as a process in it or a
+// bind mount of it (namespaces(7)). It cannot be made again, because its root can no
+// longer have a process of its own. So keepStep comes before the first process is
+// moved.
 type keepStep struct {
 	leaf string
 	pin  bool
@@ -115,7 +118,7 @@ func (s keepStep) do(a *application) error {
 	if !s.pin {
 		return nil
 	}
-	// One that a killed run has left would stay below.
+	// Remove the mount of a killed run, which the new mount would only cover.
 	_ = a.k.umount(keptNamespace, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	if err := a.create(keptNamespace, ""); err != nil {
 		return err
@@ -132,7 +135,7 @@ func (s keepStep) do(a *application) error {
 	return nil
 }
 
-// create makes a file that goes away if the set-up fails.
+// create makes a file. The file is removed again if the set-up fails.
 func (a *application) create(name, content string) error {
 	if err := a.note(name, content); err != nil {
 		return err
@@ -158,7 +161,8 @@ func (a *application) note(name, content string) error {
 	return a.k.writeTo(fd, name, content)
 }
 
-// joinStep goes into the container's cgroup namespace. The delegation stands without it.
+// joinStep joins the container's cgroup namespace. If it fails, the cgroup is still
+// delegated.
 type joinStep struct{ base, below string }
 
 func (joinStep) String() string {
@@ -177,9 +181,10 @@ func (s joinStep) do(a *application) error {
 	return nil
 }
 
-// joinAny tries the namespace of PID 1, the one that an earlier run has kept, and those
-// of the processes beside this one, such as a dockerd that the earlier run has become.
-// It returns the error of the kept one.
+// joinAny tries to join the namespace of PID 1, then the namespace that an earlier run
+// of cgshim has kept, then the namespaces of the processes in the same cgroup. One of
+// these may be a dockerd that the earlier run has become. joinAny returns the error of
+// the kept namespace.
 func (a *application) joinAny(old int, base, below string) (err error) {
 	for _, name := range []string{initNamespace, keptNamespace} {
 		if err = a.join(name, below); err == nil {
@@ -209,8 +214,8 @@ func (a *application) joinAny(old int, base, below string) (err error) {
 	return err
 }
 
-// join enters a namespace if the own cgroup is where it has to be there: in the host's
-// PID namespace PID 1 is not the container's.
+// join enters a namespace and checks that this process's cgroup has the right path
+// there. In the host's PID namespace, PID 1 does not belong to this container.
 func (a *application) join(name, below string) error {
 	fd, err := a.openNamespace(name)
 	if err != nil {
@@ -224,7 +229,7 @@ func (a *application) join(name, below string) error {
 		return err
 	}
 	if path := parseMembership(content).unified; path != below {
-		return &Error{Op: "setns", Path: name, Data: "the own cgroup is " + path + " there", Err: unix.EXDEV}
+		return &Error{Op: "setns", Path: name, Data: "this process's cgroup is " + path + " there", Err: unix.EXDEV}
 	}
 	return nil
 }
