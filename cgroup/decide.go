@@ -107,8 +107,8 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	}
 	where := f.container(p.Options.Leaf)
 	if where.disputed {
-		return refuse(NotOurs, "this process is in what has the name of a leaf, "+f.Unified+", and processes of a PID namespace above are beside it: the leaf may be a container of its own",
-			"let no other cgroup of the outer container have the name of a leaf, and put nothing beside the leaf from outside")
+		return refuse(NotOurs, "this process's cgroup "+f.Unified+" has the name of a leaf, and processes of an outer PID namespace are beside it: the cgroup may belong to a container of its own",
+			"give no other cgroup of the outer container the name of a leaf, and put no process beside the leaf from outside")
 	}
 	base := where.group // the container's cgroup
 	p.Container, p.leaf, p.HostPath = base, where.leaf, where.path
@@ -327,32 +327,32 @@ func (f *Facts) exclude(o Options) *Refusal {
 	mounted := f.Mount != nil && f.Mount.Type == "cgroup2"
 	switch {
 	case f.OnHost:
-		return skip(Host, "this is the host's own PID and mount namespace: its cgroups are never touched")
+		return skip(Host, "this is the host's own PID and mount namespace, and cgshim never changes the host's cgroups")
 	case mounted && f.Unified != "":
 	case f.Unified != "" && len(f.V1) > 0:
-		return skip(Hybrid, "containers are in v1 hierarchies here, which nest by themselves")
+		return skip(Hybrid, "containers are in cgroup v1 hierarchies here, which nest without a delegation")
 	case len(f.V1) > 0:
-		return skip(Legacy, "v1 hierarchies nest by themselves")
+		return skip(Legacy, "cgroup v1 hierarchies nest without a delegation")
 	case f.Unified == "" && f.Unreadable == "":
 		return skip(Absent, "the kernel or the sandbox has no cgroups")
 	}
 	switch {
 	case f.Unified == "/" && f.CgroupNS == InitialCgroupNamespace, f.Own != nil && f.Own.Root:
-		return skip(RealRoot, "the process is in the real root cgroup, which is never drained")
+		return skip(RealRoot, "the process is in the real root cgroup, and cgshim never moves its processes")
 	case !o.Anywhere && !f.entry():
 		return refuse(NotInit, "this process is neither the container's PID 1 nor its entry point beside another init", entryPoint)
 	case f.Unified == "":
-		return refuse(Unavailable, "the process's cgroup cannot be read: "+f.Unreadable, "mount proc on /proc; a kernel or sandbox without cgroups has none to show")
+		return refuse(Unavailable, "the process's cgroup cannot be read: "+f.Unreadable, "mount proc on /proc; in a kernel or sandbox without cgroups there is nothing to delegate")
 	case f.Symlink:
 		return skip(Unavailable, mountPoint+" is a symbolic link")
 	case f.Missing:
 		// No other program would expect a directory that cgshim made in sysfs.
 		return refuse(Unavailable, mountPoint+" does not exist", "mount sysfs on /sys, as container runtimes do")
 	case f.Mount != nil && !mounted:
-		return refuse(Unavailable, mountPoint+" is of type "+f.Mount.Type+", not cgroup2", "mount cgroup2 there, or nothing")
+		return refuse(Unavailable, mountPoint+" is of type "+f.Mount.Type+", not cgroup2", "mount cgroup2 there, or leave it unmounted")
 	case strings.HasPrefix(f.Unified, "/.."):
 		return refuse(Outside, "this process was moved out of the root of its cgroup namespace, to "+f.Unified,
-			"start the program with the container, or join the namespace of PID 1 (nsenter -C)")
+			"start the program together with the container, or join the cgroup namespace of PID 1 (nsenter -C)")
 	}
 	return nil
 }
@@ -360,8 +360,8 @@ func (f *Facts) exclude(o Options) *Refusal {
 // threaded refuses a cgroup that a program outside of the container has made threaded.
 func (g *Group) threaded() *Refusal {
 	if g != nil && (g.Type == "threaded" || g.Type == "domain invalid") {
-		return refuse(Threaded, "the container's cgroup is of type "+g.Type+", which cannot have controllers for inner containers",
-			"its runtime has to create it as a domain: recreate the container")
+		return refuse(Threaded, "the container's cgroup is of type "+g.Type+", which cannot enable controllers for inner containers",
+			"recreate the container, and let its runtime create the cgroup as a domain")
 	}
 	return nil
 }
@@ -371,15 +371,15 @@ func (p *Plan) prevent(f *Facts, base *Group, remount, unshare, ours bool) *Refu
 	readOnly := f.Mount != nil && f.Mount.readOnly()
 	switch {
 	case (remount || unshare) && !f.SysAdmin:
-		return refuse(Unprivileged, string(p.State)+", and changing that needs CAP_SYS_ADMIN", privileged)
+		return refuse(Unprivileged, string(p.State)+", and to change that needs CAP_SYS_ADMIN", privileged)
 	case (remount || unshare) && f.Init != "" && f.Init != f.Unified:
-		return refuse(NotOurs, "PID 1 is in "+f.Init+" and this process in "+f.Unified+": what is mounted for it would be everybody's",
-			"make cgshim the container's PID 1, or start it in the cgroup of that")
+		return refuse(NotOurs, "PID 1 is in "+f.Init+" and this process is in "+f.Unified+": a mount for this process would change every process of the container",
+			"make cgshim the container's PID 1, or start it in the cgroup of PID 1")
 	case remount && f.ParentShared && !ours:
 		return refuse(SharedMount, "the mount that holds "+mountPoint+" is shared: a change could reach the host",
 			"mount it without propagation (rprivate or rslave), or start cgshim before anything makes / shared")
 	case !remount && base == nil:
-		return skip(Hidden, "the own cgroup "+f.Unified+" is not below "+mountPoint)
+		return skip(Hidden, "this process's cgroup "+f.Unified+" is not below "+mountPoint)
 	case !remount && readOnly && !f.SysAdmin:
 		return refuse(ReadOnly, mountPoint+" is mounted read-only", writable)
 	case base != nil && !base.Writable && !f.InitialUserNS:

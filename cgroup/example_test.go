@@ -13,8 +13,8 @@ import (
 	"github.com/cgshim/cgshim/cgroup"
 )
 
-// A program that starts dockerd re-executes itself for that, as here with the argument
-// "dockerd". That process delegates, and then becomes dockerd.
+// A program that starts dockerd re-executes itself, here with the argument "dockerd".
+// The new process delegates and then becomes dockerd.
 func ExampleDelegate() {
 	// In an init function of the program, so that main runs on the main thread:
 	runtime.LockOSThread()
@@ -65,7 +65,7 @@ func ExampleHint() {
 	fmt.Println(cgroup.Hint(err))
 	// Output:
 	// mkdir /sys/fs/cgroup/init: resource temporarily unavailable
-	// a limit is reached: see cgroup.max.descendants and cgroup.max.depth of the cgroups above
+	// a limit is reached: raise cgroup.max.descendants or cgroup.max.depth of the cgroups above
 }
 
 // An init that stays follows the container's limits.
