@@ -7,8 +7,8 @@ import (
 	"github.com/cgshim/cgshim/cgroup"
 )
 
-// delegate does the cgroup set-up that the mode asks for. The status is 0 where
-// the child may be started.
+// delegate does the cgroup set-up that the mode asks for. It returns 0 if the program
+// may start.
 func (s *shim) delegate() int {
 	if s.CgroupMode == CgroupOff {
 		return 0
@@ -30,7 +30,7 @@ func (s *shim) delegate() int {
 		return s.refused(plan.Refusal)
 	case errors.Is(why, cgroup.ErrOutside) && !s.required():
 	case why != nil:
-		return s.notDelegated(LevelWarn, explain(why)) // what was done is undone
+		return s.notDelegated(LevelWarn, explain(why)) // the steps are undone
 	}
 	s.delegated = true
 	s.follow(report)
@@ -56,7 +56,7 @@ func (s *shim) delegate() int {
 	return 0
 }
 
-// explain is an error with what to change about it.
+// explain returns log fields with err and its hint.
 func explain(err error) []any {
 	facts := []any{"err", err}
 	if hint := cgroup.Hint(err); hint != "" {
@@ -65,9 +65,10 @@ func explain(err error) []any {
 	return facts
 }
 
-// refused says why nothing was done, at the default level only where the user can
-// change something. A process that merely is not the container's entry point may be any
-// program that is started by cgshim: there the user has to have asked.
+// refused logs why the cgroup is not delegated. The line appears at the default level
+// only if the user can change something. A process that is not the container's entry
+// point may be any program that cgshim starts, so there the user must also have asked
+// for a delegation.
 func (s *shim) refused(r *cgroup.Refusal) int {
 	facts := []any{"state", r.State.String(), "reason", r.Reason}
 	if r.Hint != "" {
@@ -84,7 +85,7 @@ func (s *shim) refused(r *cgroup.Refusal) int {
 	return s.notDelegated(LevelWarn, facts)
 }
 
-// mode is the package cgroup's word for how much the set-up matters.
+// mode converts the mode for the package cgroup.
 func (s *shim) mode() cgroup.Mode {
 	switch s.CgroupMode {
 	case CgroupRequire:
@@ -99,7 +100,8 @@ func (s *shim) required() bool {
 	return s.CgroupMode == CgroupRequire || s.CgroupMode == CgroupRequireV2
 }
 
-// notDelegated says so at level, and ends the run where a delegation is required.
+// notDelegated logs at level that the cgroup is not delegated. If the mode requires a
+// delegation, it logs an error and returns the status to exit with.
 func (s *shim) notDelegated(level Level, facts []any) int {
 	if s.required() {
 		s.log.Log(LevelError, "cgroup not delegated, which --cgroup=require asks for", facts...)

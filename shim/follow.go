@@ -2,8 +2,8 @@ package shim
 
 import "github.com/cgshim/cgshim/cgroup"
 
-// follow has the container's limits watched from now on. With Exec no process
-// stays to do that.
+// follow starts to watch the container's limits. With Exec, no process of cgshim stays
+// to follow them.
 func (s *shim) follow(report *cgroup.Report) {
 	if s.Exec {
 		return

@@ -2,11 +2,11 @@ package shim
 
 import "path"
 
-// lines are the log lines that may be written while the program runs, and at its end.
-// Under tini's names they are tini's, for its users look for them.
+// lines are the log lines that may be written while the program runs and at its end.
+// Under a name of tini they have tini's texts, because users of tini look for these.
 type lines struct {
 	spawned *Line
-	chld    *Line // SIGCHLD came
+	chld    *Line // SIGCHLD arrived
 	forward *Line
 	drop    *Line
 	failed  *Line // a signal could not be forwarded
@@ -16,10 +16,10 @@ type lines struct {
 	refused *Line // the program may not be killed
 	detach  *Line
 	drain   *Line
-	rest    *Line // is left after the drain timeout
-	noKill  *Line // cgroup.kill not used
+	rest    *Line // processes are left after the drain timeout
+	noKill  *Line // cgroup.kill failed
 
-	// The end, as expected, abnormal, and with OOM kills meanwhile.
+	// The end of the program: as expected, abnormal, or with OOM kills during its life.
 	exited, exitedOOM               *Line
 	signaled, abnormal, signaledOOM *Line
 	leave                           *Line
@@ -60,7 +60,7 @@ func (s *shim) prepareLines() {
 	}
 }
 
-// with adds to a copy of list.
+// with appends to a copy of list.
 func with(list []any, more ...any) []any { return append(list[:len(list):len(list)], more...) }
 
 // tiniLines are the messages of tini 0.19 (tini.c), at its levels.
