@@ -25,7 +25,7 @@ func loggerOf(json, tini bool, verbosity int) *logger {
 	return &logger{settings: s}
 }
 
-// stderrOf is what fn writes to descriptor 2.
+// stderrOf returns what fn writes to descriptor 2.
 func stderrOf(t *testing.T, fn func()) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "stderr")
@@ -126,7 +126,8 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// A line that is rendered before the program runs reads as if it were logged then.
+// A line that was rendered before the program started reads like a line that is logged
+// at once.
 func TestLineIsWhatLogWrites(t *testing.T) {
 	facts := func(values map[shim.Slot]any) (list []any) {
 		for _, slot := range []shim.Slot{
