@@ -39,7 +39,7 @@ func ExampleDelegate() {
 	log.Fatal(dockerd.Run())
 }
 
-// Decide needs no container: facts can come from anywhere.
+// Decide needs no container. The facts can come from anywhere.
 func ExampleDecide() {
 	facts := &cgroup.Facts{
 		PID: 1, InitialUserNS: true, SysAdmin: true, Unified: "/",
@@ -68,7 +68,7 @@ func ExampleHint() {
 	// a limit is reached: raise cgroup.max.descendants or cgroup.max.depth of the cgroups above
 }
 
-// An init that stays follows the container's limits.
+// An init that stays can follow the container's limits.
 func ExampleReport_Follow() {
 	report, err := cgroup.Delegate(cgroup.Auto, cgroup.Options{})
 	if err != nil {
