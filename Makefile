@@ -2,8 +2,8 @@
 MAKEFLAGS += --no-print-directory
 export CGO_ENABLED := 0
 
-# The version is the tag's. Without one (a tarball, a shallow clone) the packager gives
-# it, or the binary says the one that the module has (version.go).
+# The version is the tag. Without a tag (a tarball, a shallow clone), the packager sets
+# it. Otherwise the binary reports the version of the module (version.go).
 VERSION ?= $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' --abbrev=12 2>/dev/null))
 COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 GOARCH ?= $(shell go env GOHOSTARCH)
@@ -17,8 +17,8 @@ BASE ?= docker:dind
 IMAGE ?= cgshim:dind
 DIST ?= dist
 
-# The build, for packagers to copy: docs/packaging.md. What makes it more than
-# `go build` is here, each with its reason.
+# The build, for packagers to copy (docs/packaging.md). The flags below are what it has
+# beyond `go build`, each with its reason.
 #
 #   -trimpath, -buildvcs=false  the same binary from a clone and from a tarball
 #   -s -w                       no symbol table and no DWARF: 2.9 MB instead of 4.3
@@ -37,7 +37,7 @@ TAGS := cgshim_release
 LDFLAGS += -checklinkname=0
 BUILD = GOOS=linux go build -trimpath -buildvcs=false -tags '$(TAGS)' -ldflags '$(LDFLAGS)'
 
-# What holds on the ports without assembly too.
+# Tests that also pass on ports without assembly.
 PORTABLE := Quick|Orphans|Pause|Stop|Stuck|Drain|Reason|Script|JobOf|Shell|Closed|Exec|Dind
 
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
@@ -45,8 +45,8 @@ UNPRIVILEGED := $(if $(filter 0,$(shell id -u)),setpriv --reuid=65534 --regid=65
 NEED := test/deps/install.sh
 export CGSHIM_BIN ?= $(CURDIR)/bin/cgshim
 
-# What a verb installs are the names after NEED in its recipe.
-help: ## list the verbs, and what each installs by apt where it is missing
+# The names after NEED in a recipe are the programs that the verb installs.
+help: ## list the verbs, and the programs that each installs by apt if they are missing
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 } \
 		/^\t@\$$\(NEED\) / { sub(/^[^)]*\) /, ""); printf "%-12s   installs %s\n", "", $$0 }' $(MAKEFILE_LIST)
 
@@ -56,12 +56,12 @@ build: ## the static binary, bin/cgshim
 test: ## tests that need neither root nor a special kernel
 	go test ./...
 
-# cgroup has no goroutine, and its tests re-execute themselves as PID 1.
+# The package cgroup has no goroutine, and its tests re-execute themselves as PID 1.
 race: ## the packages with goroutines under the race detector
 	@$(NEED) cc
 	CGO_ENABLED=1 go test -race . ./shim ./reaper
 
-# What these test is not in the test's package: no cached results.
+# These tests test another package than their own, so Go must not cache the results.
 test-root: build ## as root, in namespaces: against the built binary and against tini
 	@$(NEED) tini busybox unshare cc
 	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|systems|bench|images|builds|starved)(/|$$)')
@@ -128,11 +128,11 @@ cover: ## statements that tests reach; of shim at least COVER % without root
 		echo "$$out" | awk -v least=$(COVER) '$$1 == "coverage:" { print "shim: " $$2 " by its own tests, " least "% wanted"; is = $$2 + 0 } \
 			END { exit is < least }'
 
-lint: ## everything that reads the sources
+lint: ## the checks that only read the sources
 	@$(NEED) shellcheck codespell mandoc
 	test/lint.sh
 
-vuln: ## known vulnerabilities in what the binary calls; needs the database
+vuln: ## known vulnerabilities in the code that the binary calls; needs the database
 	$(TOOL) govulncheck ./...
 
 size: ## the amd64 binary against the budget
@@ -153,7 +153,8 @@ cross: ## every Linux port of Go
 repro: ## the binary built in two directories is the same
 	cd tools && go run ./release -binaries -only amd64 -version "$(or $(VERSION),0.0.0)" -commit "$(COMMIT)" -out $(CURDIR)/bin/repro
 
-# The tag is the version, and without one there is nothing to be released: 0.0.0-dev.
+# The tag is the version. Without a tag the version is 0.0.0-dev, which is not for
+# publishing.
 release: VERSION := $(or $(VERSION),0.0.0-dev)
 release: ## binaries, packages, images, SBOM and checksums in dist/, tried out; ONLY=amd64,arm64
 	@$(NEED) dpkg-deb lintian rpm rpm2cpio mandoc qemu-arm-static qemu-system-aarch64 busybox dockerd docker docker-registry unshare
@@ -167,18 +168,18 @@ push-images: ## the images of dist/ to a registry: make push-images REGISTRY=ghc
 version: # what the tag says
 	@echo "$(VERSION)"
 
-# The section of the changelog, which has to be there and to say something.
+# The section of the changelog for this version. It has to exist and must not be empty.
 release-notes:
 	@awk -v version="$(VERSION)" '/^## / { on = index($$0, "## [" version "]") == 1; next } on { print; if (NF) said = 1 } END { exit !said }' CHANGELOG.md || \
 		{ echo "CHANGELOG.md has nothing under [$(VERSION)]" >&2; exit 1; }
 
-# In the order in which they find most in least time. The ports that a release has beside
-# these three, and the builds that take a C linker or another Go, are for the nightly run.
+# The checks that find most in the least time come first. The nightly run has the other
+# ports of a release, and the builds that need a C linker or another Go.
 CHECKS := lint size test race test-root test-starved run builds test-images test-vm test-e2e bench release cross
 check: RUNFLAGS = -all
 check: export BENCHROUNDS = 1
 check: export ONLY = amd64,arm64,riscv64
-check: ## what CI runs; what cannot run here fails
+check: ## what CI runs; a check that cannot run here fails
 	@for verb in $(CHECKS); do \
 		echo "=== make $$verb"; \
 		began=$$(date +%s); \
@@ -186,7 +187,7 @@ check: ## what CI runs; what cannot run here fails
 		echo "=== make $$verb took $$(($$(date +%s) - began)) s"; \
 	done
 
-clean: ## remove what was built
+clean: ## remove everything that was built
 	rm -rf bin $(DIST)
 
 .PHONY: help build builds test race test-root test-starved test-starved-vm test-vm test-e2e test-k8s test-systems test-images run image bench fuzz cover lint vuln size cross repro release push-images version release-notes check clean

@@ -15,10 +15,10 @@ import (
 
 const module = "github.com/cgshim/cgshim"
 
-// Who may import what, the standard library aside: main -> shim -> {cgroup, reaper,
-// shim/process}. A file name narrows a permission to that file.
+// The allowed imports: main -> shim -> {cgroup, reaper, shim/process}. The standard
+// library is always allowed. A file name limits a permission to that file.
 var imports = []struct{ dir, file, path, reason string }{
-	{".", "", module + "/shim", "the order of life is told in one place; main only configures it"},
+	{".", "", module + "/shim", "shim alone has the order of the steps; main only configures it"},
 	{".", "options.go", module + "/cgroup", "its options and their defaults"},
 	{".", "log.go", "go.uber.org/zap/zapcore", "logging is main's: the packages return facts"},
 	{".", "options.go", "github.com/spf13/pflag", "a command line is read once"},
@@ -29,11 +29,11 @@ var imports = []struct{ dir, file, path, reason string }{
 	{"shim", "", "golang.org/x/sys/unix", ""},
 	{"cgroup", "", "golang.org/x/sys/unix", ""},
 	{"reaper", "", "golang.org/x/sys/unix", ""},
-	{"reaper", "pause.go", "github.com/hashicorp/go-reap", "it waits for any child and drops the status, so no one else may come near it"},
+	{"reaper", "pause.go", "github.com/hashicorp/go-reap", "it waits for any child and drops the status, so no other file may use it"},
 }
 
-// What the binary must not contain, however deep. net itself comes with pflag
-// (its IP values) and cannot be banned.
+// Packages that the binary must not contain, even through other packages. net cannot be
+// banned, because pflag imports it for IP values.
 var banned = map[string]string{
 	"go.uber.org/zap": "its level handler links net/http: 4.0 MB instead of 2.1",
 	"net/http":        "an init has no business there, and it doubles the binary",
@@ -131,8 +131,8 @@ func TestModuleRequiresExactlyFour(t *testing.T) {
 	}
 }
 
-// The package cgroup is imported by programs whose Go is older than ours: Go takes the
-// highest version that a module of the build names.
+// Programs that import the package cgroup may be built with an older Go than ours. Go
+// requires the highest version that any module of the build names.
 func TestNothingForcesANewerGo(t *testing.T) {
 	const oldest = "1.25"
 	format := "{{with .Module}}{{.Path}} {{.GoVersion}}{{end}}"
@@ -157,7 +157,7 @@ func TestNothingForcesANewerGo(t *testing.T) {
 	}
 }
 
-// gover is the number after the dot: the first is 1 in all that there are.
+// gover returns the number after the dot. The first number of every version is 1.
 func gover(version string) int {
 	minor, _, _ := strings.Cut(strings.TrimPrefix(version, "1."), ".")
 	n, err := strconv.Atoi(minor)

@@ -80,9 +80,9 @@ func logged(t *testing.T) (messages []string) {
 				args := call.Args
 				if name(call.Fun) != "Notice" {
 					switch level := name(args[0]); level {
-					case "Info", "Debug", "Trace":
+					case "LevelInfo", "LevelDebug", "LevelTrace":
 						continue
-					case "Error", "Warn":
+					case "LevelError", "LevelWarn":
 					default:
 						variable = true
 					}

@@ -12,11 +12,11 @@ import (
 	"github.com/cgshim/cgshim/shim"
 )
 
-// logger writes to stderr through zapcore: stdout is the child's. The root
-// package zap is left out for its net/http (docs/adr/0002-zapcore-only.md).
+// logger writes to stderr through zapcore, because stdout belongs to the program. The
+// root package zap would add net/http (docs/adr/0002-zapcore-only.md).
 type logger struct {
 	settings *settings
-	core     zapcore.Core // made by the first line that is shown: most runs have none
+	core     zapcore.Core // made by the first line that appears; most runs have none
 }
 
 func (l *logger) Log(level shim.Level, msg string, facts ...any) {
@@ -26,16 +26,16 @@ func (l *logger) Log(level shim.Level, msg string, facts ...any) {
 }
 
 func (l *logger) Notice(msg string, facts ...any) {
-	enough := shim.Warn
+	enough := shim.LevelWarn
 	if l.settings.quiet {
-		enough = shim.Info
+		enough = shim.LevelInfo
 	}
 	if l.shows(enough) {
 		l.write(zapcore.InfoLevel, msg, facts)
 	}
 }
 
-// Line renders with marks in the place of what only the moment knows.
+// Line renders a line with marks in the place of values that are known only later.
 func (l *logger) Line(level shim.Level, msg string, facts ...any) *shim.Line {
 	if !l.shows(level) {
 		return nil
@@ -55,13 +55,14 @@ func (l *logger) render(level shim.Level, msg string, facts []any) []byte {
 
 func (l *logger) shows(level shim.Level) bool { return int(level) <= l.settings.verbosity }
 
-// levels are zapcore's of shim's. Tini tells debug from trace, so trace is below debug.
+// levels translates the levels of shim into zapcore's. Trace is below debug, because
+// tini tells them apart.
 var levels = [...]zapcore.Level{
-	shim.Error: zapcore.ErrorLevel,
-	shim.Warn:  zapcore.WarnLevel,
-	shim.Info:  zapcore.InfoLevel,
-	shim.Debug: zapcore.DebugLevel,
-	shim.Trace: traceLevel,
+	shim.LevelError: zapcore.ErrorLevel,
+	shim.LevelWarn:  zapcore.WarnLevel,
+	shim.LevelInfo:  zapcore.InfoLevel,
+	shim.LevelDebug: zapcore.DebugLevel,
+	shim.LevelTrace: traceLevel,
 }
 
 const traceLevel = zapcore.DebugLevel - 1
@@ -107,7 +108,7 @@ func encodeLevel(level zapcore.Level, out zapcore.PrimitiveArrayEncoder) {
 	zapcore.LowercaseLevelEncoder(level, out)
 }
 
-// tiniLevel is tini's name of a level: what ends it is fatal.
+// tiniLevel returns tini's name of a level. FATAL is an error that ends tini.
 func tiniLevel(level zapcore.Level) string {
 	switch level {
 	case traceLevel:

@@ -25,7 +25,7 @@ func loggerOf(json, tini bool, verbosity int) *logger {
 	return &logger{settings: s}
 }
 
-// stderrOf is what fn writes to descriptor 2.
+// stderrOf returns what fn writes to descriptor 2.
 func stderrOf(t *testing.T, fn func()) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "stderr")
@@ -57,11 +57,8 @@ var levelsByName = []struct {
 	level      shim.Level
 	name, tini string
 }{
-	{shim.Error, "error", "FATAL"},
-	{shim.Warn, "warn", "WARN "},
-	{shim.Info, "info", "INFO "},
-	{shim.Debug, "debug", "DEBUG"},
-	{shim.Trace, "trace", "TRACE"},
+	{shim.LevelError, "error", "FATAL"}, {shim.LevelWarn, "warn", "WARN "}, {shim.LevelInfo, "info", "INFO "},
+	{shim.LevelDebug, "debug", "DEBUG"}, {shim.LevelTrace, "trace", "TRACE"},
 }
 
 func TestVerbosityShowsALevelAndTheOnesAbove(t *testing.T) {
@@ -129,7 +126,8 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// A line that is rendered before the program runs reads as if it were logged then.
+// A line that was rendered before the program started reads like a line that is logged
+// at once.
 func TestLineIsWhatLogWrites(t *testing.T) {
 	facts := func(values map[shim.Slot]any) (list []any) {
 		for _, slot := range []shim.Slot{

@@ -1,9 +1,10 @@
-// Command cgshim is the PID 1 of a container that runs containers. It delegates
-// the container's cgroup, starts one program, forwards signals to it, reaps every
+// Command cgshim is the PID 1 of a container that runs containers. It delegates the
+// container's cgroup, starts one program, forwards signals to the program, reaps every
 // orphan and exits with the program's status.
 //
-// Go's runtime would keep open the cpu.max of the cgroup that it starts in, to
-// follow it with GOMAXPROCS, and so pin the mount that cgshim replaces.
+// Go's runtime sizes GOMAXPROCS by the cpu.max of the cgroup that it starts in, and
+// keeps the file open. That would pin the mount that cgshim replaces. These settings
+// turn it off.
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
@@ -17,36 +18,36 @@ import (
 	"github.com/cgshim/cgshim/shim"
 )
 
-// Namespaces and the signal mask belong to a thread. All work is done on the
-// main one: its cgroup namespace is /proc/1/ns/cgroup, and the child is forked
-// from it.
+// Namespaces and the signal mask belong to a thread. All work is done on the main
+// thread, because /proc/1/ns/cgroup is the main thread's cgroup namespace, and because
+// the child inherits the state of the thread that starts it.
 func init() { shim.LockMainThread() }
 
 func main() { os.Exit(run(os.Args, shim.Environ())) }
 
 func run(args, env []string) int {
-	signals := shim.Claim() // before anything that can fail or take time
+	signals := shim.Claim() // must come before anything that can fail or take time
 	s, err := parseOptions(args, env)
 	log := &logger{settings: s}
 	switch {
 	case err != nil:
-		return misuse(s, log, err)
+		return rejectUsage(s, log, err)
 	case s.print != "":
 		return output(s.print)
 	case s.check:
 		return shim.Check(s.Config, s.json, shim.Stdout{})
 	case !s.Pause && len(s.Args) == 0:
-		return misuse(s, log, errNoProgram)
+		return rejectUsage(s, log, errNoProgram)
 	}
 	return shim.Run(s.Config, signals, log)
 }
 
-// misuse explains a wrong command line on stderr, as tini does: with the usage.
-func misuse(s *settings, log *logger, err error) int {
+// rejectUsage explains a wrong command line on stderr, with the usage as tini does.
+func rejectUsage(s *settings, log *logger, err error) int {
 	var tini *tiniError
 	switch {
 	case errors.As(err, &tini) && tini.value:
-		log.Log(shim.Error, err.Error())
+		log.Log(shim.LevelError, err.Error())
 	case tini != nil:
 		complain(s.Path + ": " + err.Error() + "\n" + usage(s))
 	case errors.Is(err, errNoProgram) && s.Tini:
@@ -59,8 +60,8 @@ func misuse(s *settings, log *logger, err error) int {
 
 var errNoProgram = errors.New("no program given")
 
-// output prints what was asked for. A script that reads it must not take an
-// empty answer for success.
+// output prints text on stdout. It fails if the write fails, because a script that
+// reads the output must not take an empty answer for success.
 func output(text string) int {
 	if _, err := (shim.Stdout{}).Write([]byte(text)); err != nil {
 		complain("write stdout " + strconv.Itoa(len(text)) + " bytes: " + err.Error() + "\n")
@@ -69,5 +70,5 @@ func output(text string) int {
 	return 0
 }
 
-// complain writes to stderr what is no log line.
+// complain writes to stderr without the format of a log line.
 func complain(text string) { _, _ = shim.Stderr{}.Write([]byte(text)) }

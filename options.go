@@ -150,7 +150,7 @@ func options() []option {
 // parseOptions reads the command line, then the variables: a flag beats its
 // CGSHIM_* variable, and TINI_VERBOSITY beats -v as it does for tini.
 func parseOptions(args, env []string) (*settings, error) {
-	s := &settings{verbosity: int(shim.Warn), mirrorLimits: true}
+	s := &settings{verbosity: int(shim.LevelWarn), mirrorLimits: true}
 	s.Env = env
 	s.Name = "cgshim"
 	if len(args) > 0 {

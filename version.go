@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Set by the linker, in the Makefile.
+// The linker sets these (see the Makefile).
 var version, commit string
 
-// built is the version and the commit: the tag without its v, and git's name of it. Where
-// the linker was told neither, as by `go install github.com/cgshim/cgshim@v1.2.3`, Go has
-// recorded them.
+// built returns the version and the commit. The version is the tag without its v, and
+// the commit is its name in git. If the linker has set neither, as with `go install
+// github.com/cgshim/cgshim@v1.2.3`, Go has recorded them.
 func built() (string, string) {
 	recorded, revision := "", ""
 	if info, ok := debug.ReadBuildInfo(); ok {

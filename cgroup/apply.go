@@ -8,16 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Step is one thing to do.
+// Step is one action of a plan.
 type Step struct {
 	action
 	Optional bool // the delegation does not depend on it
 }
 
-// action is what a step does. String is the equivalent shell line.
+// action is what a step does. String returns the equivalent shell command.
 type action interface {
 	String() string
-	do(r *run) error
+	do(a *application) error
 }
 
 func (s Step) String() string {
@@ -27,44 +27,44 @@ func (s Step) String() string {
 	return s.action.String()
 }
 
-// Report is what was done.
+// Report says what [Plan.Apply] or [Delegate] did.
 type Report struct {
-	HostPath string           // the container's cgroup, as seen before
-	ID       uint64           // its inode: the cgroup id of eBPF, Tetragon and bpftrace
-	Enabled  []string         // controllers that inner containers can be limited by
-	Missing  map[string]error // controllers that could not be enabled
-	Moved    int              // processes moved to the leaf
-	Rounds   int              // times that took
-	Foreign  int              // processes of other PID namespaces seen in the cgroup
-	Replaced bool             // the old mount is gone; otherwise the new one is on top of it
-	Outside  bool             // this process is not in the container's cgroup namespace, which another run has made
-	Warnings []error          // steps that the delegation does not depend on and that failed
+	HostPath string           // path of the container's cgroup before the delegation
+	ID       uint64           // its inode, which eBPF, Tetragon and bpftrace call the cgroup id
+	Enabled  []string         // controllers that can limit inner containers
+	Missing  map[string]error // why a controller could not be enabled
+	Moved    int              // number of processes that were moved into the leaf
+	Rounds   int              // number of evacuations
+	Foreign  int              // number of processes of other PID namespaces in the cgroup
+	Replaced bool             // true: the old mount was removed; false: the new mount covers it
+	Outside  bool             // this process is outside of the cgroup namespace that another run of cgshim has made
+	Warnings []error          // errors of steps that the delegation does not depend on
 	Elapsed  time.Duration
 
-	Plan      *Plan `json:"-"` // what was to be done; nil: nothing, with mode Off
-	Delegated bool  // /sys/fs/cgroup is the container's cgroup, and inner containers come below it
-	Why       error // of Delegate: why it is not delegated, in a mode that does not require it
+	Plan      *Plan `json:"-"` // the plan; nil with mode Off
+	Delegated bool  // /sys/fs/cgroup is the container's cgroup, and inner containers are created below it
+	Why       error // from Delegate: why the cgroup is not delegated, if the mode does not require it
 }
 
-// run is the state of an Apply.
-type run struct {
+// application is the state of one Apply.
+type application struct {
 	k      *kernel
 	plan   *Plan
 	report Report
 	start  time.Time
-	base   int // the container's cgroup directory
-	mount  int // a mount of it that is not attached yet, or -1
-	leaf   int // the leaf's cgroup.procs
+	base   int // directory of the container's cgroup
+	mount  int // a new mount of the container's cgroup that is not attached yet, or -1
+	leaf   int // cgroup.procs of the leaf
 	undo   []func() error
 
-	before      []string // controllers that were enabled already
-	descriptors []int    // to close at the end
-	placed      bool     // the new mount is where everybody looks for it
+	before      []string // controllers that were enabled before
+	descriptors []int    // closed at the end
+	placed      bool     // the new mount is at /sys/fs/cgroup
 }
 
-// Apply carries the plan out on the calling thread, which must be the main one of the
-// process: see [ErrThread]. If a step fails, what was done is undone and the error,
-// which wraps an [*Error], says where.
+// Apply carries the plan out. Call it on the main thread of the process (see
+// [ErrThread]). If a step fails, Apply undoes the steps before and returns the error,
+// which wraps an [*Error] that names the call.
 func (p *Plan) Apply() (*Report, error) {
 	if err := lockMainThread(); err != nil {
 		return &Report{HostPath: p.HostPath, Plan: p}, err
@@ -73,54 +73,54 @@ func (p *Plan) Apply() (*Report, error) {
 }
 
 func (p *Plan) apply(k *kernel) (*Report, error) {
-	r := &run{k: k, plan: p, start: p.started, base: -1, mount: -1, leaf: -1}
-	if r.start.IsZero() {
-		r.start = time.Now()
+	a := &application{k: k, plan: p, start: p.started, base: -1, mount: -1, leaf: -1}
+	if a.start.IsZero() {
+		a.start = time.Now()
 	}
-	r.report = Report{HostPath: p.HostPath, ID: p.id, Enabled: p.enabled, Missing: map[string]error{}, Outside: p.outside, Plan: p}
-	defer r.close()
+	a.report = Report{HostPath: p.HostPath, ID: p.id, Enabled: p.enabled, Missing: map[string]error{}, Outside: p.outside, Plan: p}
+	defer a.close()
 	for _, step := range p.Steps {
-		err := step.do(r)
+		err := step.do(a)
 		if err != nil && step.Optional {
-			r.report.Warnings = append(r.report.Warnings, err)
+			a.report.Warnings = append(a.report.Warnings, err)
 			continue
 		}
 		if err != nil {
-			for i := len(r.undo) - 1; i >= 0; i-- {
-				if left := r.undo[i](); left != nil {
+			for i := len(a.undo) - 1; i >= 0; i-- {
+				if left := a.undo[i](); left != nil {
 					err = fmt.Errorf("%w; not undone: %w", err, left)
 				}
 			}
-			return &r.report, err
+			return &a.report, err
 		}
 	}
-	r.report.Delegated = p.Refusal == nil
-	r.report.Elapsed = time.Since(r.start)
-	return &r.report, nil
+	a.report.Delegated = p.Refusal == nil
+	a.report.Elapsed = time.Since(a.start)
+	return &a.report, nil
 }
 
-func (r *run) onFailure(undo func() error) { r.undo = append(r.undo, undo) }
+func (a *application) onFailure(undo func() error) { a.undo = append(a.undo, undo) }
 
-func (r *run) close() {
-	if r.mount == r.base {
-		r.mount = -1
+func (a *application) close() {
+	if a.mount == a.base {
+		a.mount = -1
 	}
-	for _, fd := range append(r.descriptors, r.base, r.mount, r.leaf) {
+	for _, fd := range append(a.descriptors, a.base, a.mount, a.leaf) {
 		if fd >= 0 {
-			r.k.close(fd)
+			a.k.close(fd)
 		}
 	}
 }
 
-// words reads a file of the container's cgroup that lists words.
-func (r *run) words(name string) ([]string, error) {
-	s, err := r.k.readFile(r.base, name)
+// words reads a file of the container's cgroup and splits its content at blanks.
+func (a *application) words(name string) ([]string, error) {
+	s, err := a.k.readFile(a.base, name)
 	return strings.Fields(s), err
 }
 
-// openDir opens a directory to work in. O_PATH is enough for openat(2).
-func (r *run) openDir(at int, name string) (int, error) {
-	fd, err := r.k.openat(at, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+// openDir opens a directory for openat(2), for which O_PATH is enough.
+func (a *application) openDir(at int, name string) (int, error) {
+	fd, err := a.k.openat(at, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, &Error{Op: "open", Path: name, Err: err}
 	}

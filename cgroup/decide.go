@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// Options says what is wanted. The zero value is a good choice.
+// Options says how to delegate. The zero value is a good choice.
 type Options struct {
-	Leaf        string        // where the processes go; "": "init"
-	Timeout     time.Duration // how long to retry a busy delegation; 0: 5s, less than 0: not at all
-	OOMGroup    string        // for memory.oom.group: "0", "1", or "" to keep it
-	Mirror      Mirror        // which limits of the container the leaf gets too
-	Anywhere    bool          // act in a process that is not PID 1 too
-	Interrupted func() bool   `json:"-"` // gives up a busy delegation before its time; nil: nothing does
+	Leaf        string        // name of the leaf; "": "init"
+	Timeout     time.Duration // how long to retry if the cgroup is busy; 0: 5s, less than 0: no retry
+	OOMGroup    string        // value for memory.oom.group, "0" or "1"; "": keep it
+	Mirror      Mirror        // which limits of the container are copied into the leaf
+	Anywhere    bool          // act in every process, not only in the container's entry point
+	Interrupted func() bool   `json:"-"` // ends the retries early when it returns true; nil: never
 }
 
 // Defaults of Options.
@@ -29,7 +29,7 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// State is a kind of environment.
+// State names a kind of environment.
 type State string
 
 const (
@@ -57,34 +57,34 @@ const (
 
 func (s State) String() string { return string(s) }
 
-// V2 reports whether cgroup v2 is what containers are in here: not under v1, in a
-// hybrid or in a sandbox such as gVisor's, where there is nothing to delegate.
+// V2 reports whether containers are in cgroup v2 here. With cgroup v1, with a hybrid of
+// both, and in a sandbox without cgroups such as gVisor's there is nothing to delegate.
 func (s State) V2() bool { return s != Legacy && s != Hybrid && s != Absent }
 
-// Refusal is why nothing is done.
+// Refusal says why Decide refuses to delegate.
 type Refusal struct {
 	State  State
-	Reason string // in one line
-	Hint   string // what the user can change, "": nothing
+	Reason string // one line
+	Hint   string // what the user can change; "": nothing
 }
 
-// Plan is what would be done, or why nothing is.
+// Plan has the steps of a delegation, or the reason for no delegation.
 type Plan struct {
 	State     State
-	Refusal   *Refusal // nothing is done and nothing is delegated; nil: something is
-	HostPath  string   // the container's cgroup as far up as can be seen from here
-	Container *Group   // that cgroup, nil where it does not show
+	Refusal   *Refusal // why the cgroup is not and will not be delegated; nil: it is, or the steps delegate it
+	HostPath  string   // path of the container's cgroup, as far up as this process can see it
+	Container *Group   // the container's cgroup; nil: it is not visible
 	Steps     []Step
 	Options   Options
 
-	leaf    string    // the cgroup below it that its processes are in, or will be
-	outside bool      // with Delegated: this process is not in the container's cgroup namespace
-	id      uint64    // with Delegated: of the container's cgroup
-	enabled []string  // likewise
-	started time.Time // zero: with Apply
+	leaf    string    // name of the leaf, which may not exist yet
+	outside bool      // in state Delegated: this process is outside of the container's cgroup namespace
+	id      uint64    // in state Delegated: ID of the container's cgroup
+	enabled []string  // in state Delegated: the enabled controllers
+	started time.Time // zero: Apply sets it
 }
 
-// skip is a refusal that the user can do nothing about.
+// skip returns a refusal that the user can do nothing about.
 func skip(s State, reason string) *Refusal { return &Refusal{State: s, Reason: reason} }
 
 func refuse(s State, reason, hint string) *Refusal {
@@ -107,14 +107,15 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	}
 	where := f.container(p.Options.Leaf)
 	if where.disputed {
-		return refuse(NotOurs, "this process is in what has the name of a leaf, "+f.Unified+", and processes of a PID namespace above are beside it: the leaf may be a container of its own",
-			"let no other cgroup of the outer container have the name of a leaf, and put nothing beside the leaf from outside")
+		return refuse(NotOurs, "this process's cgroup "+f.Unified+" has the name of a leaf, and processes of an outer PID namespace are beside it: the cgroup may belong to a container of its own",
+			"give no other cgroup of the outer container the name of a leaf, and put no process beside the leaf from outside")
 	}
 	base := where.group // the container's cgroup
 	p.Container, p.leaf, p.HostPath = base, where.leaf, where.path
 	mounted := f.Mount != nil && f.Mount.Type == "cgroup2"
-	// A mount of more than the container's cgroup, or none: /sys/fs/cgroup has to be
-	// replaced. A path other than / : that cgroup is not the namespace's root.
+	// /sys/fs/cgroup has to be replaced if no cgroup2 is mounted there, or if the mount
+	// shows more than the container's cgroup. A path other than / means that the cgroup
+	// namespace has another root than the container's cgroup.
 	remount := !mounted || f.Mount.Root != p.HostPath
 	unshare := p.HostPath != "/"
 	if where.begun && base.delegated() && !remount {
@@ -138,7 +139,7 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	if base != nil {
 		room = base.Path + "/" + p.leaf
 	}
-	ours := f.Kept != nil && f.Ground != nil && f.Kept.Holder == f.Ground.ID // a killed run has made it shared
+	ours := f.Kept != nil && f.Ground != nil && f.Kept.Holder == f.Ground.ID // a killed run of cgshim has made the mount shared
 	if r := p.prevent(f, base, remount, unshare, ours); r != nil {
 		return r
 	}
@@ -178,7 +179,7 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	if pin := unshare && f.PID != 1; pin || !known(p.leaf) {
 		p.addOptional(keepStep{leaf: p.leaf, pin: pin})
 	}
-	var controllers []string // for the plan to print: enabling reads them anew
+	var controllers []string // for the printed plan only; enableStep reads the list again
 	if base == nil || base.Type == "domain threaded" {
 		p.add(unthreadStep{})
 	}
@@ -194,12 +195,14 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	return nil
 }
 
-// already is a delegation that somebody has made, this program included.
+// already fills the plan in for a cgroup that another program, or an earlier run of
+// cgshim, has delegated.
 func (p *Plan) already(f *Facts, where place) {
 	p.State, p.id, p.enabled = Delegated, where.group.ID, where.group.Enabled
-	// Beside a PID 1 that was started in the host's cgroup namespace a process begins
-	// there too, as by runc's exec: the mount's root then lies below the root of ours.
-	// Programs look for their own path below /sys/fs/cgroup, so go where it leads.
+	// If PID 1 was started in the host's cgroup namespace, so is a process that runc
+	// starts by exec. The root of the mount then lies below the root of this process's
+	// namespace. Programs look for their own path below /sys/fs/cgroup. So join the
+	// namespace in which that path is right.
 	if p.HostPath != "/" {
 		p.outside = true
 		if f.PID != 1 && f.SysAdmin {
@@ -209,20 +212,21 @@ func (p *Plan) already(f *Facts, where place) {
 	p.limits()
 }
 
-// place is where the container's cgroup is, as far as the facts tell.
+// place describes where the container's cgroup is, as far as the facts tell.
 type place struct {
 	group *Group
-	path  string // in the hierarchy, from the root of our cgroup namespace
-	leaf  string // the child that its processes are in, or will be
-	below string // the own cgroup below it
-	begun bool   // its processes are there: a delegation, or the beginning of one
+	path  string // its path from the root of this process's cgroup namespace
+	leaf  string // name of the leaf, which may not exist yet
+	below string // path of the own cgroup below group
+	begun bool   // processes were moved into the leaf: the cgroup is delegated, or a delegation was begun
 
-	disputed bool // or it may be another container's
+	disputed bool // the cgroup may belong to another container
 }
 
-// container finds the container's cgroup: the own one, or one above if somebody in the
-// container has moved processes into a leaf of it and perhaps deeper: this program,
-// hack/dind, systemd or sysbox (init.scope), k3s and kubelet below that.
+// container finds the container's cgroup. Usually it is the own cgroup. It is a cgroup
+// above if a program in the container has moved processes into a leaf, and perhaps
+// deeper. Such programs are cgshim, hack/dind, systemd and sysbox (init.scope), and k3s
+// and kubelet, which go deeper.
 func (f *Facts) container(leaf string) place {
 	for _, g := range slices.Backward(f.Above) {
 		down, _ := below(f.path(), g.Path)
@@ -241,26 +245,28 @@ func (f *Facts) container(leaf string) place {
 				return p
 			}
 		case g == f.top() && p.path == "/" && leaves(down, leaf):
-			return p // without the controllers it was not finished
+			return p // without controllers the delegation is not finished
 		case down == "/"+p.leaf && known(p.leaf, leaf) && len(g.Controllers) > 0 && len(g.Enabled) == 0:
-			// A run that was killed, in a mount of the whole hierarchy. A runtime enables
-			// controllers for a container that merely has such a name.
+			// A run of cgshim was killed here, in a mount of the whole hierarchy. If a
+			// container merely has the name of a leaf, its runtime has enabled
+			// controllers for it.
 			return p
 		}
 	}
 	return place{group: f.Own, path: f.Unified, leaf: leaf}
 }
 
-// ours tells whether a delegated cgroup that the mount begins at is this container's,
-// and which leaf its init is in. A container that was started inside, in the outer one's
-// cgroup namespace, has the same mount: its cgroup is beside the leaf or, as
-// `podman --cgroups=split` has it, below, and the leaf has processes of a PID namespace
-// above. So it counts where the init is, and that only leaves are on the way there. A
-// name that is not known is a leaf's if the init of a running container is in it, and
-// no such processes are beside it.
+// ours reports whether a delegated cgroup at the root of the mount is this container's,
+// and returns the leaf that its init is in. A container that was started inside, in the
+// outer container's cgroup namespace, has the same mount. Its cgroup is beside the
+// leaf, or, with `podman --cgroups=split`, below the leaf. The leaf then has processes
+// of a PID namespace above. So ours looks at the cgroup of PID 1 and requires that
+// every name on the way there is the name of a leaf. It accepts any other name only if
+// the init of a running container is in that cgroup, and no processes of a PID
+// namespace above are beside it.
 func (f *Facts) ours(p place, leaf string) (name string, ours bool) {
 	down := p.below
-	if f.Init != "" { // it may have moved, and this process be one of its services
+	if f.Init != "" { // PID 1 may have moved, and this process may be one of its services
 		down, ours = below(f.Init, p.path)
 		if !ours || down == "" {
 			return "", false
@@ -270,19 +276,20 @@ func (f *Facts) ours(p place, leaf string) (name string, ours bool) {
 	return name, leaves(down, leaf) || f.Init != "" && deeper == "" && f.Strangers == 0
 }
 
-// known reports whether name is that of a leaf: ours by default, systemd's, or others.
+// known reports whether name is the name of a leaf: the default, systemd's, or one of
+// others.
 func known(name string, others ...string) bool {
 	return name == "init" || name == "init.scope" || slices.Contains(others, name)
 }
 
-// leaves reports whether path is made of such names.
+// leaves reports whether every name in path is the name of a leaf.
 func leaves(path, other string) bool {
 	names := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	return !slices.ContainsFunc(names, func(name string) bool { return !known(name, other) })
 }
 
 // delegated reports whether the cgroup's controllers can limit the cgroups of inner
-// containers. Enabled in a domain, they keep it free of processes.
+// containers. A domain with enabled controllers has no processes of its own.
 func (g *Group) delegated() bool {
 	if len(g.Controllers) == 0 {
 		return g.Processes == 0 && g.Foreign == 0
@@ -295,83 +302,84 @@ func (p *Plan) add(a action) { p.Steps = append(p.Steps, Step{action: a}) }
 // addOptional adds a step that the delegation does not depend on.
 func (p *Plan) addOptional(a action) { p.Steps = append(p.Steps, Step{action: a, Optional: true}) }
 
-// entry reports whether this process is what the container was started for: its PID 1,
-// or the program beside another init. Everything else in a container was started into
-// it, by an exec or by a service manager.
+// entry reports whether this process is the container's entry point. That is PID 1, or
+// the program that another init has started. Every other process was started into the
+// running container, by an exec or by a service manager.
 func (f *Facts) entry() bool {
 	switch {
 	case f.PID == 1:
 		return true
 	case f.Elsewhere:
-		// PID 1 is a pod's pause program, or another container's. Our parent is the
-		// runtime's, which does not show. So is that of an exec, and then the cgroup has
-		// a process that was there before.
+		// PID 1 is the pause program of a pod, or it belongs to another container. The
+		// parent of this process is the runtime's, which is not visible. The parent of
+		// an exec is not visible either, but then an older process is in the cgroup.
 		return f.Parent == 0 && f.First
 	}
-	// `docker run --init`: PID 1 has started us and is where we are. A service manager
-	// puts a service into a cgroup of its own. An exec whose parent has ended has been
-	// given to PID 1, and is in the exec's session.
+	// With `docker run --init`, PID 1 has started this process and is in the same
+	// cgroup. A service manager puts a service into another cgroup. An exec whose
+	// parent has ended also has PID 1 as its parent, but it is in the session of the
+	// exec.
 	return f.Parent == 1 && f.Init != "" && f.Init == f.Unified && (f.Session == f.InitSession || f.Session == f.PID)
 }
 
-// exclude refuses the environments that there is nothing to do in.
+// exclude refuses environments in which there is nothing to do.
 func (f *Facts) exclude(o Options) *Refusal {
 	mounted := f.Mount != nil && f.Mount.Type == "cgroup2"
 	switch {
 	case f.OnHost:
-		return skip(Host, "this is the host's own PID and mount namespace: its cgroups are never touched")
+		return skip(Host, "this is the host's own PID and mount namespace, and cgshim never changes the host's cgroups")
 	case mounted && f.Unified != "":
 	case f.Unified != "" && len(f.V1) > 0:
-		return skip(Hybrid, "containers are in v1 hierarchies here, which nest by themselves")
+		return skip(Hybrid, "containers are in cgroup v1 hierarchies here, which nest without a delegation")
 	case len(f.V1) > 0:
-		return skip(Legacy, "v1 hierarchies nest by themselves")
+		return skip(Legacy, "cgroup v1 hierarchies nest without a delegation")
 	case f.Unified == "" && f.Unreadable == "":
 		return skip(Absent, "the kernel or the sandbox has no cgroups")
 	}
 	switch {
 	case f.Unified == "/" && f.CgroupNS == InitialCgroupNamespace, f.Own != nil && f.Own.Root:
-		return skip(RealRoot, "the process is in the real root cgroup, which is never drained")
+		return skip(RealRoot, "the process is in the real root cgroup, and cgshim never moves its processes")
 	case !o.Anywhere && !f.entry():
 		return refuse(NotInit, "this process is neither the container's PID 1 nor its entry point beside another init", entryPoint)
 	case f.Unified == "":
-		return refuse(Unavailable, "the process's cgroup cannot be read: "+f.Unreadable, "mount proc on /proc; a kernel or sandbox without cgroups has none to show")
+		return refuse(Unavailable, "the process's cgroup cannot be read: "+f.Unreadable, "mount proc on /proc; in a kernel or sandbox without cgroups there is nothing to delegate")
 	case f.Symlink:
 		return skip(Unavailable, mountPoint+" is a symbolic link")
 	case f.Missing:
-		// A directory made in sysfs would not be there for anybody else to expect.
+		// No other program would expect a directory that cgshim made in sysfs.
 		return refuse(Unavailable, mountPoint+" does not exist", "mount sysfs on /sys, as container runtimes do")
 	case f.Mount != nil && !mounted:
-		return refuse(Unavailable, mountPoint+" is of type "+f.Mount.Type+", not cgroup2", "mount cgroup2 there, or nothing")
+		return refuse(Unavailable, mountPoint+" is of type "+f.Mount.Type+", not cgroup2", "mount cgroup2 there, or leave it unmounted")
 	case strings.HasPrefix(f.Unified, "/.."):
 		return refuse(Outside, "this process was moved out of the root of its cgroup namespace, to "+f.Unified,
-			"start the program with the container, or join the namespace of PID 1 (nsenter -C)")
+			"start the program together with the container, or join the cgroup namespace of PID 1 (nsenter -C)")
 	}
 	return nil
 }
 
-// threaded refuses a cgroup that somebody outside has made a thread group.
+// threaded refuses a cgroup that a program outside of the container has made threaded.
 func (g *Group) threaded() *Refusal {
 	if g != nil && (g.Type == "threaded" || g.Type == "domain invalid") {
-		return refuse(Threaded, "the container's cgroup is of type "+g.Type+", which cannot have controllers for inner containers",
-			"its runtime has to create it as a domain: recreate the container")
+		return refuse(Threaded, "the container's cgroup is of type "+g.Type+", which cannot enable controllers for inner containers",
+			"recreate the container, and let its runtime create the cgroup as a domain")
 	}
 	return nil
 }
 
-// prevent refuses where something that would be needed is not allowed.
+// prevent refuses if a step that the plan needs is not allowed.
 func (p *Plan) prevent(f *Facts, base *Group, remount, unshare, ours bool) *Refusal {
 	readOnly := f.Mount != nil && f.Mount.readOnly()
 	switch {
 	case (remount || unshare) && !f.SysAdmin:
-		return refuse(Unprivileged, string(p.State)+", and changing that needs CAP_SYS_ADMIN", privileged)
+		return refuse(Unprivileged, string(p.State)+", and to change that needs CAP_SYS_ADMIN", privileged)
 	case (remount || unshare) && f.Init != "" && f.Init != f.Unified:
-		return refuse(NotOurs, "PID 1 is in "+f.Init+" and this process in "+f.Unified+": what is mounted for it would be everybody's",
-			"make cgshim the container's PID 1, or start it in the cgroup of that")
+		return refuse(NotOurs, "PID 1 is in "+f.Init+" and this process is in "+f.Unified+": a mount for this process would change every process of the container",
+			"make cgshim the container's PID 1, or start it in the cgroup of PID 1")
 	case remount && f.ParentShared && !ours:
 		return refuse(SharedMount, "the mount that holds "+mountPoint+" is shared: a change could reach the host",
 			"mount it without propagation (rprivate or rslave), or start cgshim before anything makes / shared")
 	case !remount && base == nil:
-		return skip(Hidden, "the own cgroup "+f.Unified+" is not below "+mountPoint)
+		return skip(Hidden, "this process's cgroup "+f.Unified+" is not below "+mountPoint)
 	case !remount && readOnly && !f.SysAdmin:
 		return refuse(ReadOnly, mountPoint+" is mounted read-only", writable)
 	case base != nil && !base.Writable && !f.InitialUserNS:
@@ -382,9 +390,9 @@ func (p *Plan) prevent(f *Facts, base *Group, remount, unshare, ours bool) *Refu
 	return nil
 }
 
-// threadedControllers are the ones that a threaded cgroup can have; enabling one
-// of them with processes inside makes the cgroup "domain threaded" (the kernel
-// document, "Threads"). perf_event, the fourth, cannot be listed.
+// threadedControllers are the controllers that a threaded cgroup can have. If a program
+// enables one of them while processes are in the cgroup, the cgroup becomes "domain
+// threaded" (the kernel document, "Threads"). perf_event, the fourth, is never listed.
 var threadedControllers = []string{"cpu", "cpuset", "pids"}
 
 // limits adds the optional last steps.

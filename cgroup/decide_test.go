@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// container is an ordinary privileged container on a v2 host with a private cgroup
-// namespace; the cases below say what is different.
+// container returns the facts of an ordinary privileged container on a v2 host with a
+// private cgroup namespace. Each case below changes some of them.
 func container(changes ...func(*Facts)) *Facts {
 	f := &Facts{
 		PID: 1, InitialUserNS: true, SysAdmin: true, CgroupNS: 4026532500, PIDNS: 4026532501, Unified: "/",
@@ -32,7 +32,8 @@ func hostView(f *Facts) {
 	}
 }
 
-// nested is a process in a cgroup below a container's that has been delegated.
+// nested changes the process's cgroup to one below a container's cgroup that is
+// delegated.
 func nested(leaf string) func(*Facts) {
 	return func(f *Facts) {
 		f.Own.Enabled, f.Own.Processes = f.Own.Controllers, 0
@@ -44,13 +45,13 @@ func nested(leaf string) func(*Facts) {
 	}
 }
 
-// nothingEnabled is what a run that was killed half-way leaves.
+// nothingEnabled is the state after a run of cgshim that was killed half-way.
 func nothingEnabled(f *Facts) { f.Above[0].Enabled = nil }
 
 // execed is a process that was started into the running container.
 func execed(f *Facts) { f.PID = 9 }
 
-// initIn is a PID 1 with the same mounts, in a cgroup of the container.
+// initIn adds a PID 1 with the same mounts, in a cgroup of the container.
 func initIn(path string) func(*Facts) {
 	return func(f *Facts) {
 		root := "" // the container's cgroup
@@ -66,18 +67,19 @@ func entryPointOf(path string) func(*Facts) {
 	return func(f *Facts) { f.PID, f.Parent, f.Session, f.InitSession, f.Init = 7, 1, 1, 1, path }
 }
 
-// podded is a process that was started from outside, beside a PID 1 of another container.
+// podded is a process that was started from outside, while PID 1 belongs to another
+// container.
 func podded(f *Facts) { f.PID, f.Parent, f.Elsewhere, f.First = 7, 0, true, true }
 
-// strangers are processes of a PID namespace above, beside the own cgroup.
+// strangers adds processes of an outer PID namespace beside the own cgroup.
 func strangers(f *Facts) { f.Strangers = 1 }
 
 func kept(id uint64, leaf string) func(*Facts) {
 	return func(f *Facts) { f.Kept = &Kept{ID: id, Leaf: leaf} }
 }
 
-// mountOfOwn is the view from the host's namespace of a mount that was made in the
-// container's: its root is the container's cgroup.
+// mountOfOwn is a mount that was made in the container's cgroup namespace, as a process
+// in the host's namespace sees it. The root of the mount is the container's cgroup.
 func mountOfOwn(f *Facts) {
 	f.CgroupNS = InitialCgroupNamespace
 	f.Unified = "/kubepods/pod1/ctr" + strings.TrimSuffix(f.Unified, "/")
@@ -117,9 +119,9 @@ func TestDecide(t *testing.T) {
 		name  string
 		facts *Facts
 		state State
-		steps string // "" with a state that is skipped
+		steps string // "" if the plan is refused
 	}{
-		// What kind of hierarchy.
+		// The kind of hierarchy.
 		{"private namespace, as docker gives", container(), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 		{"host namespace, as Kubernetes gives privileged pods", container(hostView), HostView, remount + evacuateAndEnable + replace},
 		{"host namespace of a host that is itself a container", container(hostView, func(f *Facts) { f.CgroupNS = 4026532999 }), HostView, remount + evacuateAndEnable + replace},
@@ -184,7 +186,7 @@ func TestDecide(t *testing.T) {
 		{"a symbolic link", container(func(f *Facts) { f.Symlink = true }), Unavailable, ""},
 		{"mounts below", container(hostView, func(f *Facts) { f.SubMounts = []string{mountPoint + "/x"} }), HostView, remount + evacuateAndEnable + "\nmount --move $DIR /sys/fs/cgroup"},
 
-		// Where the container's cgroup is.
+		// The place of the container's cgroup.
 		{"k3s after -x, which moves deeper", container(nested("init/init")), Delegated, ""},
 		{"systemd after -x", container(nested("init/init.scope")), Delegated, ""},
 		{"an exec beside k3s after -x, by runc", container(nested("init/init"), execed, mountOfOwn, initIn("/init/init")), Delegated, join + optional},
@@ -204,7 +206,7 @@ func TestDecide(t *testing.T) {
 		{"killed before it replaced the mount", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init")), Interrupted, regain + build + keep + evacuateAndEnable + replace},
 		{"killed, with a leaf of another name", container(hostView, nested("shim"), nothingEnabled, execed, initIn("/shim"), kept(7, "shim")), Interrupted, strings.ReplaceAll(regain+build+keep+evacuateAndEnable+replace, "init", "shim")},
 
-		// What acts.
+		// The process that acts.
 		{"not PID 1", container(func(f *Facts) { f.PID = 7 }), NotInit, ""},
 		{"docker run --init", container(entryPointOf("/")), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 		{"docker run --init --cgroupns=host", container(hostView, entryPointOf("/kubepods/pod1/ctr")), HostView, remount + keep + evacuateAndEnable + replace},
@@ -257,7 +259,7 @@ func TestDecide(t *testing.T) {
 		{"the mount that holds it is shared", container(hostView, func(f *Facts) { f.ParentShared = true }), SharedMount, ""},
 		{"the mount that holds it was made shared by a killed run", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
 			f.ParentShared, f.Kept.Holder, f.Ground = true, 26, &Mount{ID: 26, Point: "/sys", Propagates: []string{"shared:1"}}
-			f.SubMounts, f.Own = []string{mountPoint + "/kubepods/pod1/ctr/init"}, nil // which covers it
+			f.SubMounts, f.Own = []string{mountPoint + "/kubepods/pod1/ctr/init"}, nil // the sub-mount covers it
 		}), Interrupted, "umount -l /sys/fs/cgroup/kubepods/pod1/ctr/init; mount --make-private /sys\n" + regain + build + keep + evacuateAndEnable + replace},
 		{"a killed run has made another shared", container(hostView, kept(7, "init"), func(f *Facts) {
 			f.ParentShared, f.Kept.Holder, f.Ground = true, 25, &Mount{ID: 26, Point: "/sys", Propagates: []string{"shared:1"}}
@@ -309,13 +311,13 @@ func TestDelegatedReportsTheContainersCgroup(t *testing.T) {
 	if err != nil || report.ID != f.Above[0].ID || !slices.Equal(report.Enabled, f.Above[0].Enabled) || report.HostPath != "/" {
 		t.Errorf("%+v, %v", report, err)
 	}
-	// The leaf is the one that is there, whatever was asked for.
+	// The existing leaf counts, and not the leaf of the options.
 	if got := p.Steps[0].String(); !strings.Contains(got, "cat $f >init.scope/$f") {
 		t.Error(got)
 	}
 }
 
-// Every combination of facts, against the rules that hold for all of them.
+// Every combination of facts has to satisfy the rules that hold for all of them.
 func TestRulesHoldForEveryCombination(t *testing.T) {
 	dimensions := [][]func(*Facts){
 		{func(*Facts) {}, hostView, nested("init"), func(f *Facts) { nested("init")(f); nothingEnabled(f) }, func(f *Facts) { f.Mount.Root, f.Own = "/../..", nil }, func(f *Facts) { f.Mount, f.Own = nil, nil }, v1Mount},
@@ -376,9 +378,9 @@ func TestRulesHoldForEveryCombination(t *testing.T) {
 	}
 }
 
-// brokenRule names the rule that a plan breaks.
+// brokenRule returns the rule that a plan breaks.
 func brokenRule(f *Facts, p *Plan, anywhere bool) string {
-	at := map[string]int{} // step's kind: its place, from 1
+	at := map[string]int{} // position of each kind of step, from 1
 	for i, s := range p.Steps {
 		kind, _, _ := strings.Cut(strings.TrimPrefix(reflect.TypeOf(s.action).String(), "cgroup."), "Step")
 		if at[kind] != 0 {
@@ -422,7 +424,7 @@ func brokenRule(f *Facts, p *Plan, anywhere bool) string {
 	return ""
 }
 
-// What is mounted where: from mountinfo alone.
+// Decide finds the mounts in mountinfo alone.
 func TestParentOfTheMount(t *testing.T) {
 	const root = "25 1 0:23 / / rw shared:1 - ext4 /dev/vda rw\n"
 	for _, c := range []struct {

@@ -9,25 +9,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Mode says how much a delegation matters.
+// Mode says whether a failed delegation is an error.
 type Mode int
 
 const (
-	Auto      Mode = iota // where it is possible
-	Require               // it is an error if not
-	RequireV2             // Require where containers are in cgroup v2; elsewhere there is nothing to do
-	Off                   // nothing is done
+	Auto      Mode = iota // delegate if that is possible
+	Require               // fail if that is not possible
+	RequireV2             // fail if containers are in cgroup v2; elsewhere nothing has to be delegated
+	Off                   // do nothing
 )
 
-// Delegate delegates the container's cgroup: it observes, decides and applies. Where
-// that is done already, it finds that out and changes nothing.
+// Delegate delegates the container's cgroup. It observes, decides and applies. If the
+// cgroup is delegated already, Delegate changes nothing.
 //
-// Without an error [Report].Delegated says whether the cgroup is delegated now. If it is
-// not, [Report].Why is the reason: a [*Refusal], or what failed and was undone. Where
-// mode requires a delegation, that is the error. [Hint] says what to change about it.
+// Without an error [Report].Delegated says whether the cgroup is delegated now. If it
+// is not, [Report].Why has the reason: a [*Refusal], or the error of a step that failed
+// and was undone. If mode requires a delegation, Delegate returns that reason as its
+// error. [Hint] says what the user can change.
 //
-// With Auto it acts in the init of a container alone, unless Options.Anywhere is set. It
-// has to be called on the main thread: see [ErrThread].
+// With Auto, Delegate acts only in the container's entry point, unless Options.Anywhere
+// is set. Call it on the main thread (see [ErrThread]).
 func Delegate(mode Mode, o Options) (*Report, error) {
 	if mode == Off {
 		return &Report{}, nil
@@ -39,8 +40,9 @@ func Delegate(mode Mode, o Options) (*Report, error) {
 	return mode.judge(linux.delegate(o))
 }
 
-// delegate sets the cgroup up. A refusal, and a delegation that this process is not in,
-// are errors.
+// delegate sets the cgroup up. It returns an error for a refusal. It also returns an
+// error if the container's cgroup is delegated but this process is outside of its
+// cgroup namespace.
 func (k *kernel) delegate(o Options) (*Report, error) {
 	p, r, err := k.setUp(o)
 	if r == nil {
@@ -59,12 +61,13 @@ func (k *kernel) delegate(o Options) (*Report, error) {
 	return r, err
 }
 
-// ErrOutside is why there is no delegation for this process although the container's
-// cgroup is delegated. The cgroup namespace that another process has made for it cannot
-// be joined, and the error says why.
+// ErrOutside says that the container's cgroup is delegated, but not for this process.
+// Another process has made the cgroup namespace, and this process could not join it.
+// The error that wraps ErrOutside has the reason.
 var ErrOutside = errors.New("this process is not in the container's cgroup namespace")
 
-// judge says whether why there is no delegation is an error in this mode.
+// judge returns why as an error if this mode requires a delegation. Otherwise it stores
+// why in the report.
 func (m Mode) judge(r *Report, why error) (*Report, error) {
 	required := m == Require || m == RequireV2 && r.Plan.State.V2()
 	if why != nil && required {
@@ -76,16 +79,18 @@ func (m Mode) judge(r *Report, why error) (*Report, error) {
 
 func (r *Refusal) Error() string { return r.State.String() + ": " + r.Reason }
 
-// ErrThread is the error of [Plan.Apply] and [Delegate] on another thread than the
-// process's main one. A cgroup namespace belongs to a thread (unshare(2)): that of the
-// process is the main thread's, and a child gets that of the thread which starts it. So
-// lock the main goroutine to its thread before main runs, and call them from there:
+// ErrThread is the error of [Plan.Apply] and [Delegate] on any thread but the main
+// thread of the process. A cgroup namespace belongs to a thread (unshare(2)). /proc
+// shows the main thread's namespace as the namespace of the process, and a child gets
+// the namespace of the thread that starts the child. So lock the main goroutine to its
+// thread before main runs, and call both functions from there:
 //
 //	func init() { runtime.LockOSThread() }
 //
-// The lock stays afterwards. Children that are to be in the new namespace have to be
-// started from that goroutine, or best: the process becomes the program by execve(2).
-var ErrThread = errors.New("cgroup: not on the main thread of the process: call runtime.LockOSThread in an init function, and this from main")
+// The goroutine stays locked afterwards. Start the children that are to be in the new
+// namespace from this goroutine. Better still, let the process become the program by
+// execve(2).
+var ErrThread = errors.New("cgroup: not on the main thread of the process: call runtime.LockOSThread in an init function, and call this function from main")
 
 func lockMainThread() error {
 	runtime.LockOSThread()

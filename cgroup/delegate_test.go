@@ -12,7 +12,8 @@ import (
 )
 
 func TestOnlyOnTheMainThread(t *testing.T) {
-	// Of two goroutines that are locked to a thread each, one is not on the main one.
+	// Two goroutines are locked to a thread each, so at least one is not on the main
+	// thread.
 	held, done := make(chan struct{}), make(chan struct{})
 	defer close(done)
 	other := func() (apply, delegate error) {
@@ -44,12 +45,12 @@ func TestOnlyOnTheMainThread(t *testing.T) {
 	}
 }
 
-// refusedStep must not be carried out.
+// refusedStep is a step that must not run.
 type refusedStep struct{ t *testing.T }
 
 func (refusedStep) String() string { return "" }
 
-func (s refusedStep) do(*run) error {
+func (s refusedStep) do(*application) error {
 	s.t.Error("a step was carried out")
 	return nil
 }
@@ -59,7 +60,7 @@ func TestModes(t *testing.T) {
 	for _, c := range []struct {
 		state    State
 		why      error
-		required map[Mode]bool // where that is an error
+		required map[Mode]bool // modes in which that is an error
 	}{
 		{Private, nil, nil},
 		{Private, failure, map[Mode]bool{Require: true, RequireV2: true}},

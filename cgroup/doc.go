@@ -3,22 +3,23 @@
 // all controllers for its children, so that the cgroups of inner containers
 // become descendants of the container's own.
 //
-// [Delegate] does it all. It is made of [Observe], which gathers the facts, [Decide],
-// which turns them into a [Plan] without touching anything, and [Plan.Apply], which
-// carries that out or undoes it. Afterwards [Report.Follow] keeps the leaf's limits those
-// of the container. The package starts nothing, logs nothing and works on the calling
-// thread alone, which has to be the main one of the process: see [ErrThread].
+// [Delegate] does the whole work. [Observe] collects the facts, [Decide] turns them
+// into a [Plan] and touches nothing, and [Plan.Apply] carries the plan out or undoes
+// it. Afterwards [Report.Follow] copies later changes of the container's limits into
+// the leaf. The package starts no process and logs nothing. It works only on the
+// calling thread, which has to be the main thread of the process (see [ErrThread]).
 //
-// From version 1 on what is exported here stays as it is: names, meanings, and the zero
-// [Options] as a good choice. Structs may get fields, so write their literals with names;
-// a [State] may be added, and wordings may change. docs/library.md has a program.
+// From version 1 on, exported names keep their meaning, and the zero [Options] stay a
+// good choice. Structs may get new fields, so write their literals with field names.
+// New values of [State] may appear, and wordings may change. docs/library.md has an
+// example program.
 //
-// Do not use it
-//   - outside a container: the host's own hierarchy is refused, in every mode;
-//   - to manage cgroups that processes are to be put into later: it only prepares
-//     the place for somebody who does (dockerd, containerd, kubelet, systemd);
-//   - on cgroup v1, which nests by itself.
+// Do not use this package
+//   - outside of a container. It refuses the host's own hierarchy in every mode.
+//   - to manage cgroups that processes are put into later. It only prepares the place for
+//     a program that does (dockerd, containerd, kubelet, systemd).
+//   - on cgroup v1, whose hierarchies nest by themselves.
 //
-// The kernel's rules are in cgroups(7), cgroup_namespaces(7) and in
-// Documentation/admin-guide/cgroup-v2.rst, "the kernel document" below.
+// The kernel's rules are in cgroups(7), in cgroup_namespaces(7) and in
+// Documentation/admin-guide/cgroup-v2.rst. Comments call the last "the kernel document".
 package cgroup

@@ -8,37 +8,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unthreadStep undoes what a half-done attempt by somebody else has left: cpu,
-// cpuset or pids enabled one by one while there were processes in the cgroup,
-// which makes it "domain threaded" and the children invalid. Disabled again it is
-// a domain (seen on 5.10 to 7.2).
+// unthreadStep repairs a cgroup that an earlier, incomplete attempt of another program
+// has left in type "domain threaded". The type appears if a program enables cpu, cpuset
+// or pids one by one while processes are in the cgroup. The children are then invalid.
+// If these controllers are disabled again, the cgroup is a domain again (seen on 5.10
+// to 7.2).
 type unthreadStep struct{}
 
 func (unthreadStep) String() string {
 	return `grep -qx domain cgroup.type || echo "` + list("-", threadedControllers) + `" >cgroup.subtree_control`
 }
 
-func (unthreadStep) do(r *run) error {
-	kind, err := r.k.readFile(r.base, "cgroup.type")
+func (unthreadStep) do(a *application) error {
+	kind, err := a.k.readFile(a.base, "cgroup.type")
 	if err != nil || strings.TrimSpace(kind) != "domain threaded" {
 		return err
 	}
-	enabled, err := r.words(subtreeControl)
-	controllers := within(enabled, threadedControllers)
+	enabled, err := a.words(subtreeControl)
+	controllers := intersect(enabled, threadedControllers)
 	if err != nil || len(controllers) == 0 {
 		return err
 	}
-	if err := r.k.writeFile(r.base, subtreeControl, list("-", controllers)); err != nil {
+	if err := a.k.writeFile(a.base, subtreeControl, list("-", controllers)); err != nil {
 		return err
 	}
-	r.onFailure(func() error { return r.k.writeFile(r.base, subtreeControl, list("+", controllers)) })
+	a.onFailure(func() error { return a.k.writeFile(a.base, subtreeControl, list("+", controllers)) })
 	return nil
 }
 
-// enableStep makes the controllers available to the cgroups of inner containers:
-// all in one write, which the kernel takes as a whole or not at all. One by one
-// would let cpu, cpuset and pids succeed while a process is inside, with the
-// effect that unthreadStep undoes.
+// enableStep enables the controllers for the cgroups of inner containers. It does so in
+// a single write, and the kernel enables all of them or none. Separate writes would let
+// cpu, cpuset and pids succeed while a process is in the cgroup. See unthreadStep for
+// the effect.
 type enableStep struct{ controllers []string }
 
 func (s enableStep) String() string {
@@ -47,63 +48,66 @@ func (s enableStep) String() string {
 
 const subtreeControl = "cgroup.subtree_control"
 
-func (s enableStep) do(r *run) (err error) {
-	if r.before, err = r.words(subtreeControl); err != nil {
+func (s enableStep) do(a *application) (err error) {
+	if a.before, err = a.words(subtreeControl); err != nil {
 		return err
 	}
-	r.onFailure(r.disable)
-	err = r.whileBusy(r.enableAll)
+	a.onFailure(a.disable)
+	err = a.retryOnEBUSY(a.enableAll)
 	if is(err, unix.ENOENT, unix.EINVAL, unix.ENOSPC, unix.ENOMEM) {
-		err = r.enableEach()
+		err = a.enableEach()
 	}
 	if err != nil {
 		return err
 	}
-	return r.confirm()
+	return a.confirm()
 }
 
-// enableAll reads the list anew each time: a controller may have come or gone.
-func (r *run) enableAll() error {
-	controllers, err := r.words("cgroup.controllers")
+// enableAll reads the list again for each try, because a controller may appear or
+// disappear.
+func (a *application) enableAll() error {
+	controllers, err := a.words("cgroup.controllers")
 	if err != nil || len(controllers) == 0 {
 		return err
 	}
-	return r.enable(controllers)
+	return a.enable(controllers)
 }
 
-// enableEach finds the controllers that can be enabled when one cannot: cpu with
-// real-time processes below (EINVAL), one that was taken away from above (ENOENT),
-// memory where the node has run out of memory cgroup ids (ENOSPC).
-func (r *run) enableEach() error {
-	controllers, err := r.words("cgroup.controllers")
+// enableEach enables each controller by itself, because one of them cannot be enabled.
+// The kernel refuses cpu with real-time processes below (EINVAL), a controller that was
+// taken away in the cgroup above (ENOENT), and memory on a node without free memory
+// cgroup ids (ENOSPC).
+func (a *application) enableEach() error {
+	controllers, err := a.words("cgroup.controllers")
 	if err != nil {
 		return err
 	}
 	for _, c := range controllers {
-		err := r.whileBusy(func() error { return r.enable([]string{c}) })
+		err := a.retryOnEBUSY(func() error { return a.enable([]string{c}) })
 		var busy *BusyError
 		switch {
 		case errors.As(err, &busy):
 			return err
 		case err != nil:
-			r.report.Missing[c] = err
+			a.report.Missing[c] = err
 		}
 	}
-	if len(controllers) > 0 && len(r.report.Missing) == len(controllers) {
-		return r.report.Missing[controllers[0]]
+	if len(controllers) > 0 && len(a.report.Missing) == len(controllers) {
+		return a.report.Missing[controllers[0]]
 	}
 	return nil
 }
 
-// enable writes them at once. With a domain controller among them the kernel
-// refuses while a process is in the cgroup. Without one it has to be done here:
-// before, and, for somebody may have come in between or be hidden while exiting,
-// after.
-func (r *run) enable(controllers []string) error {
+// enable enables the controllers in one write. With a domain controller among them, the
+// kernel refuses the write while a process is in the cgroup. With threaded controllers
+// alone the kernel does not, so enable checks before and after the write. A process may
+// enter between the check and the write, or it may be exiting and hidden from
+// cgroup.procs.
+func (a *application) enable(controllers []string) error {
 	busy := &Error{Op: "write", Path: subtreeControl, Data: list("+", controllers), Err: unix.EBUSY}
-	threaded := len(without(controllers, threadedControllers)) == 0
+	threaded := len(subtract(controllers, threadedControllers)) == 0
 	if threaded {
-		procs, err := r.words("cgroup.procs")
+		procs, err := a.words("cgroup.procs")
 		if err != nil {
 			return err
 		}
@@ -111,37 +115,37 @@ func (r *run) enable(controllers []string) error {
 			return busy
 		}
 	}
-	if err := r.k.writeFile(r.base, subtreeControl, list("+", controllers)); err != nil || !threaded {
+	if err := a.k.writeFile(a.base, subtreeControl, list("+", controllers)); err != nil || !threaded {
 		return err
 	}
-	kind, err := r.words("cgroup.type")
+	kind, err := a.words("cgroup.type")
 	if err != nil || !slices.Contains(kind, "threaded") {
 		return err
 	}
-	if err := r.k.writeFile(r.base, subtreeControl, list("-", without(controllers, r.before))); err != nil {
+	if err := a.k.writeFile(a.base, subtreeControl, list("-", subtract(controllers, a.before))); err != nil {
 		return err
 	}
 	return busy
 }
 
-// disable undoes what was enabled so far.
-func (r *run) disable() error {
-	now, err := r.words(subtreeControl)
-	added := without(now, r.before)
+// disable disables the controllers that enableStep enabled so far.
+func (a *application) disable() error {
+	now, err := a.words(subtreeControl)
+	added := subtract(now, a.before)
 	if err != nil || len(added) == 0 {
 		return err
 	}
-	return r.k.writeFile(r.base, subtreeControl, list("-", added))
+	return a.k.writeFile(a.base, subtreeControl, list("-", added))
 }
 
-// confirm reads back what holds now. A write that succeeded and left the leaf
-// invalid would fail inner containers later, with errors that name none of this.
-func (r *run) confirm() (err error) {
-	if r.report.Enabled, err = r.words(subtreeControl); err != nil {
+// confirm reads back the result. A write may succeed and still leave the leaf invalid.
+// Inner containers would fail later, with errors that do not name the cause.
+func (a *application) confirm() (err error) {
+	if a.report.Enabled, err = a.words(subtreeControl); err != nil {
 		return err
 	}
-	for _, file := range []string{"cgroup.type", r.leafName() + "/cgroup.type"} {
-		kind, err := r.k.readFile(r.base, file)
+	for _, file := range []string{"cgroup.type", a.leafName() + "/cgroup.type"} {
+		kind, err := a.k.readFile(a.base, file)
 		if err != nil {
 			return err
 		}
@@ -152,8 +156,8 @@ func (r *run) confirm() (err error) {
 	return nil
 }
 
-// list is controllers as cgroup.subtree_control takes them. Nothing at all is fine
-// with the kernel; a sign alone is EINVAL.
+// list formats controllers for cgroup.subtree_control. The kernel accepts an empty
+// write, but returns EINVAL for a sign alone.
 func list(sign string, controllers []string) string {
 	if len(controllers) == 0 {
 		return ""

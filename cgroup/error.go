@@ -3,14 +3,16 @@ package cgroup
 import (
 	"errors"
 	"strconv"
+	"strings"
 )
 
-// Error is a failed call: what was done, to what, with what, and the errno. It
-// reads `write cgroup.subtree_control "+cpu +memory": device or resource busy`.
+// Error is a system call that failed. It names the call, its object, the data and the
+// errno, and reads `write cgroup.subtree_control "+cpu +memory": device or resource
+// busy`.
 type Error struct {
 	Op   string // the system call
-	Path string // the object, or "" where the call has none
-	Data string // what was written, or ""
+	Path string // the file, cgroup or namespace, or "" for a call without one
+	Data string // the data that the call wrote, or ""
 	Err  error
 }
 
@@ -27,18 +29,19 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// BusyError is a delegation that other processes kept busy until the deadline.
+// BusyError says that other processes kept the container's cgroup busy until the
+// deadline.
 type BusyError struct {
-	Left    []string // "PID command" of processes that could not be moved away
-	Foreign int      // processes of other PID namespaces, which cannot be named or moved from here
+	Left    []string // "PID command" of each process that could not be moved
+	Foreign int      // number of processes of other PID namespaces, which this process can neither name nor move
 	Elapsed string
 	Err     error
 }
 
 func (e *BusyError) Error() string {
 	s := e.Err.Error() + " for " + e.Elapsed
-	for i, process := range e.Left {
-		s += [...]string{", left: ", ", "}[min(i, 1)] + process
+	if len(e.Left) > 0 {
+		s += ", left: " + strings.Join(e.Left, ", ")
 	}
 	if e.Foreign > 0 {
 		s += ", processes of other PID namespaces: " + strconv.Itoa(e.Foreign)
@@ -48,7 +51,7 @@ func (e *BusyError) Error() string {
 
 func (e *BusyError) Unwrap() error { return e.Err }
 
-// asError is the [*Error] that err wraps, or nil.
+// asError returns the [*Error] that err wraps, or nil.
 func asError(err error) *Error {
 	var e *Error
 	errors.As(err, &e)

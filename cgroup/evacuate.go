@@ -8,95 +8,98 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// evacuateStep moves every process into the leaf: a cgroup with processes of its
-// own can have no domain controllers enabled for its children (the kernel
-// document, "No Internal Process Constraint"). PID 1 goes too, all its threads
-// with it, for runc and crun put `exec` into the cgroup of PID 1 when the
-// container's own is refused.
+// evacuateStep moves every process of the container's cgroup into the leaf. A cgroup
+// with processes of its own cannot enable domain controllers for its children (the
+// kernel document, "No Internal Process Constraint"). PID 1 moves too, with all its
+// threads. If the kernel refuses the container's own cgroup for an `exec`, runc and
+// crun put the process into the cgroup of PID 1.
 type evacuateStep struct{ leaf string }
 
 func (s evacuateStep) String() string {
 	return "mkdir -p " + s.leaf + "; grep -vx 0 cgroup.procs | xargs -rn1 >" + s.leaf + "/cgroup.procs"
 }
 
-func (s evacuateStep) do(r *run) error {
-	err := r.k.mkdirat(r.base, s.leaf, 0o755)
+func (s evacuateStep) do(a *application) error {
+	err := a.k.mkdirat(a.base, s.leaf, 0o755)
 	switch err {
 	case nil:
-		r.onFailure(func() error { return r.removeLeaf(s.leaf) })
+		a.onFailure(func() error { return a.removeLeaf(s.leaf) })
 	case unix.EEXIST:
 	default:
 		return &Error{Op: "mkdir", Path: mountPoint + "/" + s.leaf, Err: err}
 	}
 	existed := err == unix.EEXIST
-	dir, err := r.openDir(r.base, s.leaf)
+	dir, err := a.openDir(a.base, s.leaf)
 	if err != nil {
 		return err
 	}
-	defer r.k.close(dir)
-	// A threaded leaf would take the processes, and then not even list them.
-	kind, err := r.k.readFile(dir, "cgroup.type")
+	defer a.k.close(dir)
+	// A threaded leaf would accept the processes, but its cgroup.procs could not be
+	// read.
+	kind, err := a.k.readFile(dir, "cgroup.type")
 	if err != nil {
 		return err
 	}
 	if kind = strings.TrimSpace(kind); kind != "domain" {
 		return &Error{Op: "read", Path: s.leaf + "/cgroup.type", Data: kind, Err: unix.EOPNOTSUPP}
 	}
-	var keep []string // who was there before us stays there
+	var keep []string // processes that were in the leaf before the evacuation stay there
 	if existed {
-		procs, err := r.k.readFile(dir, "cgroup.procs")
+		procs, err := a.k.readFile(dir, "cgroup.procs")
 		if err != nil {
 			return err
 		}
 		keep, _ = splitProcs(procs)
 	}
-	r.leaf, err = r.k.openat(dir, "cgroup.procs", unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	a.leaf, err = a.k.openat(dir, "cgroup.procs", unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
 		return &Error{Op: "open", Path: s.leaf + "/cgroup.procs", Err: err}
 	}
-	r.onFailure(func() error {
-		err := r.moveBack(s.leaf, keep)
-		// A mount with a file open for writing cannot be made read-only again (EBUSY).
-		r.k.close(r.leaf)
-		r.leaf = -1
+	a.onFailure(func() error {
+		err := a.moveBack(s.leaf, keep)
+		// The kernel refuses to make a mount read-only while a file in it is open for
+		// writing (EBUSY).
+		a.k.close(a.leaf)
+		a.leaf = -1
 		return err
 	})
-	// Ourselves by number: 0 would do the same, but a 0 that is read from
-	// cgroup.procs is a process of another PID namespace, and writing that moves
-	// the writer.
-	if err := r.move(strconv.Itoa(r.k.getpid())); err != nil {
+	// Move this process by its PID. Writing 0 would move the writer as well. But a 0
+	// that was read from cgroup.procs is a process of another PID namespace, so 0 is
+	// never written.
+	if err := a.move(strconv.Itoa(a.k.getpid())); err != nil {
 		return err
 	}
-	return r.evacuate()
+	return a.evacuate()
 }
 
-// evacuate moves what is in the container's cgroup now.
-func (r *run) evacuate() error {
-	r.report.Rounds++
-	procs, err := r.k.readFile(r.base, "cgroup.procs")
+// evacuate moves the processes that are in the container's cgroup now.
+func (a *application) evacuate() error {
+	a.report.Rounds++
+	procs, err := a.k.readFile(a.base, "cgroup.procs")
 	if err != nil {
 		return err
 	}
 	pids, foreign := splitProcs(procs)
-	r.report.Foreign = max(r.report.Foreign, foreign)
+	a.report.Foreign = max(a.report.Foreign, foreign)
 	for _, pid := range pids {
-		// ENOENT: with nsdelegate, one that is not below the namespace's root. Nothing
-		// can be done about it from here, as about a process of another PID namespace.
-		if err := r.move(pid); err != nil && !is(err, unix.ENOENT) {
+		// ENOENT: with nsdelegate, the process is not below the namespace's root. This
+		// process cannot move it, and neither can it move a process of another PID
+		// namespace.
+		if err := a.move(pid); err != nil && !is(err, unix.ENOENT) {
 			return err
 		}
 	}
 	return nil
 }
 
-// move moves one process. One that has ended meanwhile is as good as moved; one
-// that is being made (TASK_NEW: EINVAL) or that runs an exit is found again in the
-// next round.
-func (r *run) move(pid string) error {
-	err := r.k.writeTo(r.leaf, r.leafName()+"/cgroup.procs", pid)
+// move moves one process into the leaf. A process that has ended meanwhile counts as
+// moved. EINVAL is a process that the kernel is still creating (TASK_NEW). The next
+// round finds it again, and also a process that is exiting.
+func (a *application) move(pid string) error {
+	err := a.k.writeTo(a.leaf, a.leafName()+"/cgroup.procs", pid)
 	switch {
 	case err == nil:
-		r.report.Moved++
+		a.report.Moved++
 	case is(err, unix.ESRCH, unix.EINVAL):
 	default:
 		return err
@@ -104,18 +107,19 @@ func (r *run) move(pid string) error {
 	return nil
 }
 
-func (r *run) leafName() string { return r.plan.leaf }
+func (a *application) leafName() string { return a.plan.leaf }
 
-// moveBack undoes the evacuation; the controllers are disabled by then. Processes
-// in the leaf have children meanwhile, so it looks again until nobody else is left.
-func (r *run) moveBack(leaf string, keep []string) (err error) {
+// moveBack undoes the evacuation. The controllers are disabled by then. Processes in
+// the leaf may fork meanwhile, so moveBack reads the leaf again until it finds only the
+// processes to keep.
+func (a *application) moveBack(leaf string, keep []string) (err error) {
 	for range undoTries {
-		procs, _ := r.k.readFile(r.base, leaf+"/cgroup.procs")
+		procs, _ := a.k.readFile(a.base, leaf+"/cgroup.procs")
 		pids, _ := splitProcs(procs)
 		err = nil
 		moved := false
-		for _, pid := range without(pids, keep) {
-			switch failed := r.k.writeFile(r.base, "cgroup.procs", pid); {
+		for _, pid := range subtract(pids, keep) {
+			switch failed := a.k.writeFile(a.base, "cgroup.procs", pid); {
 			case failed == nil:
 				moved = true
 			case !is(failed, unix.ESRCH):
@@ -129,31 +133,32 @@ func (r *run) moveBack(leaf string, keep []string) (err error) {
 	return err
 }
 
-// removeLeaf waits for a process that is just ending in it.
-func (r *run) removeLeaf(leaf string) (err error) {
+// removeLeaf removes the leaf. It tries again while a process in the leaf is exiting.
+func (a *application) removeLeaf(leaf string) (err error) {
 	for range undoTries {
-		err = r.k.unlinkat(r.base, leaf, unix.AT_REMOVEDIR)
+		err = a.k.unlinkat(a.base, leaf, unix.AT_REMOVEDIR)
 		if err == nil {
 			return nil
 		}
 		if err != unix.EBUSY {
 			break
 		}
-		r.k.sleep(time.Millisecond)
+		a.k.sleep(time.Millisecond)
 	}
 	return &Error{Op: "rmdir", Path: mountPoint + "/" + leaf, Err: err}
 }
 
 const undoTries = 100
 
-// whileBusy repeats attempt for as long as it answers EBUSY, evacuating before
-// each new try. Processes enter all the time: an exec from outside is cloned into
-// the container's cgroup. And since Linux 7.0 a process that is exiting is hidden
-// from cgroup.procs before it stops counting, so an empty file is no reason to
-// stop (a72f73c4dd9b, d245698d727a). The first tries follow at once, which a race
-// with one exec needs; then the pauses double, so that a process that never leaves
-// costs nothing until the deadline.
-func (r *run) whileBusy(attempt func() error) error {
+// retryOnEBUSY calls attempt until it returns anything but EBUSY, and evacuates the
+// cgroup before each new try. Processes may enter at any time. For instance, a runtime
+// clones an exec into the container's cgroup from outside. Since Linux 7.0 an exiting
+// process is hidden from cgroup.procs before the kernel stops counting it, so
+// retryOnEBUSY goes on even if the file is empty (a72f73c4dd9b, d245698d727a). The
+// first tries follow one another at once, which is enough for a race with one exec.
+// Then the pauses double, so a process that never leaves costs almost nothing until the
+// deadline.
+func (a *application) retryOnEBUSY(attempt func() error) error {
 	const immediate = 4
 	pause := shortest
 	for try := 0; ; try++ {
@@ -161,26 +166,26 @@ func (r *run) whileBusy(attempt func() error) error {
 		if !is(err, unix.EBUSY) {
 			return err
 		}
-		deadline := r.start.Add(r.plan.Options.Timeout)
-		if over(deadline, r.plan.Options.Interrupted) {
-			return r.busy(err)
+		deadline := a.start.Add(a.plan.Options.Timeout)
+		if over(deadline, a.plan.Options.Interrupted) {
+			return a.busy(err)
 		}
 		if try >= immediate {
-			r.k.sleep(min(pause, time.Until(deadline)))
+			a.k.sleep(min(pause, time.Until(deadline)))
 			pause = min(2*pause, longest)
 		}
-		if err := r.evacuate(); err != nil {
+		if err := a.evacuate(); err != nil {
 			return err
 		}
 	}
 }
 
-// busy names what kept the cgroup busy.
-func (r *run) busy(err error) error {
-	procs, _ := r.k.readFile(r.base, "cgroup.procs")
+// busy returns err together with the processes that kept the cgroup busy.
+func (a *application) busy(err error) error {
+	procs, _ := a.k.readFile(a.base, "cgroup.procs")
 	pids, foreign := splitProcs(procs)
-	b := &BusyError{Foreign: foreign, Elapsed: time.Since(r.start).Round(time.Millisecond).String(), Err: err}
+	b := &BusyError{Foreign: foreign, Elapsed: time.Since(a.start).Round(time.Millisecond).String(), Err: err}
 	const most = 8
-	b.Left = r.k.name(pids, most)
+	b.Left = a.k.name(pids, most)
 	return b
 }

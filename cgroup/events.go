@@ -4,18 +4,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Handle is the container's cgroup as PID 1 asks it about its end. It is made before
-// the program starts; from then on its methods allocate nothing and need nothing of
-// Go's runtime. They keep no descriptor open, and are for one thread at a time.
+// Handle lets PID 1 ask about the container's cgroup when the program ends, and end its
+// processes. Make it before the program starts. From then on its methods allocate
+// nothing and need nothing of Go's runtime. They keep no descriptor open. Only one
+// thread may use a Handle at a time.
 type Handle struct {
-	events  []byte // path of memory.events, nil where that is not known
+	events  []byte // path of memory.events; nil: unknown
 	buffer  [8192]byte
 	entries [8192]byte
 	name    [300]byte
 }
 
-// NewHandle prepares the questions. With delegated /sys/fs/cgroup is the container's
-// cgroup; otherwise the own one is what can be asked.
+// NewHandle prepares a Handle. If delegated is true, /sys/fs/cgroup is the container's
+// cgroup. Otherwise the Handle can ask only about this process's own cgroup.
 func NewHandle(delegated bool) *Handle {
 	h := &Handle{events: terminated(mountPoint + "/memory.events")}
 	if !delegated {
@@ -30,10 +31,11 @@ func NewHandle(delegated bool) *Handle {
 	return h
 }
 
-// OOMKills is how many processes the OOM killer has ended so far in the container,
-// inner containers included, or in the own cgroup where the container is not
-// delegated: oom_kill of memory.events, which counts for the whole subtree (the
-// kernel document, "Memory Interface Files"). ok is false where that cannot be read.
+// OOMKills returns the number of processes that the OOM killer has ended so far. It
+// counts the container and its inner containers, or, without a delegation, the own
+// cgroup. The number is oom_kill of memory.events, which includes the whole subtree
+// (the kernel document, "Memory Interface Files"). ok is false if the file cannot be
+// read.
 func (h *Handle) OOMKills() (n uint64, ok bool) {
 	if h.events == nil {
 		return 0, false
@@ -48,7 +50,8 @@ func (h *Handle) OOMKills() (n uint64, ok bool) {
 	return 0, false
 }
 
-// nextLine cuts the first line off, without its newline. It is nil after the last.
+// nextLine splits the first line off, without its newline. line is nil after the last
+// line.
 func nextLine(p []byte) (line, rest []byte) {
 	if len(p) == 0 {
 		return nil, nil
@@ -61,7 +64,7 @@ func nextLine(p []byte) (line, rest []byte) {
 	return p, nil
 }
 
-// Names of what KillOthers opens.
+// KillOthers opens these files.
 var (
 	mountPointName = terminated(mountPoint)
 	membershipName = terminated("/proc/self/cgroup")
@@ -69,10 +72,10 @@ var (
 
 const killFile = "/cgroup.kill\x00"
 
-// KillOthers ends every process of the inner containers: cgroup.kill (Linux 5.14)
-// of each child of the container's cgroup but the leaf, which this process is in. It
-// returns the first errno that is about one of them, EOPNOTSUPP where this process is
-// in no leaf of a namespace's root, and 0 for success.
+// KillOthers ends every process of the inner containers. It writes cgroup.kill (Linux
+// 5.14) of each child of the container's cgroup except the leaf, which this process is
+// in. It returns the first errno of such a write, or 0. If this process is not in a
+// leaf below the root of its cgroup namespace, KillOthers returns EOPNOTSUPP.
 func (h *Handle) KillOthers() unix.Errno {
 	own, errno := h.leaf()
 	if errno != 0 {
@@ -107,7 +110,7 @@ func (h *Handle) KillOthers() unix.Errno {
 
 var one = []byte("1")
 
-// leaf is the name of the leaf that this process is in.
+// leaf returns the name of the leaf that this process is in.
 func (h *Handle) leaf() (name []byte, errno unix.Errno) {
 	size, errno := rawReadFile(unix.AT_FDCWD, &membershipName[0], h.buffer[:])
 	if errno != 0 {
@@ -131,11 +134,13 @@ func (h *Handle) leaf() (name []byte, errno unix.Errno) {
 	return name, 0
 }
 
-// nextEntry cuts the first directory off the answer of getdents64(2): its name, and
-// what follows. Files are passed over. The name is nil after the last.
+// nextEntry splits the first directory off a buffer of getdents64(2). It returns the
+// name of the directory and the rest of the buffer, and skips files. name is nil after
+// the last directory.
 func nextEntry(p []byte) (name, rest []byte) {
-	// struct linux_dirent64: inode and offset, 8 bytes each, the length of the entry
-	// in two, the type, the name, which ends in NUL.
+	// struct linux_dirent64 begins with the inode and the offset, 8 bytes each. The
+	// length of the entry has 2 bytes, and the type has 1. Then comes the name, which
+	// ends in NUL.
 	const length, kind, text = 16, 18, 19
 	for len(p) > text {
 		size := int(nativeUint16(p[length:]))

@@ -13,8 +13,8 @@ import (
 	"github.com/cgshim/cgshim/cgroup"
 )
 
-// A program that starts dockerd re-executes itself for that, as here with the argument
-// "dockerd". That process delegates, and then becomes dockerd.
+// A program that starts dockerd re-executes itself, here with the argument "dockerd".
+// The new process delegates and then becomes dockerd.
 func ExampleDelegate() {
 	// In an init function of the program, so that main runs on the main thread:
 	runtime.LockOSThread()
@@ -39,7 +39,7 @@ func ExampleDelegate() {
 	log.Fatal(dockerd.Run())
 }
 
-// Decide needs no container: facts can come from anywhere.
+// Decide needs no container. The facts can come from anywhere.
 func ExampleDecide() {
 	facts := &cgroup.Facts{
 		PID: 1, InitialUserNS: true, SysAdmin: true, Unified: "/",
@@ -65,10 +65,10 @@ func ExampleHint() {
 	fmt.Println(cgroup.Hint(err))
 	// Output:
 	// mkdir /sys/fs/cgroup/init: resource temporarily unavailable
-	// a limit is reached: see cgroup.max.descendants and cgroup.max.depth of the cgroups above
+	// a limit is reached: raise cgroup.max.descendants or cgroup.max.depth of the cgroups above
 }
 
-// An init that stays follows the container's limits.
+// An init that stays can follow the container's limits.
 func ExampleReport_Follow() {
 	report, err := cgroup.Delegate(cgroup.Auto, cgroup.Options{})
 	if err != nil {

@@ -8,61 +8,61 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mountPoint is where everything that runs containers expects cgroup v2.
+// mountPoint is where container software expects cgroup v2.
 const mountPoint = "/sys/fs/cgroup"
 
-// Inodes of the initial namespaces, constant since Linux 3.8, that of mounts since
-// 6.18; a namespace that is made gets a higher one (include/linux/proc_ns.h,
-// include/uapi/linux/nsfs.h).
+// Inodes of the initial namespaces. They are constant since Linux 3.8, and for the
+// mount namespace since 6.18. Every other namespace gets a higher inode
+// (include/linux/proc_ns.h, include/uapi/linux/nsfs.h).
 const (
 	InitialCgroupNamespace = 4026531835
 	initialPIDNamespace    = 4026531836
 	initialMountNamespace  = 4026531832
 )
 
-// Facts is the environment of a process as far as cgroups are concerned.
+// Facts describes the environment of a process as far as cgroups need it.
 type Facts struct {
 	PID           int      `json:"pid"`
-	Parent        int      `json:"parent"`  // 0: outside the PID namespace
-	Session       int      `json:"session"` // 0 likewise
-	UID           int      `json:"uid"`     // that files are accessed with, as GID
+	Parent        int      `json:"parent"`  // 0: the parent is outside of the PID namespace
+	Session       int      `json:"session"` // 0: the session leader is outside of it
+	UID           int      `json:"uid"`     // UID and GID for file access
 	GID           int      `json:"gid"`
 	Groups        []int    `json:"groups,omitempty"`
 	Kernel        string   `json:"kernel"`
-	IDMap         string   `json:"uid_map"` // "" is unknown
+	IDMap         string   `json:"uid_map"` // "": unknown
 	InitialUserNS bool     `json:"initial_user_namespace"`
 	SysAdmin      bool     `json:"cap_sys_admin"`
 	Override      bool     `json:"cap_dac_override"`
-	CgroupNS      uint64   `json:"cgroup_namespace"` // 0 is unknown, as for the others
+	CgroupNS      uint64   `json:"cgroup_namespace"` // 0: unknown, here and below
 	PIDNS         uint64   `json:"pid_namespace"`
 	MountNS       uint64   `json:"mount_namespace"`
-	OnHost        bool     `json:"on_host"`                // the mount namespace is the host's, or that cannot be told
-	Unified       string   `json:"cgroup"`                 // path of the v2 line of /proc/PID/cgroup
-	Unreadable    string   `json:"cgroup_error,omitempty"` // why that file cannot be read
-	Init          string   `json:"init_cgroup"`            // that of PID 1, if this is another process and both have the same mounts
-	InitSession   int      `json:"init_session"`           // likewise
+	OnHost        bool     `json:"on_host"`                // the mount namespace is the host's, or may be
+	Unified       string   `json:"cgroup"`                 // path in the v2 line of /proc/PID/cgroup
+	Unreadable    string   `json:"cgroup_error,omitempty"` // why /proc/PID/cgroup cannot be read
+	Init          string   `json:"init_cgroup"`            // path of PID 1, if PID 1 is another process with the same mounts
+	InitSession   int      `json:"init_session"`           // session of PID 1, in the same case
 	Elsewhere     bool     `json:"init_has_other_mounts"`  // PID 1 is in another container, or on the host
-	First         bool     `json:"first_process"`          // with that: no process of the own cgroup is older
-	V1            []string `json:"v1,omitempty"`           // v1 hierarchies with this process in them
+	First         bool     `json:"first_process"`          // with Elsewhere: no process of the own cgroup is older than this one
+	V1            []string `json:"v1,omitempty"`           // v1 hierarchies that this process is in
 	Missing       bool     `json:"missing"`                // /sys/fs/cgroup does not exist
-	Symlink       bool     `json:"symlink"`                // it is a symbolic link
-	Mount         *Mount   `json:"mount"`                  // what is mounted there, nil: nothing
-	Holder        *Mount   `json:"mount_above"`            // what that is mounted on, nil where something covers it
-	Ground        *Mount   `json:"mount_below"`            // what all mounts at /sys/fs/cgroup are on, likewise
-	ParentShared  bool     `json:"parent_shared"`          // the mount that holds it propagates, or does not show
+	Symlink       bool     `json:"symlink"`                // /sys/fs/cgroup is a symbolic link
+	Mount         *Mount   `json:"mount"`                  // the mount at /sys/fs/cgroup; nil: none
+	Holder        *Mount   `json:"mount_above"`            // the mount that Mount is on; nil: none, or another mount covers it
+	Ground        *Mount   `json:"mount_below"`            // the mount below all mounts at /sys/fs/cgroup; nil as for Holder
+	ParentShared  bool     `json:"parent_shared"`          // the mount that holds /sys/fs/cgroup propagates, or is not visible
 	SubMounts     []string `json:"sub_mounts,omitempty"`
-	Own           *Group   `json:"own"`             // the process's cgroup, nil where the mount does not show it
-	Above         []*Group `json:"above,omitempty"` // the cgroups above that as far as the mount shows them, the nearest first
-	Strangers     int      `json:"strangers"`       // processes of other PID namespaces beside the leaf of a delegated mount
-	Kept          *Kept    `json:"kept"`            // what an earlier run has left in /run
+	Own           *Group   `json:"own"`             // the process's cgroup; nil: the mount does not show it
+	Above         []*Group `json:"above,omitempty"` // the visible cgroups above Own, the nearest first
+	Strangers     int      `json:"strangers"`       // number of processes of other PID namespaces beside the leaf of a delegated mount
+	Kept          *Kept    `json:"kept"`            // what an earlier run of cgshim has left in /run
 	Errors        []string `json:"errors,omitempty"`
 }
 
 // Group is a cgroup directory.
 type Group struct {
 	Path           string   `json:"path"`
-	ID             uint64   `json:"id"`   // the inode: what eBPF and Tetragon call the cgroup id
-	Root           bool     `json:"root"` // the hierarchy's real root: it has no cgroup.type (the kernel document, "Core Interface Files")
+	ID             uint64   `json:"id"`   // the inode, which eBPF and Tetragon call the cgroup id
+	Root           bool     `json:"root"` // the real root of the hierarchy, which has no cgroup.type (the kernel document, "Core Interface Files")
 	Type           string   `json:"type"`
 	Controllers    []string `json:"controllers"`
 	Enabled        []string `json:"subtree_control"`
@@ -77,23 +77,24 @@ type Group struct {
 	ProcsErr       string   `json:"procs_error,omitempty"`
 }
 
-// Kept is the container's cgroup and its leaf as an earlier run saw them. See
-// keepStep.
+// Kept names the container's cgroup and its leaf as an earlier run of cgshim has stored
+// them (see keepStep).
 type Kept struct {
 	ID     uint64 `json:"id"`
 	Leaf   string `json:"leaf"`
-	Holder int    `json:"holder"` // the mount that it was making shared for a moment, 0: none
+	Holder int    `json:"holder"` // ID of the mount that placeTucked was making shared; 0: none
 }
 
-// Observe gathers the facts about this process. It changes nothing and never
-// fails: what cannot be read is missing and named in Errors.
+// Observe collects the facts about this process. It changes nothing and never fails.
+// Facts that it cannot read are zero, and Errors names them.
 func Observe() *Facts { return linux.observe("self") }
 
-// ObserveEntry gathers the facts about the process that has done the container's
-// set-up or would have, as far as the caller may read them: PID 1, or where PID 1 has
-// other mounts and so is of another container the first process of this one. It
-// returns nil where that is the caller itself or does not show. The cgroup path and
-// the mount's root are relative to the caller's cgroup namespace (cgroup_namespaces(7)).
+// ObserveEntry collects the facts about the container's entry point, as far as the
+// caller may read them. The entry point is PID 1. If PID 1 has other mounts, PID 1
+// belongs to another container, and the entry point is the first process of this
+// container. ObserveEntry returns nil if the entry point is the caller or is not
+// visible. The cgroup path and the mount's root are relative to the caller's cgroup
+// namespace (cgroup_namespaces(7)).
 func ObserveEntry() *Facts { return linux.observeEntry() }
 
 // InitialUserNamespace reports whether this process is in the host's user namespace.
@@ -126,21 +127,23 @@ func (k *kernel) observeEntry() *Facts {
 	return f
 }
 
-// sameMounts compares by the IDs of the mounts, which are unique. Unlike the inodes of
-// the namespaces anybody may read them.
+// sameMounts compares the mount namespace of pid with this one by the IDs of the
+// mounts, which are unique. Every process may read them, but may not read the inodes of
+// all namespaces.
 func (k *kernel) sameMounts(own string, pid int) (same, readable bool) {
 	other, err := k.readFile(unix.AT_FDCWD, "/proc/"+strconv.Itoa(pid)+"/mountinfo")
 	return other == own, err == nil && own != "" && other != ""
 }
 
-// observe gathers the facts about the process that is "self", or a number, in /proc.
+// observe collects the facts about the process that has this name in /proc: "self" or a
+// number.
 func (k *kernel) observe(name string) *Facts {
 	o := observation{kernel: k, Facts: new(Facts)}
 	o.process("/proc/"+name, name == "self")
 	return o.Facts
 }
 
-// observation is facts that are being gathered.
+// observation collects facts.
 type observation struct {
 	*kernel
 	*Facts
@@ -162,7 +165,7 @@ func (o *observation) process(proc string, self bool) {
 	o.MountNS = o.namespace("/proc/self", "mnt")
 	mounts := o.file(proc + "/mountinfo")
 	if self {
-		// /proc may be another PID namespace's.
+		// /proc may show another PID namespace.
 		o.PID, o.Parent = o.getpid(), o.getppid()
 		o.Session, _ = o.getsid(0)
 	} else {
@@ -180,8 +183,8 @@ func (o *observation) process(proc string, self bool) {
 	o.strangers()
 }
 
-// membership reads the process's cgroups. Without that file in a /proc that is there
-// the kernel has no cgroups, and nothing is unreadable.
+// membership reads the process's cgroups. If the file is missing from a working /proc,
+// the kernel has no cgroups. That is not an error.
 func (o *observation) membership(proc string) {
 	content, err := o.readFile(unix.AT_FDCWD, proc+"/cgroup")
 	var s unix.Stat_t
@@ -193,7 +196,7 @@ func (o *observation) membership(proc string) {
 	o.Unified, o.V1 = member.unified, member.v1
 }
 
-// init looks at PID 1, which is another process.
+// init looks at PID 1, if PID 1 is another process.
 func (o *observation) init(mounts string) {
 	same, readable := o.sameMounts(mounts, 1)
 	o.Elsewhere = readable && !same
@@ -202,12 +205,12 @@ func (o *observation) init(mounts string) {
 		o.Init = parseMembership(content).unified
 		o.InitSession, _ = o.getsid(1)
 	}
-	// Whatever its mounts: an exec may have made some of its own.
+	// Compare with every process, because an exec may have mounts of its own.
 	o.First = o.Elsewhere && o.Own != nil && o.oldest(o.Facts, func(int) bool { return true }) == o.PID
 }
 
-// oldest is the first process of the cgroup that f's process is in, of those that show
-// and are accepted: f's itself where there is none.
+// oldest returns the oldest accepted process of the cgroup that the process of f is in.
+// It returns f.PID if there is no older one.
 func (k *kernel) oldest(f *Facts, accepted func(pid int) bool) int {
 	procs, _ := k.readFile(unix.AT_FDCWD, f.Own.Path+"/cgroup.procs")
 	pids, _ := splitProcs(procs)
@@ -222,15 +225,16 @@ func (k *kernel) oldest(f *Facts, accepted func(pid int) bool) int {
 	return oldest
 }
 
-// start is when a process was started, 0 where that cannot be read.
+// start returns the start time of a process, or 0 if it cannot be read.
 func (k *kernel) start(pid int) uint64 {
 	content, _ := k.readFile(unix.AT_FDCWD, "/proc/"+strconv.Itoa(pid)+"/stat")
 	stat, _ := parseStat(content)
 	return stat.start
 }
 
-// host looks whether the mounts are the host's: those of the PID 1 of the initial PID
-// namespace. After `unshare --pid` alone /proc still is that namespace's.
+// host decides whether this process has the host's mounts, which are the mounts of PID
+// 1 of the initial PID namespace. After `unshare --pid` alone, /proc still shows the
+// initial PID namespace.
 func (o *observation) host() {
 	var link [16]byte
 	n, err := o.readlink("/proc/self", link[:])
@@ -242,7 +246,7 @@ func (o *observation) host() {
 	o.OnHost = o.OnHost || o.MountNS == initialMountNamespace
 }
 
-// file is the content of a file, empty and noted where it cannot be read.
+// file returns the content of a file. On failure it returns "" and notes the error.
 func (o *observation) file(name string) string {
 	s, err := o.readFile(unix.AT_FDCWD, name)
 	if err != nil {
@@ -251,7 +255,7 @@ func (o *observation) file(name string) string {
 	return s
 }
 
-// namespace is the inode of a namespace, 0 where it cannot be read.
+// namespace returns the inode of a namespace, or 0 if it cannot be read.
 func (o *observation) namespace(proc, name string) uint64 {
 	var s unix.Stat_t
 	file := proc + "/ns/" + name
@@ -270,7 +274,7 @@ func (o *observation) mounts(mountinfo string) {
 	default:
 		o.Missing = err == unix.ENOENT || err == unix.ENOTDIR
 	}
-	holder := -1 // the mount that ours is on
+	holder := -1 // the mount that o.Mount is on
 	if m, ok := topMount(mounts, mountPoint); ok {
 		o.Mount, holder = &m, m.Parent
 	} else if m, ok := holdingMount(mounts, mountPoint); ok {
@@ -286,7 +290,7 @@ func (o *observation) mounts(mountinfo string) {
 		}
 	}
 	o.Ground = visible(mounts, ground)
-	o.ParentShared = true // of what does not show, below the root of a chroot(2), nothing is known
+	o.ParentShared = true // below the root of a chroot(2) the holder may be invisible
 	for _, m := range mounts {
 		if m.ID == holder {
 			o.ParentShared = m.shared()
@@ -297,7 +301,7 @@ func (o *observation) mounts(mountinfo string) {
 	}
 }
 
-// visible is the mount with that ID if nothing covers it.
+// visible returns the mount with this ID, if no other mount covers it.
 func visible(mounts []Mount, id int) *Mount {
 	for _, m := range mounts {
 		if top, _ := topMount(mounts, m.Point); m.ID == id && top.ID == id {
@@ -307,10 +311,10 @@ func visible(mounts []Mount, id int) *Mount {
 	return nil
 }
 
-// groups finds the process's own cgroup below the mount, and those above it. Both the
-// mount's root and the path are relative to the reader's cgroup namespace
-// (cgroup_namespaces(7)); a root of /.. shows more than that namespace, and then the
-// way down is not known.
+// groups finds the process's own cgroup below the mount, and the cgroups above it. Both
+// the mount's root and the path are relative to the reader's cgroup namespace
+// (cgroup_namespaces(7)). A root of /.. shows cgroups above that namespace. Then the
+// way from the root to the own cgroup is unknown.
 func (o *observation) groups() {
 	if o.Mount == nil || o.Mount.Type != "cgroup2" || strings.HasPrefix(o.Mount.Root, "/..") || strings.HasPrefix(o.Unified, "/..") {
 		return
@@ -328,7 +332,7 @@ func (o *observation) groups() {
 	}
 }
 
-// path is the own cgroup's directory below the mount.
+// path returns the directory of the own cgroup.
 func (f *Facts) path() string {
 	path, _ := below(f.Unified, f.Mount.Root)
 	return mountPoint + path
@@ -343,7 +347,7 @@ func (o *observation) group(path string) *Group {
 	defer o.close(dir)
 	var fs unix.Statfs_t
 	if o.fstatfs(dir, &fs) != nil || int64(fs.Type) != unix.CGROUP2_SUPER_MAGIC {
-		return nil // something else is mounted there
+		return nil // another file system is mounted there
 	}
 	g := &Group{Path: path}
 	var stat unix.Stat_t
@@ -351,7 +355,8 @@ func (o *observation) group(path string) *Group {
 		g.ID, g.Owner, g.Group, g.Mode = stat.Ino, int(stat.Uid), int(stat.Gid), stat.Mode&0o7777
 		g.Writable = o.mayWrite(&stat)
 	}
-	// What a delegation gives to another user (the kernel document, "Model of Delegation").
+	// A delegation gives these files to another user (the kernel document, "Model of
+	// Delegation").
 	for _, name := range []string{"cgroup.procs", subtreeControl} {
 		g.Writable = g.Writable && o.fstatat(dir, name, &stat, 0) == nil && o.mayWrite(&stat)
 	}
@@ -373,15 +378,15 @@ func (o *observation) group(path string) *Group {
 	return g
 }
 
-// overflowID is the owner and the group that a user namespace shows for those that it
-// has no number for (user_namespaces(7)).
+// overflowID is the owner and the group that a user namespace shows for IDs without a
+// mapping (user_namespaces(7)).
 const overflowID = 65534
 
-// mayWrite is what the permissions give the process that the facts are about, which
-// is not always the caller: access(2) would answer for that. The owner has the owner's
-// rights alone, a member of the group the group's alone (path_resolution(7)).
-// CAP_DAC_OVERRIDE counts where the user namespace has numbers for both the owner and
-// the group (kernel/capability.c, capable_wrt_inode_uidgid).
+// mayWrite reports whether the permissions let the process of f write. That process may
+// be another one than the caller, so access(2) would not help. The owner has only the
+// owner's permissions, and a member of the group only the group's (path_resolution(7)).
+// CAP_DAC_OVERRIDE counts if the user namespace maps both the owner and the group
+// (kernel/capability.c, capable_wrt_inode_uidgid).
 func (f *Facts) mayWrite(s *unix.Stat_t) bool {
 	owned, grouped := f.InitialUserNS || s.Uid != overflowID, f.InitialUserNS || s.Gid != overflowID
 	switch {
@@ -395,7 +400,7 @@ func (f *Facts) mayWrite(s *unix.Stat_t) bool {
 	return s.Mode&unix.S_IWOTH != 0
 }
 
-// kept reads what keepStep has written.
+// kept reads the files of keepStep.
 func (o *observation) kept() {
 	content, _ := o.readFile(unix.AT_FDCWD, keptCgroup)
 	id, leaf, ok := strings.Cut(strings.TrimSuffix(content, "\n"), " ")
@@ -406,10 +411,11 @@ func (o *observation) kept() {
 	}
 }
 
-// strangers counts the processes that show as 0 beside the leaf of a delegated cgroup
-// that the mount begins at, and deeper in what has a leaf's name. The processes of inner
-// containers are in PID namespaces below ours and have a number. So a cgroup whose leaf
-// holds processes of a PID namespace above is another container's.
+// strangers counts the processes that the kernel shows as 0 beside the leaf of a
+// delegated cgroup. It looks only if the mount begins at this cgroup, and it descends
+// into cgroups with the name of a leaf. Processes of inner containers are in PID
+// namespaces below this one, so they have a PID here. A leaf that holds processes of a
+// PID namespace above therefore belongs to another container.
 func (o *observation) strangers() {
 	top := o.top()
 	if top == nil || top.Root || !top.delegated() {
@@ -428,7 +434,7 @@ func (k *kernel) foreign(dir, except string) (n int) {
 		}
 		procs, err := k.readFile(unix.AT_FDCWD, dir+"/"+name+"/cgroup.procs")
 		if err != nil {
-			continue // a file, or what is threaded
+			continue // a file, or a threaded cgroup
 		}
 		_, foreign := splitProcs(procs)
 		n += foreign
@@ -439,7 +445,7 @@ func (k *kernel) foreign(dir, except string) (n int) {
 	return n
 }
 
-// top is the mount's root, if the own cgroup is below it.
+// top returns the cgroup at the mount's root, if the own cgroup is below it.
 func (f *Facts) top() *Group {
 	if n := len(f.Above); n > 0 && f.Above[n-1].Path == mountPoint {
 		return f.Above[n-1]
@@ -447,16 +453,16 @@ func (f *Facts) top() *Group {
 	return nil
 }
 
-// Remaining names the processes in the cgroup, as "PID command", at most that many.
-// It reads them anew: who does not print it does not pay for it.
+// Remaining returns up to most processes of the cgroup, each as "PID command". It reads
+// them now, so that only callers that print them pay for it.
 func (g *Group) Remaining(most int) (names []string) {
 	procs, _ := linux.readFile(unix.AT_FDCWD, g.Path+"/cgroup.procs")
 	pids, _ := splitProcs(procs)
 	return linux.name(pids, most)
 }
 
-// name adds the commands of processes to their numbers. A process may call itself
-// anything.
+// name adds the command of each process to its PID. It quotes the command, because a
+// process may give itself any name.
 func (k *kernel) name(pids []string, most int) (names []string) {
 	for _, pid := range pids[:min(len(pids), most)] {
 		comm, _ := k.readFile(unix.AT_FDCWD, "/proc/"+pid+"/comm")
@@ -465,7 +471,7 @@ func (k *kernel) name(pids []string, most int) (names []string) {
 	return names
 }
 
-// Quote is s as it is where it is a plain word, and in quotes otherwise.
+// Quote returns s, in quotes if s is not a plain word.
 func Quote(s string) string {
 	plain := func(r rune) bool {
 		return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("-_.:/+@()[]~", r)

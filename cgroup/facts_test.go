@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shown is a kernel that shows files, by their path without the slash at the begin, and
-// is asked by process pid.
+// shown returns a kernel for the process pid that shows these files. Their paths have
+// no leading slash.
 func shown(t *testing.T, files map[string]string, pid int) *kernel {
 	t.Helper()
 	root := t.TempDir()
@@ -62,7 +62,7 @@ func shown(t *testing.T, files map[string]string, pid int) *kernel {
 	return &k
 }
 
-// proc is what /proc shows of a process.
+// proc returns the files of a process in /proc.
 func proc(pid, parent, session, start int, group, mounts string) map[string]string {
 	dir := "proc/" + strconv.Itoa(pid) + "/"
 	text := strconv.Itoa
@@ -80,7 +80,7 @@ const (
 	elsewhereMounts = "99 25 0:24 / /sys rw - sysfs sysfs rw\n"
 )
 
-// dir is what a cgroup's directory shows.
+// dir returns the files of a cgroup's directory.
 func dir(path, enabled, procs string) map[string]string {
 	path = "sys/fs/cgroup" + path + "/"
 	return map[string]string{
@@ -113,7 +113,7 @@ func TestObserveBesideAnInit(t *testing.T) {
 	if f.Own.Path != mountPoint+"/ctr" || f.Own.Processes != 2 || f.Own.MaxDescendants != "7" || !f.Own.Writable || len(f.Above) != 1 || f.top() != f.Above[0] {
 		t.Errorf("%+v", f)
 	}
-	// Of the leaf all, elsewhere one level.
+	// All levels below the leaf, and one level elsewhere.
 	if f.Strangers != 4 {
 		t.Errorf("%d strangers", f.Strangers)
 	}
@@ -161,7 +161,8 @@ func TestObserveMountsOfItsOwn(t *testing.T) {
 	}
 }
 
-// A kernel without cgroups has no such file, which is no error; without /proc it is one.
+// A kernel without cgroups has no such file, and that is no error. Without /proc it is
+// an error.
 func TestObserveWithoutCgroups(t *testing.T) {
 	files := proc(1, 0, 1, 100, "", "")
 	delete(files, "proc/1/cgroup")

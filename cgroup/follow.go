@@ -4,18 +4,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Follower keeps the leaf's copy of the container's limits true while the program runs,
-// and memory.oom.group at what [Options] ask for. The container is resized in place by
-// a write from the host, and kubelet sets memory.oom.group anew with it; inotify(7)
-// tells of a write through any mount of the hierarchy, for a cgroup's file has one
-// inode. Nothing wakes up in between.
+// Follower copies the container's limits into the leaf while the program runs, and
+// keeps memory.oom.group at the value that [Options] ask for. The host resizes a
+// container in place by a write to its limits, and kubelet then writes memory.oom.group
+// anew. inotify(7) reports a write through any mount of the hierarchy, because a cgroup
+// file has the same inode in all of them. Between two writes nothing wakes this process
+// up.
 //
-// A nil Follower has nothing to follow: FD is -1 and Update does nothing.
+// A nil Follower follows nothing. Its FD is -1, and its Update does nothing.
 type Follower struct {
 	notify int
 	id     uint64 // the container's cgroup
-	point  []byte // where that is mounted
-	group  []byte // for memory.oom.group, nil: not ours to set
+	point  []byte // mount point of that cgroup
+	group  []byte // value for memory.oom.group; nil: leave the file alone
 	mirror *mirror
 
 	statx  unix.Statx_t
@@ -25,8 +26,8 @@ type Follower struct {
 
 var oomGroupName = terminated(oomGroupFile)
 
-// Follow begins to follow what the plan of r asks for; it is called before the program
-// starts. Without anything to follow the Follower is nil.
+// Follow starts to follow the limits that the plan of r asks for. Call it before the
+// program starts. It returns nil if there is nothing to follow.
 func (r *Report) Follow() (*Follower, error) {
 	if r.Plan == nil || r.Plan.Refusal != nil {
 		return nil, nil
@@ -39,7 +40,7 @@ func newFollower(point string, id uint64, leaf string, o Options) (*Follower, er
 	files := o.Mirror.files()
 	if o.OOMGroup != "" {
 		f.group = []byte(o.OOMGroup)
-		files = append(without(files, []string{oomGroupFile}), oomGroupFile)
+		files = append(subtract(files, []string{oomGroupFile}), oomGroupFile)
 	}
 	if len(files) == 0 {
 		return nil, nil
@@ -67,12 +68,12 @@ func newFollower(point string, id uint64, leaf string, o Options) (*Follower, er
 		rawClose(notify)
 		return nil, nil
 	}
-	f.copy() // what has changed before the watch
+	f.copy() // copies the changes from before the watch
 	return f, nil
 }
 
-// FD is the inotify descriptor. It does not block, and is readable when there is
-// something for Update to do.
+// FD returns the inotify descriptor. It does not block. When it is readable, call
+// Update.
 func (f *Follower) FD() int {
 	if f == nil {
 		return -1
@@ -80,15 +81,17 @@ func (f *Follower) FD() int {
 	return f.notify
 }
 
-// Update takes all events from the descriptor and copies what has changed. It allocates
-// nothing, needs nothing of Go's runtime and keeps nothing open, for a descriptor in the
-// hierarchy would pin its mount. What fails is left as it is.
+// Update reads all events from the descriptor and copies the limits that changed. It
+// allocates nothing and needs nothing of Go's runtime. It keeps no descriptor open,
+// because a descriptor in the hierarchy would pin its mount. A limit that cannot be
+// copied stays as it is.
 func (f *Follower) Update() {
 	if f == nil {
 		return
 	}
-	// All of them, and before the files are read: an event like the last one in the
-	// queue is merged with that (inotify(7)) and would not be told.
+	// Read all events, and read them before the files. inotify merges a new event with
+	// the last one in the queue if both are equal (inotify(7)), so a later change would
+	// not be reported.
 	for {
 		if n, errno := rawRead(f.notify, f.events[:]); errno != 0 || n == 0 {
 			break
@@ -107,7 +110,8 @@ func (f *Follower) copy() {
 	rawClose(base)
 }
 
-// open opens the container's cgroup. Another one may be mounted there meanwhile.
+// open opens the container's cgroup. It fails if another cgroup has been mounted at the
+// same place meanwhile.
 func (f *Follower) open() (base int, errno unix.Errno) {
 	base, errno = rawOpenDir(unix.AT_FDCWD, &f.point[0])
 	if errno != 0 {
@@ -124,7 +128,7 @@ func (f *Follower) open() (base int, errno unix.Errno) {
 	return base, 0
 }
 
-// keepOOMGroup compares first: its own write is an event as well.
+// keepOOMGroup compares before it writes, because its own write causes an event too.
 func (f *Follower) keepOOMGroup(base int) {
 	if f.group == nil {
 		return

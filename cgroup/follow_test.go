@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// resized is a directory that looks like a container's cgroup with a leaf, as far as
-// limits go. Its files are ordinary ones: a shorter value does not replace a longer.
+// resized is a directory with the limit files of a container's cgroup and its leaf.
+// They are ordinary files, so a shorter value does not replace a longer one.
 type resized struct {
 	t   *testing.T
 	dir string
@@ -90,7 +90,8 @@ func TestLimitsAreFollowed(t *testing.T) {
 	r.want("init/pids.max", "max")
 	r.want("init/memory.max", "200")
 
-	// The leaf has been given less since. That stays until its limit changes above.
+	// Another program has lowered the leaf's limit. It stays until the container's
+	// limit changes.
 	r.write("init/memory.max", "150")
 	r.write("pids.max", "400")
 	f.Update()
@@ -116,7 +117,7 @@ func TestALimitBelowTheUseIsLeft(t *testing.T) {
 	f.Update()
 	r.want("init/memory.max", "900")
 	r.want("init/memory.high", "800")
-	r.want("init/memory.swap.max", "400") // a write does not swap anything in
+	r.want("init/memory.swap.max", "400") // a write to this file does not swap anything in
 	r.write("init/memory.current", "300")
 	f.Update()
 	r.want("init/memory.max", "400")
@@ -141,17 +142,17 @@ func TestOOMGroupIsKept(t *testing.T) {
 			leaf = "0"
 		}
 		r.want("init/memory.oom.group", leaf)
-		// Its own write is an event, and the last one.
+		// The last event is Update's own write.
 		if f.Update(); pending(t, f) {
 			t.Errorf("%+v: it follows itself for ever", o)
 		}
 	}
 }
 
-// What the leaf does not let be copied, and what it says.
+// Limits that cannot be copied into the leaf, and the resulting errors.
 func TestWhatIsAFailedCopy(t *testing.T) {
 	for errno, want := range map[unix.Errno]string{
-		0: "", unix.ENOENT: "", unix.EACCES: "", unix.EPERM: "", unix.EROFS: "", // no controller, or not our leaf
+		0: "", unix.ENOENT: "", unix.EACCES: "", unix.EPERM: "", unix.EROFS: "", // no controller, or not allowed to write the leaf
 		unix.EINVAL: `write init/pids.max "7": invalid argument`,
 	} {
 		f := limitFile{name: terminated("pids.max"), size: 1}
@@ -205,7 +206,7 @@ func TestNothingToFollow(t *testing.T) {
 	}
 }
 
-// What PID 1 does while its program runs.
+// PID 1 makes these calls while its program runs.
 func TestUpdateAllocatesNothing(t *testing.T) {
 	r := newResized(t, map[string]string{
 		"memory.max": "100", "init/memory.max": "100", "init/memory.current": "50", "pids.max": "10", "init/pids.max": "10",
@@ -242,7 +243,7 @@ func TestUpdateKeepsNothingOpen(t *testing.T) {
 	for range 100 {
 		f.Update()
 	}
-	if after := open(); after > before+10 { // other tests' and the runtime's
+	if after := open(); after > before+10 { // other tests and the runtime have descriptors too
 		t.Errorf("%d descriptors, then %d", before, after)
 	}
 }
@@ -274,7 +275,7 @@ func TestEntriesOfADirectory(t *testing.T) {
 	if len(names) != 2 || names[0] != "init" || len(names[1]) != 255 {
 		t.Errorf("%q", names)
 	}
-	for cut := range all { // never beyond the end
+	for cut := range all { // a cut line must not make it read beyond the end
 		nextEntry(all[:cut])
 	}
 }

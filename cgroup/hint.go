@@ -7,10 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hints say what to change, by call and errno; "" and 0 match all. A call is the
-// operation, and after a blank the end of the path, or all of it and how the data
-// begins. The first row that matches counts. What the errnos mean is in the man page
-// of the call, for cgroup files in the kernel document.
+// hints say what the user can change, by call and errno. "" matches every call, and 0
+// matches every errno. A call is the operation, then a blank, then either the end of
+// the path, or the whole path and the beginning of the data. The first row that matches
+// counts. The meaning of an errno is in the man page of the call and, for cgroup files,
+// in the kernel document.
 var hints = []struct {
 	call string
 	err  unix.Errno
@@ -18,11 +19,11 @@ var hints = []struct {
 }{
 	{"unshare", unix.EPERM, forbidden},
 	{"unshare", unix.EINVAL, noNamespaces},
-	{"unshare", unix.ENOSPC, "the limit of cgroup namespaces is reached: raise the node's sysctl user.max_cgroup_namespaces"},
+	{"unshare", unix.ENOSPC, "the limit of cgroup namespaces is reached: raise the sysctl user.max_cgroup_namespaces of the node"},
 	{"open /ns/cgroup", unix.ENOENT, noNamespaces},
-	{"open /ns/cgroup", unix.EACCES, "PID 1 may not be inspected: run as the same user with CAP_SYS_PTRACE, or as PID 1"},
-	{"setns", unix.EXDEV, "PID 1 is not this container's (host PID namespace): make this program the container's PID 1"},
-	{"setns " + ownNamespace, unix.EPERM, "the cgroup namespace belongs to another user namespace, and there would be no way back into it: have the runtime make a private one (docker and podman --cgroupns=private)"},
+	{"open /ns/cgroup", unix.EACCES, "this process may not inspect PID 1: run cgshim as PID 1, or as the same user as PID 1 and with CAP_SYS_PTRACE"},
+	{"setns", unix.EXDEV, "PID 1 belongs to another container or to the host: give the container a PID namespace of its own, with cgshim as its PID 1"},
+	{"setns " + ownNamespace, unix.EPERM, "the cgroup namespace belongs to another user namespace, and this process could not return into it: have the runtime make a private cgroup namespace (docker and podman --cgroupns=private)"},
 	{"setns", unix.EPERM, forbidden},
 	{"mkdir " + keptDir, 0, unkept},
 	{"open " + keptCgroup, 0, unkept},
@@ -31,7 +32,7 @@ var hints = []struct {
 	{"mount " + keptNamespace, 0, unkept},
 	{"open " + keptNamespace, 0, notKept},
 	{"setns " + keptNamespace, 0, notKept},
-	{"flock", 0, "another run of cgshim in this container is at its set-up: raise --cgroup-timeout"},
+	{"flock", 0, "another run of cgshim in this container is still setting up: raise --cgroup-timeout"},
 
 	{"fsopen", unix.ENODEV, noCgroup2},
 	{"mount", unix.ENODEV, noCgroup2},
@@ -54,64 +55,65 @@ var hints = []struct {
 	{"mkdir", unix.EPERM, notDelegated},
 	{"open cgroup.procs", unix.EACCES, notDelegated},
 	{"open " + subtreeControl, unix.EACCES, notDelegated},
-	{"mkdir", unix.EAGAIN, "a limit is reached: see cgroup.max.descendants and cgroup.max.depth of the cgroups above"},
+	{"mkdir", unix.EAGAIN, "a limit is reached: raise cgroup.max.descendants or cgroup.max.depth of the cgroups above"},
 	{"mkdir", unix.ENOSPC, manyCgroups},
 	{"mkdir", unix.ENOMEM, manyCgroups},
 	{"open", unix.ENOTDIR, otherLeaf},
-	{"open cgroup.type", unix.ENOENT, "this is the root of the whole hierarchy, which is never changed"},
-	{"read /cgroup.type", unix.EOPNOTSUPP, "the leaf is in threaded mode: remove it, or choose another with --cgroup-leaf"},
-	{"read", unix.EOPNOTSUPP, "the container's cgroup is threaded: its runtime has to create it as a domain"},
-	{"read", unix.ENODEV, "the cgroup was removed by somebody outside, such as systemd: look for two managers of one cgroup"},
+	{"open cgroup.type", unix.ENOENT, "this is the root of the whole hierarchy, and cgshim never changes that: start it in a container"},
+	{"read /cgroup.type", unix.EOPNOTSUPP, "the leaf is threaded: remove it, or choose another leaf with --cgroup-leaf"},
+	{"read", unix.EOPNOTSUPP, "the container's cgroup is threaded: let the runtime create it as a domain"},
+	{"read", unix.ENODEV, "a program outside of the container has removed the cgroup, systemd perhaps: let only one program manage it"},
 
 	{"write " + subtreeControl + " -", unix.EBUSY, "a cgroup below the container's uses controllers that were enabled in threaded mode: remove that cgroup, or recreate the container"},
-	{"write " + subtreeControl, unix.EBUSY, "processes keep entering the container's own cgroup (kubectl exec, probes): stop them or raise --cgroup-timeout; " +
-		"a process that shows as 0 was put there from outside the PID namespace"},
-	{"write " + subtreeControl, unix.EOPNOTSUPP, "the cgroup is in threaded mode: some process enabled controllers one by one before; recreate the container"},
-	// The kernel document, "CPU": with RT_GROUP_SCHED no real-time process may be below.
-	{"write " + subtreeControl, unix.EINVAL, "a controller refuses: for cpu, real-time processes on a kernel with RT_GROUP_SCHED do that"},
-	{"write " + subtreeControl, unix.ENOENT, "a controller is not enabled in the cgroup above"},
+	{"write " + subtreeControl, unix.EBUSY, "processes keep entering the container's own cgroup (kubectl exec, probes): stop them, or raise --cgroup-timeout; " +
+		"a program outside of the PID namespace has put the processes that show as 0 there"},
+	{"write " + subtreeControl, unix.EOPNOTSUPP, "the cgroup is threaded, because a program has enabled controllers one by one: recreate the container"},
+	// The kernel document, "CPU": with RT_GROUP_SCHED the cgroup may contain no
+	// real-time process.
+	{"write " + subtreeControl, unix.EINVAL, "the controller cannot be enabled: for cpu, end the real-time processes, or use a kernel without RT_GROUP_SCHED"},
+	{"write " + subtreeControl, unix.ENOENT, "the cgroup above does not enable this controller: let the runtime enable it"},
 	{"write " + subtreeControl, unix.ENOSPC, manyCgroups},
 	{"write " + subtreeControl, unix.ENOMEM, manyCgroups},
-	{"write cgroup.procs", unix.EBUSY, "the leaf has controllers enabled for cgroups below it: remove them, or choose another leaf with --cgroup-leaf"},
-	{"write cgroup.procs", unix.ENOENT, "the leaf is outside the cgroup namespace (nsdelegate)"},
+	{"write cgroup.procs", unix.EBUSY, "the leaf enables controllers for the cgroups below it: disable them, or choose another leaf with --cgroup-leaf"},
+	{"write cgroup.procs", unix.ENOENT, "the leaf is outside of the cgroup namespace (nsdelegate): start cgshim with the container, not by an exec"},
 	{"write cgroup.procs", unix.EOPNOTSUPP, otherLeaf},
 	{"write cgroup.procs", unix.EAGAIN, manyCgroups},
 	{"write cgroup.procs", 0, notDelegated},
 	{"write", unix.EACCES, notDelegated},
 	{"write", unix.EPERM, notDelegated},
 
-	{"open memory.oom.group", 0, "--oom-group needs the memory controller, enabled for the container's cgroup by its runtime, and Linux 4.19"},
-	{"inotify_init1", unix.EMFILE, "the limit of inotify instances is reached: raise the node's sysctl fs.inotify.max_user_instances"},
-	{"inotify_add_watch", unix.ENOSPC, "the limit of inotify watches is reached: raise the node's sysctl fs.inotify.max_user_watches"},
-	{"statx", unix.ESTALE, "another cgroup is mounted on /sys/fs/cgroup meanwhile: start without what mounts it"},
+	{"open memory.oom.group", 0, "--oom-group needs Linux 4.19 and the memory controller: let the runtime enable it for the container's cgroup"},
+	{"inotify_init1", unix.EMFILE, "the limit of inotify instances is reached: raise the sysctl fs.inotify.max_user_instances of the node"},
+	{"inotify_add_watch", unix.ENOSPC, "the limit of inotify watches is reached: raise the sysctl fs.inotify.max_user_watches of the node"},
+	{"statx", unix.ESTALE, "another program has mounted another cgroup on /sys/fs/cgroup: start the container without that program"},
 
-	{"", unix.EMFILE, "raise the limit of open files: docker --ulimit nofile, Kubernetes: LimitNOFILE of the runtime's unit"},
-	{"", unix.ENFILE, "the node has no file descriptors left: raise its sysctl fs.file-max"},
+	{"", unix.EMFILE, "the limit of open files is reached: raise it (docker --ulimit nofile; Kubernetes: LimitNOFILE in the unit of the runtime)"},
+	{"", unix.ENFILE, "the node has no file descriptors left: raise the sysctl fs.file-max of the node"},
 	{"", unix.ENOMEM, "the node or the container has no memory left: raise the container's memory limit"},
 }
 
 const (
-	privileged = "needs CAP_SYS_ADMIN: docker or podman run --privileged, Kubernetes securityContext.privileged; or a private cgroup namespace with a writable mount: docker --security-opt writable-cgroups=true, podman --security-opt unmask=/sys/fs/cgroup, containerd cgroup_writable"
+	privileged = "run privileged (docker or podman run --privileged, Kubernetes securityContext.privileged), or with a private cgroup namespace and a writable mount: docker --security-opt writable-cgroups=true, podman --security-opt unmask=/sys/fs/cgroup, containerd cgroup_writable"
 	writable   = "mount /sys/fs/cgroup writable: docker run --privileged or --security-opt writable-cgroups=true (28.0), podman run --security-opt unmask=/sys/fs/cgroup, " +
 		"containerd cgroup_writable (2.1), CRI-O annotation io.kubernetes.cri-o.cgroup2-mount-hierarchy-rw"
-	userNamespace = "Kubernetes gives privileged pods the host's cgroup namespace even with hostUsers: false; drop privileged and use containerd cgroup_writable or CRI-O cgroup2-mount-hierarchy-rw"
+	userNamespace = "run without privileged, and use containerd cgroup_writable or CRI-O cgroup2-mount-hierarchy-rw: Kubernetes gives a privileged pod the host's cgroup namespace even with hostUsers: false"
 	notDelegated  = "the cgroup is not delegated to this user namespace: " + userNamespace
 
-	entryPoint = "make cgshim the container's entry point (exec it from a script), or ask for the set-up in any process: --cgroup=require, or --cgroup=auto with --exec"
+	entryPoint = "make cgshim the container's entry point (a script has to exec it), or set --cgroup=require, or --cgroup=auto with --exec"
 
-	securityModule = "a security module refuses the mount: see the audit log; AppArmor: docker --security-opt apparmor=unconfined, Kubernetes appArmorProfile Unconfined; SELinux: --security-opt label=disable, seLinuxOptions type spc_t"
-	forbidden      = "refused although there is CAP_SYS_ADMIN: by a seccomp profile (docker --security-opt seccomp=unconfined, Kubernetes seccompProfile Unconfined), a security module, or because the mount belongs to an outer user namespace"
-	unkept         = "a later run by --exec in this container may not find this one's cgroup namespace and nest one deeper: make /run writable"
-	notKept        = "this process stays in the host's cgroup namespace: the run that has delegated could not keep its own in /run/cgshim, and none of its processes is left; make /run writable and restart the container"
+	securityModule = "a security module refuses the mount, and the audit log says which: for AppArmor docker --security-opt apparmor=unconfined, Kubernetes appArmorProfile Unconfined; for SELinux --security-opt label=disable, seLinuxOptions type spc_t"
+	forbidden      = "CAP_SYS_ADMIN is there, but a seccomp profile, a security module or an outer user namespace that owns the mount refuses: try docker --security-opt seccomp=unconfined, Kubernetes seccompProfile Unconfined"
+	unkept         = "make /run writable: a later run of cgshim --exec in this container may not find the cgroup namespace of this run, and may nest one level deeper"
+	notKept        = "this process stays in the host's cgroup namespace: the run of cgshim that delegated could not keep its namespace in /run/cgshim, and its processes have ended; make /run writable, and restart the container"
 	noNamespaces   = "the kernel has no cgroup namespaces (Linux 4.6, CONFIG_CGROUPS), or /proc is not mounted"
 	noCgroup2      = "the kernel has no cgroup v2 (Linux 4.5, CONFIG_CGROUPS)"
-	manyMounts     = "the limit of mounts is reached: raise the node's sysctl fs.mount-max"
-	otherMounts    = "/sys/fs/cgroup is mounted in a way that does not allow to replace it: start without -v or --mount below /sys"
-	manyCgroups    = "the node is out of memory or of memory cgroup ids (65535): look for leaked cgroups, nr_dying_descendants in its cgroup.stat"
-	otherLeaf      = "the leaf cannot take processes: remove what has its name, or choose another with --cgroup-leaf"
+	manyMounts     = "the limit of mounts is reached: raise the sysctl fs.mount-max of the node"
+	otherMounts    = "cgshim cannot replace this mount of /sys/fs/cgroup: start the container without -v or --mount below /sys"
+	manyCgroups    = "the node has no memory or no memory cgroup ids (65535) left: look for leaked cgroups (nr_dying_descendants in the node's cgroup.stat)"
+	otherLeaf      = "the leaf cannot take processes: remove the file or cgroup of that name, or choose another leaf with --cgroup-leaf"
 )
 
-// Hint says what to change about err, or is "".
+// Hint says what the user can change about err. It is "" if nothing is known.
 func Hint(err error) string {
 	var refusal *Refusal
 	if errors.As(err, &refusal) {

@@ -12,7 +12,7 @@ import (
 
 var update = flag.Bool("update", false, "write the hints into docs/troubleshooting.md")
 
-// The table of docs/troubleshooting.md is that of hint.go.
+// docs/troubleshooting.md has the table of hint.go.
 func TestHintsAreDocumented(t *testing.T) {
 	if _, err := os.Stat("hint.go"); err != nil {
 		t.Skip("the sources are not here, as in a VM: make test runs it")

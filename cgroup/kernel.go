@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernel is every call to the kernel. Tests replace single fields: to make a call
-// fail, or to show another file system.
+// kernel has every system call of this package. Tests replace single fields to make a
+// call fail, or to show another file system.
 type kernel struct {
 	unshare   func(flags int) error
 	setns     func(fd, nstype int) error
@@ -50,8 +50,8 @@ var linux = kernel{
 	sleep: time.Sleep,
 }
 
-// readFile reads name below dir, to its end: the pages of cgroup.procs come one
-// by one.
+// readFile reads the whole file name below dir. The kernel returns cgroup.procs one
+// page at a time.
 func (k *kernel) readFile(dir int, name string) (string, error) {
 	fd, err := k.openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
 	if err != nil {
@@ -76,7 +76,7 @@ func (k *kernel) readFile(dir int, name string) (string, error) {
 	}
 }
 
-// entries lists a directory.
+// entries returns the names in a directory.
 func (k *kernel) entries(dir string) (names []string, err error) {
 	fd, err := k.openat(unix.AT_FDCWD, dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {

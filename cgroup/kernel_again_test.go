@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// once checks that all these runs in one container have ended in one delegation.
+// once checks that all these runs of cgshim in one container end in one delegation.
 func (s *sandbox) once(out outcome, leaf string) {
 	s.t.Helper()
 	if children := childrenOf(s.t, s.dir); !slices.Equal(children, []string{leaf}) || len(childrenOf(s.t, s.dir+"/"+leaf)) > 0 {
@@ -23,7 +23,8 @@ func (s *sandbox) once(out outcome, leaf string) {
 		if run.Skip || run.Err != "" || run.Report.Outside || run.After.Membership != "/"+leaf {
 			s.t.Errorf("run %d: %q, %s%s, own cgroup %s", i+1, run.State, run.Reason, run.Err, run.After.Membership)
 		}
-		// In a private namespace any that begins at the container's cgroup will do.
+		// In a private namespace, any namespace that begins at the container's cgroup
+		// will do.
 		if last := out.Exec[len(out.Exec)-1]; out.Before.Namespace == InitialCgroupNamespace && run.After.Namespace != last.After.Namespace || run.After.Enabled == "" {
 			s.t.Errorf("run %d: namespace %d and not %d, enabled %q", i+1, run.After.Namespace, last.After.Namespace, run.After.Enabled)
 		}
@@ -44,7 +45,8 @@ func childrenOf(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// A supervisor that stops and starts dockerd while the first run is at its set-up.
+// A supervisor stops dockerd and starts it again while the first run is still setting
+// up.
 func TestRunsAtOnce(t *testing.T) {
 	for _, setup := range [][]string{{"private"}, {"host"}, {"host", "read-only run"}} {
 		s := newSandbox(t)
@@ -83,11 +85,12 @@ func TestWithoutALock(t *testing.T) {
 	}
 }
 
-// What another program does between the look and the step is looked at anew.
+// If another program changes the environment between the observation and a step, setUp
+// observes again.
 func TestWhatHasMovedIsLookedAtAnew(t *testing.T) {
 	for _, f := range []fault{
 		{Op: "mkdir", Nth: 1, Errno: unix.ENODEV},
-		{Op: "fstat", Nth: 2, Do: "moved to the leaf"}, // of what was the own cgroup: the new mount is another's
+		{Op: "fstat", Nth: 2, Do: "moved to the leaf"}, // stat of the former own cgroup: the new mount shows another one
 		{Op: "write", Nth: 1, Errno: unix.ENODEV},
 		{Op: "open", Nth: 3, Errno: unix.ENOENT},
 	} {
@@ -97,7 +100,8 @@ func TestWhatHasMovedIsLookedAtAnew(t *testing.T) {
 	}
 }
 
-// A run is killed at each of its calls, and the next one takes up what it has left.
+// A run is killed at each of its calls, and the next run continues from the state that
+// it left.
 func TestAKilledRunIsTakenUp(t *testing.T) {
 	noBeneath := []fault{{Op: "move_mount", Nth: 1, Errno: unix.EINVAL}}
 	for _, c := range []struct {
@@ -134,12 +138,12 @@ func TestAKilledRunIsTakenUp(t *testing.T) {
 	}
 }
 
-// Where /run is read-only the namespace cannot be kept. A process that is in it will do.
+// On a read-only /run the namespace cannot be kept. A process in the namespace will do.
 func TestTheNamespaceIsFoundInAProcess(t *testing.T) {
 	s := newSandbox(t)
 	run := child{SetUp: true, Options: Options{Anywhere: true}}
 	out := s.run(child{Setup: []string{"host", "read-only run"}, Idle: true, Exec: []child{run, run}})
-	// The first has ended: nothing is in its namespace any more.
+	// The first process has ended, so no process is in its namespace.
 	if last := out.Exec[1]; last.State != Delegated || !last.Report.Outside || len(out.Exec[0].Warned) != 1 || len(last.Warned) != 1 {
 		t.Errorf("%+v", last)
 	} else if kept, missing := out.Exec[0].Warned[0], last.Warned[0]; !strings.Contains(kept, "/run/cgshim: read-only file system: a later run") || !strings.Contains(missing, "this process stays in the host's cgroup namespace") {
@@ -148,7 +152,7 @@ func TestTheNamespaceIsFoundInAProcess(t *testing.T) {
 	s.untouched(out.Exec[1])
 }
 
-// k3s and systemd move what cgshim has become one cgroup deeper.
+// k3s and systemd move a program that cgshim became one cgroup deeper.
 func TestAProgramThatMovesDeeper(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
 		s := newSandbox(t)
@@ -166,8 +170,8 @@ func TestAProgramThatMovesDeeper(t *testing.T) {
 	}
 }
 
-// An inner container in the cgroup namespace of the outer one is a container of its
-// own. Nothing of the outer one's is written.
+// An inner container that shares the outer container's cgroup namespace is a container
+// of its own. A delegation there writes nothing in the outer container's cgroup.
 func TestAContainerInADelegatedOne(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
 		s := newSandbox(t)
@@ -183,7 +187,8 @@ func TestAContainerInADelegatedOne(t *testing.T) {
 	}
 }
 
-// LXC gives a container's cgroup to the group of its root, and not to the root.
+// LXC makes the group of a container's root the owner of the container's cgroup, and
+// not root.
 func TestDelegatedByGroup(t *testing.T) {
 	s := newSandbox(t)
 	s.user = true
@@ -191,7 +196,7 @@ func TestDelegatedByGroup(t *testing.T) {
 	s.delegated(s.run(child{Setup: []string{"userns"}}))
 }
 
-// Of what a group may not write nothing is delegated.
+// A cgroup that this group may not write is not delegated.
 func TestAGroupThatMayNotWriteIsLeft(t *testing.T) {
 	for _, file := range []string{"", "/cgroup.procs", "/" + subtreeControl} {
 		s := newSandbox(t)
@@ -220,7 +225,7 @@ func TestBesideAnInit(t *testing.T) {
 	}
 }
 
-// A service is in a cgroup of its own, and does not act without being asked to.
+// A service is in a cgroup of its own, and acts only if it is asked to.
 func TestAServiceDoesNotAct(t *testing.T) {
 	s := newSandbox(t)
 	out := s.run(child{Setup: []string{"host"}, Idle: true, Exec: []child{{Setup: []string{"in a cgroup of its own"}, SetUp: true}}})
@@ -230,7 +235,8 @@ func TestAServiceDoesNotAct(t *testing.T) {
 	s.untouched(out.Exec[0])
 }
 
-// Before Linux 6.5 too the old mount is taken away, so that nothing can uncover it.
+// Before Linux 6.5 too the old mount is removed, so that a later umount cannot uncover
+// it.
 func TestOldMountIsReplacedWithoutBeneath(t *testing.T) {
 	s := newSandbox(t)
 	out := s.run(child{

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The errnos that each call is known for: the man pages, and the kernel document
-// for cgroup files.
+// The errnos that each call may return, from the man pages and, for cgroup files, from
+// the kernel document.
 var errnos = map[string][]syscall.Errno{
 	"unshare":    {unix.EPERM, unix.EINVAL, unix.ENOMEM, unix.ENOSPC},
 	"setns":      {unix.EPERM, unix.EINVAL},
@@ -30,8 +30,8 @@ var errnos = map[string][]syscall.Errno{
 	"fstat":      {unix.EIO},
 }
 
-// Every call of a delegation fails once, with every errno that it is known for.
-// After each the container is delegated all the same, or as it was before.
+// Every call of a delegation fails once with every errno that it may return. Afterwards
+// the container is either delegated all the same or unchanged.
 func TestEveryFault(t *testing.T) {
 	for name, c := range map[string]child{
 		"private":           {Setup: []string{"private"}},
@@ -68,9 +68,9 @@ func failEach(t *testing.T, c child) {
 			t.Fatalf("no errnos are listed for %s", op)
 		}
 		if op == "umount" {
-			count = min(count, 1) // the first asks whether the second is allowed
+			count = min(count, 1) // the first call asks whether the second is allowed
 			if slices.ContainsFunc(c.Faults, func(f fault) bool { return f.Op == "move_mount" }) {
-				continue // "mounted over" is that case, and the fault is meant for another call
+				continue // the case "mounted over" covers this, and the fault is for another call
 			}
 		}
 		for nth := 1; nth <= count; nth++ {
@@ -100,7 +100,7 @@ func TestEveryFaultBesideAnInit(t *testing.T) {
 	c := child{Setup: []string{"host"}, Idle: true, Exec: []child{{Options: Options{Anywhere: true, Timeout: 2 * time.Second}}}}
 	for op, count := range newSandbox(t).run(c).Exec[0].Calls {
 		if op == "umount" {
-			count = min(count, 2) // the second asks whether the third is allowed
+			count = min(count, 2) // the second call asks whether the third is allowed
 		}
 		for nth := 1; nth <= count; nth++ {
 			for _, errno := range errnos[op][:1] { // TestEveryFault has the others
@@ -131,7 +131,7 @@ func TestEveryFaultBesideAnInit(t *testing.T) {
 	}
 }
 
-// What could not be undone is said, after what has failed.
+// An error also names the changes that could not be undone.
 func TestAnUndoThatFailsIsSaid(t *testing.T) {
 	for setup, undo := range map[string]fault{
 		"host":      {Op: "setns", Nth: 2, Errno: unix.EPERM},
@@ -149,8 +149,8 @@ func TestAnUndoThatFailsIsSaid(t *testing.T) {
 	}
 }
 
-// explained checks that an error names the call, the object and the errno, and says
-// what to change about those that somebody can change something about.
+// explained checks that an error names the call, the object and the errno. It also
+// checks that there is a hint if the user can change something.
 func explained(t *testing.T, out outcome, op string, errno syscall.Errno) {
 	t.Helper()
 	if op == "mount" && strings.HasPrefix(out.Err, "remount") {
@@ -168,8 +168,9 @@ func explained(t *testing.T, out outcome, op string, errno syscall.Errno) {
 	}
 }
 
-// What happens to the host if the thread is still in the initial cgroup namespace
-// when it mounts cannot be undone from here, so nothing is taken for granted.
+// If the thread mounted while it was still in the initial cgroup namespace, the damage
+// to the host could not be undone. So the code checks the namespace and trusts no
+// earlier step.
 func TestNoMountFromTheInitialNamespace(t *testing.T) {
 	before := hostOptions(t)
 	for _, old := range []bool{false, true} {
@@ -204,8 +205,8 @@ func TestHostKeepsItsMountOptions(t *testing.T) {
 	}
 }
 
-// A cgroup without a domain controller takes threaded ones with processes inside.
-// On the VM such a container has been given pids alone.
+// A cgroup without a domain controller can enable threaded controllers while processes
+// are in it. On the VM such a container has only pids.
 func TestThreadedControllersAlone(t *testing.T) {
 	onVM(t)
 	for name, c := range map[string]child{
@@ -224,8 +225,7 @@ func TestThreadedControllersAlone(t *testing.T) {
 	}
 }
 
-// The cgroup above takes a controller away between the reading of the list and the
-// writing of it.
+// The cgroup above takes a controller away between the read of the list and the write.
 func TestControllerThatVanishes(t *testing.T) {
 	controllers, vanishing := []string{"hugetlb"}, "hugetlb"
 	if available(t, "pids") {
@@ -245,7 +245,8 @@ func TestOneControllerFails(t *testing.T) {
 	onVM(t)
 	for _, errno := range []syscall.Errno{unix.EINVAL, unix.ENOSPC, unix.ENOMEM, unix.ENOENT} {
 		s := newSandbox(t)
-		// Write 1 moves PID 1, 2 enables all, 3 the first one alone.
+		// Write 1 moves PID 1, write 2 enables all controllers, and write 3 the first
+		// one alone.
 		out := s.run(child{Setup: []string{"private"}, Faults: []fault{{Op: "write", Nth: 2, Errno: errno}, {Op: "write", Nth: 3, Errno: errno}}})
 		if out.Err != "" || len(out.Missing) != 1 || strings.Contains(out.After.Enabled, out.Missing[0]+" ") || len(strings.Fields(out.After.Enabled)) < 5 {
 			t.Errorf("err %q, missing %q, enabled %q", out.Err, out.Missing, out.After.Enabled)

@@ -27,7 +27,7 @@ func TestLeafThatIsAFileIsAnError(t *testing.T) {
 	s.untouched(out)
 }
 
-// Who was in the leaf before us stays there when we give up.
+// Processes that were in the leaf before stay there after a failure.
 func TestUndoLeavesTheLeafsOwnProcesses(t *testing.T) {
 	s := newSandbox(t)
 	s.occupy()
@@ -38,8 +38,8 @@ func TestUndoLeavesTheLeafsOwnProcesses(t *testing.T) {
 	s.untouched(out)
 }
 
-// A delegation that somebody began inside the container is finished, not begun
-// anew one level down.
+// If another program in the container has begun a delegation, cgshim finishes it and
+// does not begin a new one a level deeper.
 func TestUnfinishedDelegationIsTakenUp(t *testing.T) {
 	for _, setup := range [][]string{{"private", "in the leaf"}, {"private", "in the leaf", "visitor"}} {
 		s := newSandbox(t)
@@ -51,8 +51,8 @@ func TestUnfinishedDelegationIsTakenUp(t *testing.T) {
 	}
 }
 
-// The same cgroup again, with the leaf that the first container left. The runtime
-// disables the controllers, or it could not put a process in.
+// A second container gets the same cgroup, with the leaf of the first container. The
+// runtime disables the controllers, or it could not put a process into the cgroup.
 func TestRestartInTheSameCgroup(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
 		s := newSandbox(t)
@@ -68,8 +68,8 @@ func TestRestartInTheSameCgroup(t *testing.T) {
 	}
 }
 
-// runc's exec in a container that was started in the host's cgroup namespace is in
-// that namespace, and in the leaf.
+// A container was started in the host's cgroup namespace. runc starts an exec in that
+// namespace and in the leaf.
 func TestExecJoinsTheNamespaceOfPID1(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
 		s := newSandbox(t)
@@ -88,7 +88,7 @@ func TestExecJoinsTheNamespaceOfPID1(t *testing.T) {
 	}
 }
 
-// A join that fails leaves the process where it is. The delegation stands.
+// If the join fails, the process stays where it is, and the cgroup stays delegated.
 func TestFailedJoinLeavesTheNamespace(t *testing.T) {
 	for op, count := range map[string]int{"setns": 2, "open": 3, "read": 1} {
 		for nth := 1; nth <= count; nth++ {
@@ -108,8 +108,8 @@ func TestFailedJoinLeavesTheNamespace(t *testing.T) {
 	}
 }
 
-// A supervisor in the host's cgroup namespace starts dockerd through the set-up, and
-// does so again when that has ended.
+// A supervisor in the host's cgroup namespace starts dockerd by --exec, and does so
+// again after dockerd has ended.
 func TestRunsOfASupervisorDoNotNest(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
 		for _, leaves := range [][2]string{{"init", "init"}, {"shim", "init"}, {"init", "shim"}} {
@@ -132,7 +132,7 @@ func TestRunsOfASupervisorDoNotNest(t *testing.T) {
 	}
 }
 
-// What a service in the container mounts would be mounted for its PID 1 too.
+// A mount for a service in the container would also change the mounts of PID 1.
 func TestAServiceOfTheContainerIsLeft(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
 		s := newSandbox(t)
@@ -144,7 +144,7 @@ func TestAServiceOfTheContainerIsLeft(t *testing.T) {
 	}
 }
 
-// After `unshare --pid` alone PID 1 has the host's mounts.
+// After `unshare --pid` alone, PID 1 has the host's mounts.
 func TestTheHostsMountsAreLeft(t *testing.T) {
 	s := newSandbox(t)
 	out := s.run(child{Bare: true, Idle: true})
@@ -153,7 +153,8 @@ func TestTheHostsMountsAreLeft(t *testing.T) {
 	}
 }
 
-// Threaded by its runtime, a container can have no controllers for others.
+// If the runtime made the container's cgroup threaded, it cannot enable controllers for
+// inner containers.
 func TestThreadedContainerIsLeft(t *testing.T) {
 	onVM(t)
 	s := newSandbox(t).inside("pids")
@@ -179,7 +180,7 @@ func TestUserNamespaceInTheHostsCgroupNamespaceIsLeft(t *testing.T) {
 	s.untouched(out)
 }
 
-// There is no way back from an unshare into a namespace of another user namespace.
+// After unshare, no process can return into a namespace of another user namespace.
 func TestDelegatedToAUserNamespaceInTheHostsCgroupNamespaceIsLeft(t *testing.T) {
 	s := newSandbox(t)
 	s.user = true

@@ -22,13 +22,13 @@ func (s *sandbox) set(files map[string]string) {
 	}
 }
 
-// value is that of a file of the sandbox's cgroup, "" where there is none.
+// value returns the content of a file of the sandbox's cgroup, or "" if there is none.
 func (s *sandbox) value(name string) string {
 	data, _ := os.ReadFile(s.dir + "/" + name)
 	return strings.TrimSpace(string(data))
 }
 
-// limited is a container with every limit that there is.
+// limited is a container with every limit.
 var limited = map[string]string{
 	"cpu.max": "150000 100000", "memory.high": "96M", "memory.max": "128M", "pids.max": "500", "memory.oom.group": "1",
 }
@@ -49,7 +49,7 @@ func TestLimitsAreMirrored(t *testing.T) {
 					same = append(same, "cpu.max.burst")
 				}
 			}
-			// Debian's cloud kernels account for swap, and without a device too.
+			// Debian's cloud kernels account for swap even without a swap device.
 			s.set(map[string]string{"memory.swap.max": "64M"})
 			if what == MirrorLimits {
 				same = append(same, "memory.swap.max")
@@ -81,7 +81,7 @@ func inLeaf(names []string) (paths []string) {
 	return append(paths, "/dev/null")
 }
 
-// A container that has some controllers only.
+// A container has only some controllers.
 func TestMissingControllersAreNoError(t *testing.T) {
 	onVM(t)
 	for _, controllers := range [][]string{{"pids"}, {"cpu", "pids"}, {"memory"}} {
@@ -94,8 +94,9 @@ func TestMissingControllersAreNoError(t *testing.T) {
 	}
 }
 
-// A resize in place: the host writes through its own mount. PID 1 copies what it is told
-// of by inotify, with each limit raised, lowered and lifted, and keeps memory.oom.group.
+// The host resizes the container in place, through its own mount. inotify tells PID 1,
+// which copies each limit when it is raised, lowered and lifted, and keeps
+// memory.oom.group.
 func TestResizeIsFollowed(t *testing.T) {
 	onVM(t)
 	for _, setup := range []string{"private", "host"} {
@@ -130,7 +131,7 @@ func TestResizeIsFollowed(t *testing.T) {
 			}
 			waitFor(t, setup+": "+change.file+" "+change.value, func() bool { return s.value("init/"+change.file) == want })
 		}
-		// As kubelet does at each resize.
+		// Kubelet does this at each resize.
 		for range 3 {
 			s.set(map[string]string{oomGroupFile: "1"})
 			waitFor(t, setup+": memory.oom.group", func() bool { return s.value(oomGroupFile) == "0" })
@@ -150,9 +151,10 @@ func TestResizeIsFollowed(t *testing.T) {
 	}
 }
 
-// What an OOM ends is the same as without a leaf, at the container's limit and at the
-// leaf's: one process, or with memory.oom.group=1 the whole container. The leaf's is hit
-// first where the container has been raised and nobody was there to copy that.
+// The OOM killer ends the same processes as without a leaf: one process, or with
+// memory.oom.group=1 the whole container. This holds at the container's limit and at
+// the leaf's. The leaf reaches its limit first if the container's limit was raised and
+// the copy is still old.
 func TestOOM(t *testing.T) {
 	onVM(t)
 	// tail keeps the last line, and /dev/zero has but one.
@@ -189,8 +191,7 @@ func TestOOM(t *testing.T) {
 	}
 }
 
-// leafOf makes a leaf without a process in it, as far as mirroring goes, and opens the
-// sandbox's cgroup.
+// leafOf makes an empty leaf for mirroring, and opens the sandbox's cgroup.
 func (s *sandbox) leafOf() (base int) {
 	s.t.Helper()
 	if err := os.Mkdir(s.dir+"/init", 0o755); err != nil {
@@ -213,7 +214,7 @@ func (m *mirror) failures() error {
 	return errors.Join(errs...)
 }
 
-// A quota may not be below the burst, and the other way round.
+// The quota may not be below the burst, and the burst may not be above the quota.
 func TestQuotaAndBurst(t *testing.T) {
 	onVM(t)
 	s := newSandbox(t)
@@ -233,8 +234,8 @@ func TestQuotaAndBurst(t *testing.T) {
 	}
 }
 
-// A limit below what the leaf uses: nobody waits for what cannot be reclaimed, and nothing
-// is killed for a copy.
+// The new limit is below the leaf's usage. The copy does not wait for memory that
+// cannot be reclaimed, and it kills nothing.
 func TestLimitBelowTheUse(t *testing.T) {
 	onVM(t)
 	s := newSandbox(t)
@@ -245,7 +246,8 @@ func TestLimitBelowTheUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	// Pages of a tmpfs stay charged to the leaf when the process that made them is gone.
+	// Pages of a tmpfs stay charged to the leaf after the process that made them has
+	// ended.
 	const file = "/dev/shm/cgshim-test"
 	dd := exec.Command("/bin/busybox", "dd", "if=/dev/zero", "of="+file, "bs=1M", "count=40")
 	dd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// There is no moment without a cgroup2 at /sys/fs/cgroup. The way with the old
-// mount API has one: the tmpfs that has to go in between.
+// At every moment a cgroup2 is at /sys/fs/cgroup. With the old mount API there is a
+// moment without it, because a tmpfs has to go in between.
 func TestMountIsNeverMissing(t *testing.T) {
 	for name, c := range map[string]child{
 		"beneath":      {Setup: []string{"host"}},
@@ -45,7 +45,7 @@ func TestSharedMountDoesNotReachItsPeers(t *testing.T) {
 		c.Command = []string{"/bin/ls", "/tmp/cgshim-peer"}
 		out := s.run(c)
 		s.delegated(out)
-		// The peer still shows the whole hierarchy: its root has no cgroup.type.
+		// The peer still shows the whole hierarchy, whose root has no cgroup.type.
 		if !strings.Contains(out.Output, s.name) || strings.Contains(out.Output, "cgroup.type") {
 			t.Errorf("%q: the peer shows %q", c.Setup, out.Output)
 		}
@@ -59,7 +59,7 @@ func TestReadOnlyHostViewIsReplaced(t *testing.T) {
 	}
 }
 
-// A runtime's bind of the container's cgroup in the host's namespace.
+// A runtime has bound the container's cgroup in the host's cgroup namespace.
 func TestMountOfTheOwnCgroupIsKept(t *testing.T) {
 	for _, setup := range [][]string{{"host", "own"}, {"host", "own", "read-only"}} {
 		s := newSandbox(t)
@@ -81,7 +81,7 @@ func TestSymbolicLinkIsLeft(t *testing.T) {
 }
 
 func TestMissingMountPointIsLeft(t *testing.T) {
-	onVM(t) // a hybrid host is left for its v1 hierarchies
+	onVM(t) // a hybrid host is refused because of its v1 hierarchies
 	s := newSandbox(t)
 	out := s.run(child{Setup: []string{"host"}, Hide: "/sys"})
 	if out.State != Unavailable || !strings.Contains(out.Reason, "does not exist") {
@@ -99,8 +99,8 @@ func TestUnreadableProcIsLeft(t *testing.T) {
 	s.untouched(out)
 }
 
-// hostOptions is what the hierarchy is mounted with: of the superblock, which all
-// its mounts share.
+// hostOptions returns the mount options of the hierarchy. They belong to the
+// superblock, which all its mounts share.
 func hostOptions(t *testing.T) string {
 	t.Helper()
 	for _, m := range parseMountinfo(readFile(t, "/proc/self/mountinfo")) {

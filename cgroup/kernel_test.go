@@ -42,7 +42,7 @@ func TestUnsharedIsRemounted(t *testing.T) {
 	s.delegated(out)
 }
 
-// Nothing is left hidden below the new mount, that a later umount would uncover.
+// No mount stays hidden below the new mount, where a later umount would uncover it.
 func TestOldMountIsReplaced(t *testing.T) {
 	s := newSandbox(t)
 	out := s.run(child{Setup: []string{"host"}})
@@ -148,7 +148,7 @@ func TestHostViewWithoutPrivilegeIsLeft(t *testing.T) {
 func TestRealRootIsLeft(t *testing.T) {
 	s := newSandbox(t)
 	top := *s
-	top.dir = hierarchy() // born in the root, with the sandbox's cgroup as witness only
+	top.dir = hierarchy() // the process starts in the root, and the sandbox's cgroup is only the witness
 	out := top.run(child{Setup: []string{"host"}})
 	if out.State != RealRoot || !out.Skip {
 		t.Errorf("%+v", out)
@@ -250,9 +250,9 @@ func TestManyProcessesAreMoved(t *testing.T) {
 	}
 }
 
-// A process of another PID namespace shows as 0 and can be neither named nor
-// moved. The retry ends at its deadline, costs next to nothing until then, and
-// everything is as before.
+// The kernel shows a process of another PID namespace as 0. This process can neither
+// name nor move it. The retry ends at its deadline and costs almost nothing until then.
+// Afterwards everything is unchanged.
 func TestForeignProcessEndsTheRetryAtItsDeadline(t *testing.T) {
 	s := newSandbox(t)
 	s.occupy()
@@ -275,10 +275,10 @@ func TestForeignProcessThatLeavesIsWaitedFor(t *testing.T) {
 	s := newSandbox(t)
 	visitor := s.occupy()
 	go func() {
-		// Until the child has evacuated: PID 1 is in the leaf then.
+		// Wait until the child has evacuated. Then PID 1 is in the leaf.
 		for {
 			if data, _ := os.ReadFile(s.dir + "/init/cgroup.procs"); len(data) > 0 {
-				time.Sleep(500 * time.Millisecond) // and has seen EBUSY some times
+				time.Sleep(500 * time.Millisecond) // until it has seen EBUSY a few times
 				_ = visitor.Process.Kill()
 				return
 			}
@@ -292,7 +292,7 @@ func TestForeignProcessThatLeavesIsWaitedFor(t *testing.T) {
 	}
 }
 
-// Processes that are cloned into the cgroup all the time, as by exec probes.
+// Processes are cloned into the cgroup all the time, as exec probes do.
 func TestExecRace(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
 		s := newSandbox(t)
@@ -312,7 +312,7 @@ func TestExecRace(t *testing.T) {
 				}
 				cmd := exec.Command("/bin/true")
 				cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
-				if cmd.Run() == nil { // EBUSY from the moment controllers are enabled
+				if cmd.Run() == nil { // EBUSY as soon as controllers are enabled
 					execs++
 				}
 			}
@@ -328,8 +328,8 @@ func TestExecRace(t *testing.T) {
 
 func TestEmptyButBusyIsRetried(t *testing.T) {
 	s := newSandbox(t)
-	// What Linux 7.0 answers while exiting processes are hidden: EBUSY although
-	// cgroup.procs is empty. Writes 2 to 9: the first moves PID 1.
+	// Linux 7.0 answers EBUSY while it hides exiting processes, although cgroup.procs
+	// is empty. This fails writes 2 to 9, because the first write moves PID 1.
 	var faults []fault
 	for n := 2; n < 10; n++ {
 		faults = append(faults, fault{Op: "write", Nth: n, Errno: unix.EBUSY})
@@ -358,7 +358,7 @@ func TestUserNamespaceWithDelegation(t *testing.T) {
 	s.delegated(s.run(child{Setup: []string{"userns"}}))
 }
 
-// The mount of a user namespace that has no cgroup of its own, as most have it.
+// The mount of a user namespace without a cgroup of its own, which is the usual case.
 func TestReadOnlyMountInAUserNamespaceIsLeft(t *testing.T) {
 	s := newSandbox(t)
 	s.user = true
@@ -369,7 +369,7 @@ func TestReadOnlyMountInAUserNamespaceIsLeft(t *testing.T) {
 	s.untouched(out)
 }
 
-// A limit of a cgroup above holds too, where that shows.
+// A visible limit of a cgroup above holds too.
 func TestEffectiveLimits(t *testing.T) {
 	onVM(t)
 	s := newSandbox(t).inside("cpu", "memory", "pids")

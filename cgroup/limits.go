@@ -8,49 +8,51 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// oomGroupStep sets whether the OOM killer takes the whole container or one
-// process of it when the container's own limit is hit (the kernel document,
-// memory.oom.group). Kubelet sets 1 since 1.28, which then ends PID 1 and every
-// inner container together. The file is delegated: it can be written at a
-// namespace's root even with nsdelegate (/sys/kernel/cgroup/delegate).
+// oomGroupStep writes memory.oom.group. The file decides what the OOM killer does at
+// the container's own limit. It kills one process, or it kills the whole container (the
+// kernel document, memory.oom.group). Kubelet writes 1 since 1.28. Then the OOM killer
+// ends PID 1 and every inner container together. The file is delegated, so a process in
+// the namespace may write it at the root even with nsdelegate
+// (/sys/kernel/cgroup/delegate).
 type oomGroupStep struct{ value string }
 
 func (s oomGroupStep) String() string { return "echo " + s.value + " >memory.oom.group" }
 
-func (s oomGroupStep) do(r *run) error {
-	dir, err := r.container()
+func (s oomGroupStep) do(a *application) error {
+	dir, err := a.container()
 	if err != nil {
 		return err
 	}
-	return r.k.writeFile(dir, oomGroupFile, s.value)
+	return a.k.writeFile(dir, oomGroupFile, s.value)
 }
 
-// try does what the delegation does not depend on.
-func (r *run) try(f func() error) {
+// try runs f and stores its error as a warning, because the delegation does not depend
+// on f.
+func (a *application) try(f func() error) {
 	if err := f(); err != nil {
-		r.report.Warnings = append(r.report.Warnings, err)
+		a.report.Warnings = append(a.report.Warnings, err)
 	}
 }
 
-// container is the container's cgroup; a run that found it delegated has it in
-// /sys/fs/cgroup.
-func (r *run) container() (dir int, err error) {
-	if r.base < 0 {
-		r.base, err = r.openDir(unix.AT_FDCWD, mountPoint)
+// container returns the directory of the container's cgroup. Without a step that opened
+// it, the cgroup is delegated already and mounted at /sys/fs/cgroup.
+func (a *application) container() (dir int, err error) {
+	if a.base < 0 {
+		a.base, err = a.openDir(unix.AT_FDCWD, mountPoint)
 	}
-	return r.base, err
+	return a.base, err
 }
 
-// Limits are the effective limits of a container: the lowest of its own cgroup
-// and of those above as far as they show. "" is unknown, "max" none.
+// Limits are the effective limits of a container. Each is the lowest value of its own
+// cgroup and of the visible cgroups above. "" is unknown, and "max" is no limit.
 type Limits struct {
 	CPU      string `json:"cpu"`    // CPUs, as a decimal number
 	Memory   string `json:"memory"` // bytes
 	PIDs     string `json:"pids"`
-	OOMGroup string `json:"memory.oom.group"` // of the container's own cgroup
+	OOMGroup string `json:"memory.oom.group"` // of the container's own cgroup alone
 }
 
-// Limits reads them. A namespace hides what is above its root.
+// Limits reads the limits of g. A cgroup namespace hides the cgroups above its root.
 func (g *Group) Limits() Limits {
 	var l Limits
 	if g == nil {
@@ -73,15 +75,16 @@ func (g *Group) Limits() Limits {
 	return l
 }
 
-// A limit is in thousandths, so that CPUs need no floating point, whose parser is
-// large. What a thousandth of 2^64 bytes exceeds is no limit: v2 has "max" for that,
-// v1 a number near 2^63.
+// A limit is counted in thousandths, so that CPUs need no floating point, whose parser
+// is large. A value whose thousandths exceed 64 bits is no limit. cgroup v2 writes
+// "max" for no limit, and v1 a number near 2^63.
 const (
 	unknown   uint64 = math.MaxUint64
 	unlimited uint64 = unknown - 1
 )
 
-// limit reads "max", a number, or cpu.max's "QUOTA PERIOD" as their ratio.
+// limit parses "max", a number, or "QUOTA PERIOD" of cpu.max. For the last it returns
+// the ratio.
 func limit(s string) uint64 {
 	fields := strings.Fields(s)
 	if len(fields) == 0 {

@@ -6,17 +6,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Mirror says which limits of the container its leaf gets too.
+// Mirror says which limits of the container are copied into its leaf.
 type Mirror int
 
 const (
-	MirrorLimits  Mirror = iota // all of them, and memory.oom.group
+	MirrorLimits  Mirror = iota // all limits and memory.oom.group
 	MirrorCPUMax                // the CPU quota alone
-	MirrorNothing               // the leaf stays without limits of its own
+	MirrorNothing               // no limits
 )
 
-// files are the ones to copy, in this order. memory.high comes before memory.max: of
-// two limits that are lowered the one that only throttles holds first.
+// files returns the names of the files to copy, in order. memory.high comes before
+// memory.max. If both are lowered, the limit that only throttles takes effect first.
 func (m Mirror) files() []string {
 	switch m {
 	case MirrorLimits:
@@ -29,15 +29,15 @@ func (m Mirror) files() []string {
 
 const oomGroupFile = "memory.oom.group"
 
-// mirrorStep copies the container's limits into the leaf, for programs that read only
-// their own cgroup: the JVM sizes its heap from there, Node too, and Go GOMAXPROCS
-// (golang/go#81180). The leaf's processes count in the container as well, so the same
-// limit does not restrict them more.
+// mirrorStep copies the container's limits into the leaf. Some programs read only their
+// own cgroup. The JVM and Node size their heap from it, and Go sets GOMAXPROCS
+// (golang/go#81180). The container's limits hold for the leaf's processes anyway, so
+// the copies do not restrict them further.
 //
-// memory.oom.group comes with them. When the leaf's limit is hit, the kernel looks at
-// the groups from the chosen process up to the leaf alone (mm/memcontrol.c,
-// mem_cgroup_get_oom_group): without a copy it would no longer kill the whole
-// container where that is asked for.
+// memory.oom.group is copied too. If the leaf reaches its own limit, the kernel
+// considers only the groups from the chosen process up to the leaf (mm/memcontrol.c,
+// mem_cgroup_get_oom_group). Without the copy, it would not kill the whole container
+// although the container's memory.oom.group asks for that.
 type mirrorStep struct {
 	leaf string
 	what Mirror
@@ -47,8 +47,8 @@ func (s mirrorStep) String() string {
 	return "for f in " + strings.Join(s.what.files(), " ") + "; do [ ! -e " + s.leaf + "/$f ] || cat $f >" + s.leaf + "/$f; done"
 }
 
-func (s mirrorStep) do(r *run) error {
-	dir, err := r.container()
+func (s mirrorStep) do(a *application) error {
+	dir, err := a.container()
 	if err != nil {
 		return err
 	}
@@ -56,29 +56,29 @@ func (s mirrorStep) do(r *run) error {
 	m.copy(dir)
 	for i := range m.files {
 		if err := m.files[i].failure(s.leaf); err != nil {
-			r.report.Warnings = append(r.report.Warnings, err)
+			a.report.Warnings = append(a.report.Warnings, err)
 		}
 	}
 	return nil
 }
 
-// mirror copies limits and knows what it has copied. Its methods allocate nothing: see
-// raw.go.
+// mirror copies limits and remembers the values that it has copied. Its methods
+// allocate nothing (see raw.go).
 type mirror struct {
 	leaf  []byte // name of the leaf below the container's cgroup
 	files []limitFile
 	value [64]byte
-	own   [64]byte // the leaf's
+	own   [64]byte // the leaf's value
 }
 
-// limitFile is a limit and the last value of the container's.
+// limitFile is one limit file and the last value that the container had in it.
 type limitFile struct {
 	name     []byte
-	reclaims bool // a write waits for memory to be reclaimed
+	reclaims bool // a write of this limit reclaims memory
 	value    [64]byte
 	size     int
-	copied   bool   // the leaf has got it
-	op       string // of a copy that failed
+	copied   bool   // the leaf has this value
+	op       string // the call that failed in the last copy
 	errno    unix.Errno
 }
 
@@ -91,15 +91,17 @@ func newMirror(what Mirror, leaf string) *mirror {
 	return m
 }
 
-// copy brings the leaf up to date with the container's cgroup, whose directory is base.
+// copy copies the limits that changed into the leaf. base is the directory of the
+// container's cgroup.
 func (m *mirror) copy(base int) {
 	leaf, errno := rawOpenDir(base, &m.leaf[0])
 	if errno != 0 {
 		return
 	}
-	// cpu.max refuses a quota below the burst, and cpu.max.burst one above the quota
-	// (kernel/sched/core.c, tg_set_cfs_bandwidth): of a change of both the order is not
-	// known. The second time around one has made way for the other.
+	// The kernel refuses a quota in cpu.max below the burst, and a burst in
+	// cpu.max.burst above the quota (kernel/sched/core.c, tg_set_cfs_bandwidth). If
+	// both change, copy cannot know which of them has to be written first. So it tries
+	// both again.
 	for range 2 {
 		failed := false
 		for i := range m.files {
@@ -114,14 +116,15 @@ func (m *mirror) copy(base int) {
 
 var memoryCurrent = terminated("memory.current")
 
-// copyFile reports whether there is nothing left to copy. A limit that is the same as
-// before is left: the leaf may have been given a lower one of its own meanwhile.
+// copyFile copies one limit and reports whether there is nothing left to do for it. It
+// skips a limit that did not change, because another program may have given the leaf a
+// lower limit meanwhile.
 func (m *mirror) copyFile(base, leaf int, f *limitFile) bool {
 	f.errno = 0
 	n, errno := rawReadFile(base, &f.name[0], m.value[:])
 	value := trimmed(m.value[:n])
 	if errno != 0 || n == len(m.value) || len(value) == 0 {
-		// ENOENT: the container has no such controller. So has the leaf.
+		// ENOENT: this container lacks the controller, and so does its leaf.
 		return f.settle("read", errno)
 	}
 	if f.copied && string(value) == string(f.value[:f.size]) {
@@ -136,8 +139,9 @@ func (m *mirror) copyFile(base, leaf int, f *limitFile) bool {
 		if f.reclaims && exceeded(leaf, value) {
 			return false
 		}
-		// Since Linux 6.16 a write with O_NONBLOCK sets the limit and leaves reclaim to
-		// those who allocate (the kernel document, memory.high and memory.max).
+		// Since Linux 6.16 a write with O_NONBLOCK sets the limit without reclaiming
+		// memory. Processes that allocate reclaim it later (the kernel document,
+		// memory.high and memory.max).
 		errno = rawWriteFile(leaf, &f.name[0], value, unix.O_NONBLOCK)
 		if errno != 0 {
 			return f.settle("write", errno)
@@ -147,8 +151,8 @@ func (m *mirror) copyFile(base, leaf int, f *limitFile) bool {
 	return true
 }
 
-// settle notes a failure. It reports whether that is for good: the file is not there,
-// or the leaf is not ours to write.
+// settle stores a failure and reports whether a later copy would fail in the same way.
+// That is so if the file does not exist, and if this process may not write the leaf.
 func (f *limitFile) settle(op string, errno unix.Errno) bool {
 	switch errno {
 	case 0, unix.ENOENT, unix.EACCES, unix.EPERM, unix.EROFS:
@@ -158,7 +162,7 @@ func (f *limitFile) settle(op string, errno unix.Errno) bool {
 	return false
 }
 
-// failure is what the last copy failed with, or nil.
+// failure returns the error of the last copy, or nil.
 func (f *limitFile) failure(leaf string) error {
 	if f.errno == 0 {
 		return nil
@@ -166,10 +170,10 @@ func (f *limitFile) failure(leaf string) error {
 	return &Error{f.op, leaf + "/" + string(f.name[:len(f.name)-1]), string(f.value[:f.size]), f.errno}
 }
 
-// exceeded reports whether the leaf uses more memory than limit allows. Writing such a
-// limit makes the writer reclaim memory and, with memory.max, kill processes until the
-// rest fits (mm/memcontrol.c, memory_max_write). The container's own limit sees to that
-// already; a copy of it only informs.
+// exceeded reports whether the leaf uses more memory than limit. A process that writes
+// such a limit has to reclaim memory. With memory.max, the kernel also kills processes
+// of the cgroup until the rest fits (mm/memcontrol.c, memory_max_write). The
+// container's own limit already enforces this, and the copy is for information only.
 func exceeded(leaf int, limit []byte) bool {
 	most, limited := firstNumber(limit)
 	if !limited {

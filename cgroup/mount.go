@@ -8,34 +8,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Flags of a cgroup mount: the ones that runc gives it.
+// Flags of a cgroup mount. They are the flags that runc sets.
 const (
 	mountFlags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC | unix.MS_RELATIME
 	mountAttrs = unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC | unix.MOUNT_ATTR_RELATIME
 )
 
-// openStep takes the mount that is there.
+// openStep uses the mount that is at /sys/fs/cgroup.
 type openStep struct{}
 
 func (openStep) String() string { return "cd " + mountPoint }
 
-func (openStep) do(r *run) (err error) {
-	if r.base, err = r.openDir(unix.AT_FDCWD, mountPoint); err != nil {
+func (openStep) do(a *application) (err error) {
+	if a.base, err = a.openDir(unix.AT_FDCWD, mountPoint); err != nil {
 		return err
 	}
-	return r.verify("")
+	return a.verify("")
 }
 
-// writableStep makes the container's own mount writable. The other flags have to
-// be restated, or a bind remount drops them (mount(2)); those of the superblock,
-// which the host shares, are not touched.
+// writableStep makes the container's own mount writable. It repeats the other flags,
+// because a bind remount drops every flag that is missing (mount(2)). The superblock,
+// which the host shares, stays as it is.
 type writableStep struct{ options []string }
 
 func (s writableStep) String() string {
 	return "mount -o remount,bind,rw," + strings.Join(s.flagNames(), ",") + " " + mountPoint
 }
 
-// remountFlags are the flags of one mount that mountinfo shows.
+// remountFlags are the flags of a single mount that mountinfo shows.
 var remountFlags = []struct {
 	name string
 	flag uintptr
@@ -57,18 +57,18 @@ func (s writableStep) flagNames() (names []string) {
 	return names
 }
 
-func (s writableStep) do(r *run) error {
+func (s writableStep) do(a *application) error {
 	flags := uintptr(unix.MS_REMOUNT | unix.MS_BIND)
 	for _, f := range remountFlags {
 		if slices.Contains(s.options, f.name) {
 			flags |= f.flag
 		}
 	}
-	if err := r.k.mount("", mountPoint, "", flags, ""); err != nil {
+	if err := a.k.mount("", mountPoint, "", flags, ""); err != nil {
 		return &Error{Op: "remount", Path: mountPoint, Data: "bind,rw", Err: err}
 	}
-	r.onFailure(func() error {
-		if err := r.k.mount("", mountPoint, "", flags|unix.MS_RDONLY, ""); err != nil {
+	a.onFailure(func() error {
+		if err := a.k.mount("", mountPoint, "", flags|unix.MS_RDONLY, ""); err != nil {
 			return &Error{Op: "remount", Path: mountPoint, Data: "bind,ro", Err: err}
 		}
 		return nil
@@ -76,48 +76,49 @@ func (s writableStep) do(r *run) error {
 	return nil
 }
 
-// buildStep makes a mount of the container's cgroup, and of nothing above it,
-// that nobody can see yet: with the file descriptor API of Linux 5.2 (fsopen(2)).
-// Everything that can fail is done in there. Where that API is refused, by an old
-// seccomp profile for instance, the own directory in the old mount serves until
-// placeStep, and where that does not serve either the mount is made in place.
+// buildStep makes a mount of the container's cgroup and of nothing above it. The mount
+// is detached, so no other process can see it yet. This takes the mount API of Linux
+// 5.2 (fsopen(2)). Every step that can fail works in this mount. If that API is
+// refused, by an old seccomp profile for instance, the steps work in the old mount
+// until placeStep. If the old mount does not serve either, mountOver makes the new
+// mount in its place at once.
 type buildStep struct {
-	own    string    // the container's cgroup in the old mount, "" where that does not show it
-	usable bool      // it can be written there
-	place  placeStep // how to put the new mount in its place
+	own    string    // directory of the container's cgroup in the old mount; "": the old mount does not show it
+	usable bool      // this directory can be written
+	place  placeStep // how to attach the new mount
 }
 
 func (s buildStep) String() string { return "mount -t cgroup2 cgroup2 $(mktemp -d)" }
 
-func (s buildStep) do(r *run) (err error) {
-	r.mount, err = r.detachedMount()
+func (s buildStep) do(a *application) (err error) {
+	a.mount, err = a.detachedMount()
 	switch {
 	case err == nil:
-		r.base = r.mount
-		return r.verify(s.own)
+		a.base = a.mount
+		return a.verify(s.own)
 	case !refused(err):
 		return err
 	case s.usable:
-		if r.base, err = r.openDir(unix.AT_FDCWD, s.own); err != nil {
+		if a.base, err = a.openDir(unix.AT_FDCWD, s.own); err != nil {
 			return err
 		}
-		return r.verify("")
+		return a.verify("")
 	}
-	if err := r.placeOld(s.place); err != nil {
+	if err := a.mountOver(s.place); err != nil {
 		return err
 	}
-	if r.base, err = r.openDir(unix.AT_FDCWD, mountPoint); err != nil {
+	if a.base, err = a.openDir(unix.AT_FDCWD, mountPoint); err != nil {
 		return err
 	}
-	return r.verify("")
+	return a.verify("")
 }
 
-// namespaced makes sure that this thread has left the initial cgroup namespace.
-// See unshareStep for what a mount from there would do to the host.
-func (r *run) namespaced() error {
+// namespaced checks that this thread has left the initial cgroup namespace. unshareStep
+// says what a mount from that namespace would do to the host.
+func (a *application) namespaced() error {
 	const own = "/proc/thread-self/ns/cgroup"
 	var stat unix.Stat_t
-	if err := r.k.stat(own, &stat); err != nil {
+	if err := a.k.stat(own, &stat); err != nil {
 		return &Error{Op: "stat", Path: own, Err: err}
 	}
 	if stat.Ino == InitialCgroupNamespace {
@@ -126,69 +127,69 @@ func (r *run) namespaced() error {
 	return nil
 }
 
-func (r *run) detachedMount() (int, error) {
-	if err := r.namespaced(); err != nil {
+func (a *application) detachedMount() (int, error) {
+	if err := a.namespaced(); err != nil {
 		return -1, err
 	}
-	fs, err := r.k.fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
+	fs, err := a.k.fsopen("cgroup2", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return -1, &Error{Op: "fsopen", Path: "cgroup2", Err: err}
 	}
-	defer r.k.close(fs)
-	if err := r.k.fsconfig(fs); err != nil {
+	defer a.k.close(fs)
+	if err := a.k.fsconfig(fs); err != nil {
 		return -1, &Error{Op: "fsconfig", Path: "cgroup2", Err: err}
 	}
-	mount, err := r.k.fsmount(fs, unix.FSMOUNT_CLOEXEC, mountAttrs)
+	mount, err := a.k.fsmount(fs, unix.FSMOUNT_CLOEXEC, mountAttrs)
 	if err != nil {
 		return -1, &Error{Op: "fsmount", Path: "cgroup2", Err: err}
 	}
 	return mount, nil
 }
 
-// verify makes sure that base is a cgroup directory, not the hierarchy's real
-// root, and the one that own shows where the old mount shows it: the inode of a
-// cgroup is the same through every mount.
-func (r *run) verify(own string) error {
+// verify checks that base is a cgroup directory and not the real root of the hierarchy.
+// If the old mount shows the container's cgroup at own, verify also checks that both
+// have the same inode. A cgroup has one inode in all mounts.
+func (a *application) verify(own string) error {
 	var fs unix.Statfs_t
-	if err := r.k.fstatfs(r.base, &fs); err != nil {
+	if err := a.k.fstatfs(a.base, &fs); err != nil {
 		return &Error{Op: "fstatfs", Path: mountPoint, Err: err}
 	}
 	if int64(fs.Type) != unix.CGROUP2_SUPER_MAGIC {
 		return &Error{Op: "fstatfs", Path: mountPoint, Err: unix.EINVAL}
 	}
-	if _, err := r.k.readFile(r.base, "cgroup.type"); err != nil {
+	if _, err := a.k.readFile(a.base, "cgroup.type"); err != nil {
 		return err
 	}
 	var stat, expected unix.Stat_t
-	if err := r.k.fstat(r.base, &stat); err != nil {
+	if err := a.k.fstat(a.base, &stat); err != nil {
 		return &Error{Op: "fstat", Path: mountPoint, Err: err}
 	}
-	r.report.ID = stat.Ino
+	a.report.ID = stat.Ino
 	if own == "" {
 		return nil
 	}
-	dir, err := r.openDir(unix.AT_FDCWD, own)
+	dir, err := a.openDir(unix.AT_FDCWD, own)
 	if err != nil {
 		return err
 	}
-	defer r.k.close(dir)
-	if err := r.k.fstat(dir, &expected); err != nil {
+	defer a.k.close(dir)
+	if err := a.k.fstat(dir, &expected); err != nil {
 		return &Error{Op: "fstat", Path: own, Err: err}
 	}
 	if expected.Ino != stat.Ino {
-		return &Error{Op: "fstat", Path: own, Data: "another cgroup than the new mount's root", Err: unix.ESTALE}
+		return &Error{Op: "fstat", Path: own, Data: "the new mount shows another cgroup", Err: unix.ESTALE}
 	}
 	return nil
 }
 
-// placeStep puts the new mount where everybody looks for it. It is the last step
-// that can fail: once the old mount is gone there is no way back.
+// placeStep attaches the new mount at /sys/fs/cgroup. It is the last step that can
+// fail, because nothing can bring the old mount back.
 type placeStep struct {
-	replace bool   // take the old mount away; not with mounts below it
-	isolate bool   // the old mount propagates
-	holder  string // the mount point of a private mount that the old one is on, or ""
-	room    string // with that: an empty directory in the old mount
-	keep    int    // with that: the mount's ID where this process can be killed and the container live on, or 0
+	replace bool   // remove the old mount; false if there are mounts below it
+	isolate bool   // the old mount propagates, so make it private first
+	holder  string // mount point of the private mount that the old mount is on, or ""
+	room    string // with holder: an empty directory in the old mount
+	keep    int    // with holder: its mount ID if this process can be killed without the container's end, or 0
 }
 
 func (s placeStep) String() string {
@@ -202,183 +203,187 @@ func (s placeStep) String() string {
 	return line
 }
 
-func (s placeStep) do(r *run) error {
+func (s placeStep) do(a *application) error {
 	switch {
-	case r.placed: // buildStep had no other way
+	case a.placed: // by mountOver in buildStep
 		return nil
-	case r.mount < 0:
-		if err := r.placeOld(s); err != nil {
+	case a.mount < 0:
+		if err := a.mountOver(s); err != nil {
 			return err
 		}
 	default:
-		if err := r.isolate(s); err != nil {
+		if err := a.isolate(s); err != nil {
 			return err
 		}
-		if err := r.placeNew(s); err != nil {
+		if err := a.placeNew(s); err != nil {
 			return err
 		}
 	}
-	r.try(r.visible)
+	a.try(a.visible)
 	return nil
 }
 
-// placeNew attaches the new mount in place of the old one, or on top of it.
-func (r *run) placeNew(s placeStep) (err error) {
-	if s.replace && r.removable() {
-		if r.report.Replaced = r.placeBeneath(); !r.report.Replaced {
-			r.report.Replaced, err = r.placeTucked(s)
+// placeNew attaches the new mount. The old mount is removed or covered.
+func (a *application) placeNew(s placeStep) (err error) {
+	if s.replace && a.removable() {
+		if a.report.Replaced = a.placeBeneath(); !a.report.Replaced {
+			a.report.Replaced, err = a.placeTucked(s)
 		}
 	}
-	if r.report.Replaced || err != nil {
+	if a.report.Replaced || err != nil {
 		return err
 	}
-	err = r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	err = a.k.moveMount(a.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH)
 	switch {
 	case refused(err):
-		return r.placeOld(s)
+		return a.mountOver(s)
 	case err != nil:
 		return &Error{Op: "move_mount", Path: mountPoint, Err: err}
 	}
 	return nil
 }
 
-// refused reports whether err is how a kernel or a profile answers that knows mount(2)
-// and not the calls of Linux 5.2: seccomp by ENOSYS or EPERM, AppArmor by EACCES.
+// refused reports whether err is the answer of a kernel or a security profile that does
+// not know the mount calls of Linux 5.2. The answer is ENOSYS or EPERM from seccomp,
+// and EACCES from AppArmor.
 func refused(err error) bool { return is(err, unix.ENOSYS, unix.EPERM, unix.EACCES) }
 
-// isolate comes before anything is mounted on the old mount or taken from it: a
-// mount on a shared mount shows in every peer, the host's among them
-// (mount_namespaces(7)). It is not undone: there is no way back into a peer group,
-// and nobody mounts anything in a cgroup that would have to come in here.
-func (r *run) isolate(s placeStep) error {
+// isolate makes the old mount private before anything is mounted on it or removed from
+// it. A mount on a shared mount appears in every peer, and the host may have one
+// (mount_namespaces(7)). isolate is not undone, because a mount cannot return into its
+// peer group. No mount from outside is missed, because programs mount nothing in a
+// cgroup.
+func (a *application) isolate(s placeStep) error {
 	if !s.isolate {
 		return nil
 	}
-	return r.private(mountPoint)
+	return a.private(mountPoint)
 }
 
 // moveMountBeneath is MOVE_MOUNT_BENEATH (include/uapi/linux/mount.h).
 const moveMountBeneath = 0x200
 
-// placeBeneath slides the new mount under the old one and takes that away, so that
-// there is no moment without a cgroup mount and nothing is left hidden below
-// (MOVE_MOUNT_BENEATH, Linux 6.5). It reports whether that worked; the new mount
-// is still unattached otherwise.
-func (r *run) placeBeneath() bool {
-	err := r.k.moveMount(r.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH|moveMountBeneath)
-	return err == nil && r.detach() == nil // lazily, for somebody may have a descriptor in it
+// placeBeneath attaches the new mount under the old mount and then removes the old
+// mount (MOVE_MOUNT_BENEATH, Linux 6.5). So a cgroup mount is visible at every moment,
+// and no mount stays hidden below. placeBeneath reports whether this worked. If not,
+// the new mount is still detached.
+func (a *application) placeBeneath() bool {
+	err := a.k.moveMount(a.mount, "", unix.AT_FDCWD, mountPoint, unix.MOVE_MOUNT_F_EMPTY_PATH|moveMountBeneath)
+	return err == nil && a.detach() == nil // detach is lazy, because another process may have a descriptor in the old mount
 }
 
-// removable asks whether the old mount can be taken away: with the new one under a
-// mount that stays, it would be stuck. MNT_EXPIRE only marks a mount, or finds it in
-// use, after all the checks that a real umount has to pass (fs/namespace.c, do_umount). It
-// must not be asked twice: that would take an unused mount away (umount(2)).
-func (r *run) removable() bool {
-	err := r.k.umount(mountPoint, unix.MNT_EXPIRE|unix.UMOUNT_NOFOLLOW)
+// removable reports whether the kernel lets this process remove the old mount.
+// Otherwise a new mount beneath it could never be seen. With MNT_EXPIRE, umount(2)
+// makes all the checks of a real umount. Then it only marks the mount, or reports that
+// the mount is in use (fs/namespace.c, do_umount). Ask only once: a second call would
+// remove an unused mount (umount(2)).
+func (a *application) removable() bool {
+	err := a.k.umount(mountPoint, unix.MNT_EXPIRE|unix.UMOUNT_NOFOLLOW)
 	return is(err, unix.EAGAIN, unix.EBUSY)
 }
 
-// placeTucked does the same before Linux 6.5, by propagation: a mount that propagates
-// to where there is one already is put under that (fs/pnode.c, propagate_mnt; commit
-// 1064f874abc0, Linux 4.10). For a moment the mount that holds the old one has a peer,
-// in a directory of the old one that nothing uses, and the new mount is attached there.
-// The peer goes with the old mount, to which it belongs. Before that the two are peers
-// no longer, or the kernel would take the new mount away from both.
-func (r *run) placeTucked(s placeStep) (placed bool, err error) {
+// placeTucked does the same before Linux 6.5, by propagation. If a mount propagates to
+// a place that already has a mount, the kernel puts the new mount under the old one
+// (fs/pnode.c, propagate_mnt; commit 1064f874abc0, Linux 4.10). So for a moment
+// placeTucked makes a peer of the mount that holds the old mount. The peer is in an
+// unused directory of the old mount, and the new mount is attached in the peer. The
+// peer disappears together with the old mount. Before that, the two have to stop being
+// peers, or the kernel would remove the new mount from both.
+func (a *application) placeTucked(s placeStep) (placed bool, err error) {
 	if s.holder == "" {
 		return false, nil
 	}
 	if s.keep > 0 {
-		if r.note(keptHolder, strconv.Itoa(s.keep)) != nil {
+		if a.note(keptHolder, strconv.Itoa(s.keep)) != nil {
 			return false, nil
 		}
-		defer r.k.unlinkat(unix.AT_FDCWD, keptHolder, 0)
+		defer a.k.unlinkat(unix.AT_FDCWD, keptHolder, 0)
 	}
-	if r.k.mount("", s.holder, "", unix.MS_SHARED, "") != nil {
+	if a.k.mount("", s.holder, "", unix.MS_SHARED, "") != nil {
 		return false, nil
 	}
-	refused := r.k.mount(s.holder, s.room, "", unix.MS_BIND, "")
+	refused := a.k.mount(s.holder, s.room, "", unix.MS_BIND, "")
 	bound := refused == nil
 	if bound {
 		down, _ := below(mountPoint, s.holder)
-		refused = r.k.moveMount(r.mount, "", unix.AT_FDCWD, s.room+down, unix.MOVE_MOUNT_F_EMPTY_PATH)
+		refused = a.k.moveMount(a.mount, "", unix.AT_FDCWD, s.room+down, unix.MOVE_MOUNT_F_EMPTY_PATH)
 	}
-	err = r.private(s.holder)
+	err = a.private(s.holder)
 	if refused == nil && err == nil {
-		if err = r.detach(); err == nil { // on a shared mount the new one has become shared, without a peer
-			r.try(func() error { return r.private(mountPoint) })
+		if err = a.detach(); err == nil { // the new mount became shared on a shared mount, but it has no peer
+			a.try(func() error { return a.private(mountPoint) })
 		}
 		return true, err
 	}
-	// While the two are peers the new mount goes from both.
+	// As long as the two are peers, the kernel removes the new mount from both.
 	if bound {
-		_ = r.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		_ = a.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	}
-	if err != nil { // perhaps now that there is nothing in the peer
-		_ = r.private(s.holder)
+	if err != nil { // try again, now that the peer is empty
+		_ = a.private(s.holder)
 	}
 	return false, err
 }
 
-// settleStep undoes what a run that was killed in placeTucked has left.
+// settleStep undoes the changes of a run of cgshim that was killed in placeTucked.
 type settleStep struct{ holder, room string }
 
 func (s settleStep) String() string {
 	return "umount -l " + s.room + "; mount --make-private " + s.holder
 }
 
-func (s settleStep) do(r *run) error {
-	_ = r.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) // it may not have been mounted yet
-	return r.private(s.holder)
+func (s settleStep) do(a *application) error {
+	_ = a.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) // the killed run may not have mounted it yet
+	return a.private(s.holder)
 }
 
-func (r *run) private(point string) error {
-	if err := r.k.mount("", point, "", unix.MS_PRIVATE, ""); err != nil {
+func (a *application) private(point string) error {
+	if err := a.k.mount("", point, "", unix.MS_PRIVATE, ""); err != nil {
 		return &Error{Op: "mount", Path: point, Data: "make-private", Err: err}
 	}
 	return nil
 }
 
-// placeOld mounts with mount(2) over what is there. The same file system on itself
-// is EBUSY, so a tmpfs goes in between, as RootlessKit and crun do.
-func (r *run) placeOld(s placeStep) error {
-	if err := r.namespaced(); err != nil {
+// mountOver covers the old mount by mount(2). The kernel refuses to mount a file system
+// on itself (EBUSY). So mountOver puts a tmpfs in between, as RootlessKit and crun do.
+func (a *application) mountOver(s placeStep) error {
+	if err := a.namespaced(); err != nil {
 		return err
 	}
-	if err := r.isolate(s); err != nil {
+	if err := a.isolate(s); err != nil {
 		return err
 	}
-	if err := r.k.mount("tmpfs", mountPoint, "tmpfs", mountFlags, "size=0,mode=755"); err != nil {
+	if err := a.k.mount("tmpfs", mountPoint, "tmpfs", mountFlags, "size=0,mode=755"); err != nil {
 		return &Error{Op: "mount", Path: mountPoint, Data: "tmpfs", Err: err}
 	}
-	r.onFailure(r.detach)
-	if err := r.k.mount("cgroup2", mountPoint, "cgroup2", mountFlags, ""); err != nil {
+	a.onFailure(a.detach)
+	if err := a.k.mount("cgroup2", mountPoint, "cgroup2", mountFlags, ""); err != nil {
 		return &Error{Op: "mount", Path: mountPoint, Data: "cgroup2", Err: err}
 	}
-	r.onFailure(r.detach)
-	r.placed = true
+	a.onFailure(a.detach)
+	a.placed = true
 	return nil
 }
 
-func (r *run) detach() error {
-	if err := r.k.umount(mountPoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+func (a *application) detach() error {
+	if err := a.k.umount(mountPoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 		return &Error{Op: "umount", Path: mountPoint, Err: err}
 	}
 	return nil
 }
 
-// visible makes sure that /sys/fs/cgroup is now the container's cgroup.
-func (r *run) visible() error {
-	dir, err := r.openDir(unix.AT_FDCWD, mountPoint)
+// visible checks that /sys/fs/cgroup now is the container's cgroup.
+func (a *application) visible() error {
+	dir, err := a.openDir(unix.AT_FDCWD, mountPoint)
 	if err != nil {
 		return err
 	}
-	defer r.k.close(dir)
+	defer a.k.close(dir)
 	var stat unix.Stat_t
-	if err := r.k.fstat(dir, &stat); err != nil {
+	if err := a.k.fstat(dir, &stat); err != nil {
 		return &Error{Op: "fstat", Path: mountPoint, Err: err}
 	}
-	if stat.Ino != r.report.ID {
+	if stat.Ino != a.report.ID {
 		return &Error{Op: "fstat", Path: mountPoint, Data: "another mount is in front", Err: unix.EBUSY}
 	}
 	return nil

@@ -7,14 +7,15 @@ import (
 	"strings"
 )
 
-// membership is what /proc/PID/cgroup says (cgroups(7)).
+// membership is the content of /proc/PID/cgroup (cgroups(7)).
 type membership struct {
-	unified string   // path in the v2 hierarchy, "" without one
-	v1      []string // controllers, or name=NAME, of the v1 hierarchies
+	unified string   // path in the v2 hierarchy, or "" if the process is in none
+	v1      []string // controllers, or name=NAME, of each v1 hierarchy
 }
 
-// parseMembership reads lines of ID:CONTROLLERS:PATH. The path is not escaped and
-// may contain colons: only the first two separate.
+// parseMembership parses lines of ID:CONTROLLERS:PATH. The kernel does not escape the
+// path, which may contain colons. So only the first two colons of a line are
+// separators.
 func parseMembership(s string) membership {
 	var m membership
 	for line := range strings.Lines(s) {
@@ -50,7 +51,8 @@ func (m Mount) shared() bool { return hasPrefix(m.Propagates, "shared:") }
 
 func (m Mount) private() bool { return !m.shared() && !hasPrefix(m.Propagates, "master:") }
 
-// parseMountinfo reads the lines that are well-formed; the kernel writes no others.
+// parseMountinfo parses /proc/PID/mountinfo. It skips malformed lines, which the kernel
+// never writes.
 func parseMountinfo(s string) []Mount {
 	var mounts []Mount
 	for line := range strings.Lines(s) {
@@ -73,7 +75,7 @@ func parseMountinfo(s string) []Mount {
 	return mounts
 }
 
-// unescape undoes the octal escapes of blank, tab, newline and backslash.
+// unescape decodes the octal escapes of blank, tab, newline and backslash.
 func unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s
@@ -92,10 +94,10 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// topMount is the mount that shows at point: mounts stack, and the top one is
-// nobody's parent there. Their order says nothing: MOVE_MOUNT_BENEATH puts a
-// younger one below an older. Of two stacks the older is hidden, with the mount
-// that it is on.
+// topMount returns the mount that a process sees at point. Mounts form a stack there,
+// and the top mount is the parent of no other mount at point. Their order in mountinfo
+// says nothing, because MOVE_MOUNT_BENEATH puts a new mount below an older one. If
+// there are two stacks, the older is hidden together with the mount that it is on.
 func topMount(mounts []Mount, point string) (top Mount, found bool) {
 	for _, m := range mounts {
 		covered := m.Point != point
@@ -109,7 +111,7 @@ func topMount(mounts []Mount, point string) (top Mount, found bool) {
 	return top, found
 }
 
-// holdingMount is the mount that the directory of point is in.
+// holdingMount returns the mount that contains the directory of point.
 func holdingMount(mounts []Mount, point string) (m Mount, found bool) {
 	for up := path.Dir(point); up != point && !found; up = path.Dir(point) {
 		point = up
@@ -118,8 +120,8 @@ func holdingMount(mounts []Mount, point string) (m Mount, found bool) {
 	return m, found
 }
 
-// splitProcs splits cgroup.procs into the processes of this PID namespace and the
-// number of others, which show as 0 (cgroups(7)).
+// splitProcs splits cgroup.procs into the PIDs of this PID namespace and the number of
+// other processes, which the kernel shows as 0 (cgroups(7)).
 func splitProcs(s string) (pids []string, foreign int) {
 	for _, pid := range strings.Fields(s) {
 		if pid == "0" {
@@ -131,14 +133,14 @@ func splitProcs(s string) (pids []string, foreign int) {
 	return pids, foreign
 }
 
-// process is what /proc/PID/stat says (proc(5)).
+// process has fields of /proc/PID/stat (proc(5)).
 type process struct {
 	parent, session int
 	start           uint64 // in clock ticks since boot
 }
 
-// parseStat reads the numbers after the command, which may hold blanks and
-// parentheses itself: the last one ends it.
+// parseStat parses the numbers after the command. The command may itself contain blanks
+// and parentheses, and the last parenthesis ends it.
 func parseStat(s string) (p process, ok bool) {
 	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:]) // from the third field on
 	if len(f) < 20 {
@@ -151,9 +153,9 @@ func parseStat(s string) (p process, ok bool) {
 	return p, err1 == nil && err2 == nil && err3 == nil
 }
 
-// credentials are those of /proc/PID/status that a file's permissions are compared
-// with. UID and GID are the ones for file systems, the last of four (proc(5),
-// credentials(7)); -1 is unknown.
+// credentials are the fields of /proc/PID/status that the kernel compares with a file's
+// permissions. uid and gid are the IDs for file systems, the last of four numbers
+// (proc(5), credentials(7)). -1 is unknown.
 type credentials struct {
 	uid, gid     int
 	groups       []int
@@ -181,7 +183,7 @@ func parseStatus(s string) credentials {
 	return c
 }
 
-// number is an ID, which has 32 bits, or -1.
+// number parses an ID of 32 bits. It returns -1 if s is none.
 func number(s string) int {
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil {
@@ -192,15 +194,15 @@ func number(s string) int {
 
 func (c credentials) capable(capability int) bool { return c.capabilities>>capability&1 == 1 }
 
-// below is the rest of path below root, "" for root itself.
+// below returns the rest of path below root, or "" if path is root.
 func below(path, root string) (string, bool) {
 	path, root = strings.TrimSuffix(path, "/"), strings.TrimSuffix(root, "/")
 	rest, ok := strings.CutPrefix(path, root)
 	return rest, ok && (rest == "" || rest[0] == '/')
 }
 
-// isInitialMap reports whether uid_map is the initial user namespace's: all ids,
-// unchanged (user_namespaces(7)).
+// isInitialMap reports whether s is the uid_map of the initial user namespace, which
+// maps every ID to itself (user_namespaces(7)).
 func isInitialMap(s string) bool {
 	f := strings.Fields(s)
 	return len(f) == 3 && f[0] == "0" && f[1] == "0" && f[2] == "4294967295"
@@ -210,8 +212,8 @@ func hasPrefix(list []string, prefix string) bool {
 	return slices.ContainsFunc(list, func(item string) bool { return strings.HasPrefix(item, prefix) })
 }
 
-// within keeps the items of list that are in other too.
-func within(list, other []string) []string {
+// intersect returns the items of list that are in other too.
+func intersect(list, other []string) []string {
 	var both []string
 	for _, item := range list {
 		if slices.Contains(other, item) {
@@ -221,8 +223,8 @@ func within(list, other []string) []string {
 	return both
 }
 
-// without drops them.
-func without(list, other []string) []string {
+// subtract returns the items of list that are not in other.
+func subtract(list, other []string) []string {
 	var rest []string
 	for _, item := range list {
 		if !slices.Contains(other, item) {

@@ -239,7 +239,7 @@ func FuzzQuote(f *testing.F) {
 	})
 }
 
-// What the kernel escapes comes back, and what it does not stays.
+// unescape decodes every escape of the kernel and changes nothing else.
 func FuzzUnescape(f *testing.F) {
 	f.Add("/a b\tc\nd\\e")
 	escape := strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`)

@@ -7,10 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls of this file are for PID 1 while its program runs. Then Go's runtime may
-// have no memory for a goroutine and no thread to run one on: the container's limits
-// hold for PID 1 too. So they are raw system calls, which the runtime does not hear of.
-// They allocate nothing, take buffers of the caller's and names that end in NUL.
+// PID 1 makes the calls of this file while its program runs. Go's runtime may then have
+// no memory for a goroutine and no thread to run a goroutine on, because the
+// container's limits hold for PID 1 too. So these functions make raw system calls,
+// which the runtime does not see. They allocate nothing. Their callers provide buffers,
+// and names that end in NUL.
 
 func rawOpen(dir int, name *byte, flags int) (fd int, errno unix.Errno) {
 	for {
@@ -25,7 +26,7 @@ func rawOpen(dir int, name *byte, flags int) (fd int, errno unix.Errno) {
 	}
 }
 
-// rawOpenDir opens a directory to find files in.
+// rawOpenDir opens a directory for use with openat(2).
 func rawOpenDir(dir int, name *byte) (fd int, errno unix.Errno) {
 	return rawOpen(dir, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW)
 }
@@ -35,7 +36,7 @@ func rawClose(fd int) { syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 // rawRead reads once.
 func rawRead(fd int, p []byte) (n int, errno unix.Errno) { return rawTransfer(unix.SYS_READ, fd, p) }
 
-// rawTransfer is read(2), write(2) or getdents64(2).
+// rawTransfer calls read(2), write(2) or getdents64(2).
 func rawTransfer(call uintptr, fd int, p []byte) (n int, errno unix.Errno) {
 	if len(p) == 0 {
 		return 0, 0
@@ -52,7 +53,7 @@ func rawTransfer(call uintptr, fd int, p []byte) (n int, errno unix.Errno) {
 	}
 }
 
-// rawReadFile fills p with the file's content, or with as much of it as fits.
+// rawReadFile reads the file into p, as far as the content fits.
 func rawReadFile(dir int, name *byte, p []byte) (n int, errno unix.Errno) {
 	fd, errno := rawOpen(dir, name, unix.O_RDONLY|unix.O_NOFOLLOW)
 	if errno != 0 {
@@ -69,8 +70,8 @@ func rawReadFile(dir int, name *byte, p []byte) (n int, errno unix.Errno) {
 	return n, errno
 }
 
-// rawWriteFile writes p in one call, as a whole: see kernel.writeFile. flags are added
-// to the file's.
+// rawWriteFile writes p in one call, as kernel.writeFile does. It adds flags to the
+// flags of open(2).
 func rawWriteFile(dir int, name *byte, p []byte, flags int) unix.Errno {
 	fd, errno := rawOpen(dir, name, unix.O_WRONLY|unix.O_NOFOLLOW|flags)
 	if errno != 0 {
@@ -81,7 +82,8 @@ func rawWriteFile(dir int, name *byte, p []byte, flags int) unix.Errno {
 	return errno
 }
 
-// rawInode is the inode of an open file. statx(2) has one layout on all ports.
+// rawInode returns the inode of an open file. It uses statx(2), because struct statx
+// has the same layout on every architecture.
 func rawInode(fd int, s *unix.Statx_t) (inode uint64, errno unix.Errno) {
 	var empty byte
 	_, _, errno = syscall.RawSyscall6(unix.SYS_STATX, uintptr(fd), uintptr(unsafe.Pointer(&empty)),
@@ -89,13 +91,13 @@ func rawInode(fd int, s *unix.Statx_t) (inode uint64, errno unix.Errno) {
 	return s.Ino, errno
 }
 
-// nativeUint16 is the number that p begins with, in the machine's order.
+// nativeUint16 decodes the first two bytes of p in the machine's byte order.
 func nativeUint16(p []byte) uint16 { return *(*uint16)(unsafe.Pointer(&p[:2][0])) }
 
-// terminated is s as the kernel takes it.
+// terminated returns s with a NUL at its end, as the kernel takes strings.
 func terminated(s string) []byte { return append([]byte(s), 0) }
 
-// trimmed drops the newline that the kernel ends a file with.
+// trimmed drops the newline at the end of a file that the kernel wrote.
 func trimmed(p []byte) []byte {
 	for len(p) > 0 && p[len(p)-1] == '\n' {
 		p = p[:len(p)-1]
@@ -103,7 +105,7 @@ func trimmed(p []byte) []byte {
 	return p
 }
 
-// firstNumber reads the digits that p begins with.
+// firstNumber parses the digits at the beginning of p.
 func firstNumber(p []byte) (n uint64, ok bool) {
 	for _, c := range p {
 		if c < '0' || c > '9' {

@@ -26,22 +26,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the tests here change cannot be changed back, so each runs the plan in a
-// child: this binary again, as PID 1 of a new PID and mount namespace, born in a
-// cgroup of its own. The child prints an outcome, the test looks at that.
+// These tests make changes that cannot be undone. So each test runs the plan in a
+// child, which is this binary again. The child is PID 1 of a new PID and mount
+// namespace, starts in a cgroup of its own, and prints an outcome for the test.
 //
-// They need root and a cgroup2 hierarchy: a VM's own, or on a hybrid host the one
-// at /sys/fs/cgroup/unified, where hugetlb is a real domain controller.
+// The tests need root and a cgroup2 hierarchy. In a VM that is the VM's own. On a
+// hybrid host it is the one at /sys/fs/cgroup/unified, in which hugetlb is a real
+// domain controller.
 
 const childEnv = "CGSHIM_TEST_CHILD"
 
 func init() {
 	if os.Getenv(childEnv) != "" {
-		runtime.LockOSThread() // namespaces are the main thread's
+		runtime.LockOSThread() // namespaces belong to the main thread
 	}
 }
 
-// hierarchy is where the tests make their cgroups.
+// hierarchy returns the mount point of the hierarchy in which the tests make cgroups.
 func hierarchy() string {
 	for _, dir := range []string{mountPoint, mountPoint + "/unified"} {
 		var fs unix.Statfs_t
@@ -52,38 +53,38 @@ func hierarchy() string {
 	return ""
 }
 
-// child is what the re-executed binary is told to do.
+// child tells the re-executed binary what to do.
 type child struct {
 	Setup   []string // functions of setups, in order
 	Options Options
 	Faults  []fault
 	Twice   bool
-	Command []string // run after a delegation
-	Follow  bool     // then follow the limits until the leaf may have lastPIDs processes
-	Others  bool     // then start a process in a cgroup beside the leaf, and KillOthers
-	Hide    string   // a directory that is empty while the plan is made and carried out
-	Watch   bool     // look at the mount all the time meanwhile
-	Idle    bool     // only look: for what comes with Exec
-	Bare    bool     // in the mounts that it is started with
-	Exec    []child  // then run these as processes of the container, but in the cgroup namespace of the start
-	AtOnce  bool     // all at the same time, and none ends before the others
-	Inner   *child   // then run this as an inner container, in the cgroup namespace of this one
-	SetUp   bool     // with SetUp, not by one plan
-	Waits   bool     // for the end of its input, before it ends
+	Command []string // command to run after a delegation
+	Follow  bool     // follow the limits afterwards, until the leaf may have lastPIDs processes
+	Others  bool     // afterwards start a process in a cgroup beside the leaf, and call KillOthers
+	Hide    string   // directory that appears empty meanwhile
+	Watch   bool     // look at the mount all the time
+	Idle    bool     // make no delegation, for cases with Exec
+	Bare    bool     // keep the mounts that it was started with
+	Exec    []child  // run these afterwards as processes of the container, in the cgroup namespace of the start
+	AtOnce  bool     // run all Exec at the same time, so that none ends before the others
+	Inner   *child   // run this afterwards as an inner container, in the cgroup namespace of this one
+	SetUp   bool     // call setUp, not Apply on one plan
+	Waits   bool     // wait for the end of the input before the end
 }
 
-// fault makes the nth call of op fail; 0 is every one.
+// fault makes the nth call of op fail. With 0 every call fails.
 type fault struct {
 	Op    string
 	Nth   int
-	Errno syscall.Errno // 0 with Do: the call is made after that
-	Do    string        // function of setups
+	Errno syscall.Errno // 0 with Do: the call is made after Do
+	Do    string        // name of a function in setups
 }
 
-// lie is a call that is not made and succeeds.
+// lie makes a call succeed without making it.
 const lie = syscall.Errno(1 << 20)
 
-// outcome is what the child saw.
+// outcome is the child's observations.
 type outcome struct {
 	State   State
 	Skip    bool
@@ -99,25 +100,25 @@ type outcome struct {
 	CPU     time.Duration
 	Output  string
 	Again   State  // with Twice
-	Killed  string // with Others: how that process ended
+	Killed  string // with Others: how the other process ended
 	OOM     uint64
-	Allocs  map[string]float64 // of what PID 1 may call while its program runs
+	Allocs  map[string]float64 // allocations of each call that PID 1 makes while its program runs
 	Leaf    map[string]string  // limits of the leaf
-	Busy    bool               // with Follow: there were events left at the end
+	Busy    bool               // with Follow: events were left at the end
 	Limits  Limits
-	Looks   int // with Watch: how often
-	Gaps    int // and how often there was no cgroup2
+	Looks   int // with Watch: number of looks
+	Gaps    int // with Watch: looks without a cgroup2
 	Exec    []outcome
 	Inner   *outcome
-	Dead    bool   // it was killed
-	Said    string // what it wrote to stderr
+	Dead    bool   // the child was killed
+	Said    string // its standard error
 }
 
-// view is all that a delegation may change.
+// view is everything that a delegation may change.
 type view struct {
 	Membership string
 	Namespace  uint64
-	Mounts     []string // at and below /sys/fs/cgroup: root and flags
+	Mounts     []string // root and flags of each mount at and below /sys/fs/cgroup
 	Type       string
 	Processes  []string
 	Enabled    string
@@ -232,7 +233,7 @@ func runChild(spec string) {
 		out.Inner = runInner(*c.Inner)
 	}
 	out.Allocs["OOMKills"] = testing.AllocsPerRun(10, func() { out.OOM, _ = h.OOMKills() })
-	if c.Follow { // nothing is kept open in the mount
+	if c.Follow { // nothing stays open in the mount
 		must("umount", unix.Unmount(mountPoint, 0))
 	}
 	var usage unix.Rusage
@@ -247,8 +248,8 @@ func runChild(spec string) {
 	os.Exit(0)
 }
 
-// watch looks for the cgroup mount from another thread, as any process of the
-// container may at any time.
+// watch looks at the cgroup mount from another thread. Any process of the container may
+// look at any time.
 func watch(out *outcome) (stop func()) {
 	var stopped atomic.Bool
 	ready, done := make(chan struct{}), make(chan struct{})
@@ -295,15 +296,15 @@ func runExecs(c child, start *os.File) []outcome {
 	return outs
 }
 
-// runExec runs c in the cgroup that this process is in, and in another cgroup
-// namespace: what runc's exec is in a container that shares the host's. It starts it
-// from a thread of its own, for /proc/1/ns is the main thread's. The process ends after
-// together has returned.
+// runExec runs c in this process's cgroup and in another cgroup namespace. runc does
+// that with an exec if the container shares the host's namespace. runExec starts c from
+// another thread, because /proc/1/ns shows the namespaces of the main thread. The
+// process ends after together has returned.
 func runExec(c child, namespace *os.File, together func()) (out outcome) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // and never unlock: the thread ends
+		runtime.LockOSThread() // never unlocked, so the thread ends
 		must("setns", unix.Setns(int(namespace.Fd()), unix.CLONE_NEWCGROUP))
 		out = runAgain(c, nil, os.Getenv("CGSHIM_TEST_GROUP"), together)
 	}()
@@ -311,8 +312,9 @@ func runExec(c child, namespace *os.File, together func()) (out outcome) {
 	return out
 }
 
-// runInner runs c as PID 1 of a container in this one: in a cgroup beside the leaf, as
-// dockerd makes it, with this one's cgroup namespace and a copy of its mounts.
+// runInner runs c as PID 1 of a container in this container. As with dockerd, its
+// cgroup is beside the leaf, and it has this container's cgroup namespace and a copy of
+// its mounts.
 func runInner(c child) *outcome {
 	const name = "inner"
 	must("mkdir", os.MkdirAll(mountPoint+"/"+name, 0o755))
@@ -325,7 +327,7 @@ func runInner(c child) *outcome {
 	return &out
 }
 
-// runAgain runs this binary as c, which waits for its input to end before it does.
+// runAgain runs this binary as c, which waits for the end of its input before it ends.
 func runAgain(c child, attr *syscall.SysProcAttr, group string, together func()) (out outcome) {
 	c.Waits = true
 	spec, err := json.Marshal(c)
@@ -356,14 +358,14 @@ func runAgain(c child, attr *syscall.SysProcAttr, group string, together func())
 	return out
 }
 
-// What a test and its child tell each other by files that they do not use otherwise:
-// the child that it follows, the test that it may stop.
+// A test and its child signal each other by files that have no other use here. The
+// child says that it follows the limits, and the test says that the child may stop.
 const (
 	depthFile = mountPoint + "/init/cgroup.max.depth"
 	lastPIDs  = "77"
 )
 
-// followUntilTheEnd is PID 1's main loop, as far as limits go.
+// followUntilTheEnd is the part of PID 1's main loop that follows the limits.
 func followUntilTheEnd(f *Follower, out *outcome) {
 	wait := func(timeout int) bool {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(f.FD()), Events: unix.POLLIN}}, timeout)
@@ -385,18 +387,19 @@ func followUntilTheEnd(f *Follower, out *outcome) {
 			break
 		}
 	}
-	// With something to undo each time, the only file that can be written from here.
+	// Make a change for each call to undo, in the only file that can be written from
+	// here.
 	out.Allocs["Update"] = testing.AllocsPerRun(10, func() {
 		rawWriteFile(unix.AT_FDCWD, &witnessGroup[0], one, 0)
 		f.Update()
 	})
-	f.Update() // of its own write
+	f.Update() // for the event of its own write
 	out.Busy = wait(100)
 }
 
 var witnessGroup = terminated(witness + "/" + oomGroupFile)
 
-// killOthers starts a process as dockerd would, and says how KillOthers ended it.
+// killOthers starts a process as dockerd would, and returns how KillOthers ended it.
 func killOthers(h *Handle) string {
 	const beside = mountPoint + "/beside"
 	must("mkdir", os.Mkdir(beside, 0o755))
@@ -419,7 +422,7 @@ func must(what string, err error) {
 	}
 }
 
-// witness is the container's cgroup directory, through a mount that no plan touches.
+// witness is the directory of the container's cgroup in a mount that no plan touches.
 const witness = "/tmp/cgshim-witness"
 
 func look(leaf string) (v view) {
@@ -440,7 +443,7 @@ func look(leaf string) (v view) {
 	}
 	v.Type, v.Enabled = read("cgroup.type"), read(subtreeControl)
 	v.Processes, v.Leaf = strings.Fields(read("cgroup.procs")), strings.Fields(read(leaf+"/cgroup.procs"))
-	slices.Sort(v.Processes) // they are listed in the order in which they came
+	slices.Sort(v.Processes) // the kernel lists them in the order of their arrival
 	slices.Sort(v.Leaf)
 	entries, _ := os.ReadDir(witness)
 	for _, e := range entries {
@@ -451,10 +454,10 @@ func look(leaf string) (v view) {
 	return v
 }
 
-// setups make the environment of a case.
+// setups are functions that prepare the environment of a case.
 var setups = map[string]func(){
-	// A bind keeps the hierarchy's mount options: a new cgroup2 mount from the
-	// initial cgroup namespace would reset them for the machine.
+	// A bind mount keeps the mount options of the hierarchy. A new cgroup2 mount from
+	// the initial cgroup namespace would reset them for the whole machine.
 	"host": func() {
 		keepWitness()
 		if h := hierarchy(); h != mountPoint {
@@ -475,7 +478,7 @@ var setups = map[string]func(){
 		must("remount", unix.Mount("", mountPoint, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RELATIME, ""))
 	},
 	"unprivileged": func() {
-		// Both the effective and the permitted set, of this thread.
+		// Drop it from the effective and the permitted set of this thread.
 		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 		var data [2]unix.CapUserData
 		must("capget", unix.Capget(&header, &data[0]))
@@ -485,7 +488,7 @@ var setups = map[string]func(){
 	},
 	"seccomp ENOSYS": func() { refuseNewMountAPI(unix.ENOSYS) },
 	"seccomp EPERM":  func() { refuseNewMountAPI(unix.EPERM) },
-	// Go's runtime keeps cpu.max open where it sizes GOMAXPROCS from it.
+	// Go's runtime keeps cpu.max open if it sizes GOMAXPROCS by it.
 	"pinned": func() {
 		_, err := unix.Open(mountPoint+"/cgroup.controllers", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		must("open", err)
@@ -509,7 +512,8 @@ var setups = map[string]func(){
 		must("mount", unix.Mount("tmpfs", "/sys/fs", "tmpfs", 0, ""))
 		must("symlink", os.Symlink(witness, mountPoint))
 	},
-	// The mount shows the container's cgroup alone, its namespace the whole machine.
+	// The mount shows only the container's cgroup, but the cgroup namespace is the
+	// whole machine's.
 	"own": func() {
 		must("bind", unix.Mount(witness, mountPoint, "", unix.MS_BIND, ""))
 	},
@@ -535,14 +539,14 @@ var setups = map[string]func(){
 		defer dir.Close()
 		sleeper(&syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())})
 	},
-	// One that is cloned into the container's cgroup, wherever this process is.
+	// Clone a process into the container's cgroup, wherever this process is.
 	"visitor": func() {
 		dir, err := os.Open(witness)
 		must("open", err)
 		defer dir.Close()
 		sleeper(&syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())})
 	},
-	// What only the cgroup above can do; outside is a second witness.
+	// Changes that only the cgroup above allows. outside is a second witness.
 	"pids taken away":    func() { must("disable", os.WriteFile(outside+"/"+subtreeControl, []byte("-pids"), 0)) },
 	"hugetlb taken away": func() { must("disable", os.WriteFile(outside+"/"+subtreeControl, []byte("-hugetlb"), 0)) },
 	"moved out": func() {
@@ -560,14 +564,14 @@ var setups = map[string]func(){
 		must("move", os.WriteFile(witness+"/init/cgroup.procs", []byte("1"), 0))
 	},
 	"read-only run": func() { must("remount", unix.Mount("", "/run", "", unix.MS_REMOUNT|unix.MS_RDONLY, "")) },
-	// As a service of k3s or kubelet after its init has moved deeper.
+	// Like a service of k3s or kubelet after its init has moved deeper.
 	"deeper": func() {
 		must("mkdir", os.Mkdir(witness+"/init/init", 0o755))
 		for _, pid := range []int{1, os.Getpid()} {
 			must("move", os.WriteFile(witness+"/init/init/cgroup.procs", []byte(strconv.Itoa(pid)), 0))
 		}
 	},
-	// A mount that is on sysfs, as on a host without v1 hierarchies.
+	// The mount is on sysfs, as on a host without v1 hierarchies.
 	"plain": func() {
 		must("mkdir", os.MkdirAll("/tmp/cgshim-peer", 0o755))
 		must("bind", unix.Mount(mountPoint, "/tmp/cgshim-peer", "", unix.MS_BIND, ""))
@@ -575,7 +579,7 @@ var setups = map[string]func(){
 		}
 		must("move", unix.Mount("/tmp/cgshim-peer", mountPoint, "", unix.MS_MOVE, ""))
 	},
-	// As by a service manager in the container.
+	// As a service manager in the container does.
 	"in a cgroup of its own": func() {
 		must("mkdir", os.Mkdir(witness+"/unit", 0o755))
 		must("move", os.WriteFile(witness+"/unit/cgroup.procs", []byte(strconv.Itoa(os.Getpid())), 0))
@@ -585,8 +589,8 @@ var setups = map[string]func(){
 			sleeper(nil)
 		}
 	},
-	// What a runtime gives a container with a user namespace: a mount of the
-	// hierarchy made from inside, in a cgroup namespace of its own.
+	// A runtime gives this to a container with a user namespace: a mount of the
+	// hierarchy that was made inside, and a cgroup namespace of its own.
 	"userns": func() {
 		keepWitness()
 		must("unshare", unix.Unshare(unix.CLONE_NEWCGROUP))
@@ -601,7 +605,7 @@ func sleeper(attr *syscall.SysProcAttr) {
 	must("spawn", cmd.Start())
 }
 
-// outside is the cgroup above the container's.
+// outside is the cgroup above the container's cgroup.
 const outside = "/tmp/cgshim-outside"
 
 const sleeperEnv = "CGSHIM_TEST_SLEEPER"
@@ -614,8 +618,8 @@ func init() {
 	}
 }
 
-// refuseNewMountAPI makes a seccomp filter answer errno to the mount calls of Linux
-// 5.2, as the profile of an old runtime does (seccomp(2)).
+// refuseNewMountAPI installs a seccomp filter that answers errno to the mount calls of
+// Linux 5.2, as the profile of an old runtime does (seccomp(2)).
 func refuseNewMountAPI(errno syscall.Errno) {
 	const loadNumber = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS // seccomp_data.nr is at 0
 	calls := []uint32{unix.SYS_FSOPEN, unix.SYS_FSCONFIG, unix.SYS_FSMOUNT, unix.SYS_MOVE_MOUNT}
@@ -631,11 +635,12 @@ func refuseNewMountAPI(errno syscall.Errno) {
 	must("seccomp", unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0))
 }
 
-// beside is the cgroup.procs of a cgroup beside the container's. With nsdelegate only
-// who has opened it outside of the namespace may write it.
+// beside is cgroup.procs of a cgroup beside the container's cgroup. With nsdelegate, a
+// process may write it only through a descriptor that was opened outside of the
+// namespace.
 var beside *os.File
 
-// keepWitness binds the container's cgroup to a place of its own.
+// keepWitness binds the container's cgroup to another place.
 func keepWitness() string {
 	h := hierarchy()
 	must("mkdir", os.MkdirAll(witness, 0o777))
@@ -647,7 +652,7 @@ func keepWitness() string {
 	return h
 }
 
-// faulty is the kernel with faults, counting the calls.
+// faulty returns a kernel with these faults, which counts the calls.
 func faulty(faults []fault, calls map[string]int) *kernel {
 	k := linux
 	hit := func(op string) error {
@@ -739,7 +744,7 @@ func first(err error, call func() error) error {
 // sandbox is a cgroup for one child.
 type sandbox struct {
 	t         *testing.T
-	dir, name string // name is the path below the hierarchy
+	dir, name string // name is the path in the hierarchy
 	leafName  string
 	user      bool // in a user namespace whose root is 100000 outside
 }
@@ -765,8 +770,8 @@ func newSandbox(t *testing.T, suffix ...string) *sandbox {
 	return s
 }
 
-// inside is a container's cgroup in one that has these controllers for it, as a
-// pod's or a user manager's has.
+// inside makes a container's cgroup in a cgroup that enables these controllers, as the
+// cgroup of a pod or of a user manager does.
 func (s *sandbox) inside(controllers ...string) *sandbox {
 	s.t.Helper()
 	inner := *s
@@ -782,7 +787,8 @@ func (s *sandbox) inside(controllers ...string) *sandbox {
 	return &inner
 }
 
-// handOver gives the cgroup to root of the sandbox's user namespace, as runc does.
+// handOver makes root of the sandbox's user namespace the owner of the cgroup, as runc
+// does.
 func (s *sandbox) handOver() {
 	s.t.Helper()
 	for _, file := range []string{"", "/cgroup.procs", "/cgroup.threads", "/" + subtreeControl} {
@@ -792,7 +798,7 @@ func (s *sandbox) handOver() {
 	}
 }
 
-// handOverToGroup gives it to the group of that root, as LXC does.
+// handOverToGroup makes the group of that root the owner, as LXC does.
 func (s *sandbox) handOverToGroup() {
 	s.t.Helper()
 	for file, mode := range map[string]os.FileMode{"": 0o775, "/cgroup.procs": 0o664, "/cgroup.threads": 0o664, "/" + subtreeControl: 0o664} {
@@ -802,10 +808,10 @@ func (s *sandbox) handOverToGroup() {
 	}
 }
 
-// restoreTop gives the hierarchy back as it was.
+// restoreTop restores the hierarchy.
 var restoreTop = func() {}
 
-// enableAtTop gives the test cgroups controllers, as systemd does on a host.
+// enableAtTop enables controllers for the test cgroups, as systemd does on a host.
 func enableAtTop(t *testing.T) {
 	t.Helper()
 	top := hierarchy()
@@ -827,7 +833,8 @@ func enableAtTop(t *testing.T) {
 	restoreTop = func() { _ = os.WriteFile(top+"/"+subtreeControl, []byte(list("-", added)), 0) }
 }
 
-// remove kills what is left in the cgroup and removes it with everything below.
+// remove kills the processes that are left in the cgroup, and removes the cgroup and
+// all cgroups below.
 func (s *sandbox) remove() {
 	_ = os.WriteFile(s.dir+"/cgroup.kill", []byte("1"), 0)
 	waitFor(s.t, "the test's cgroup to be removed", func() bool {
@@ -856,7 +863,7 @@ func waitFor(t *testing.T, what string, condition func() bool) {
 	}
 }
 
-// command is c as a process that is born in the sandbox's cgroup.
+// command returns c as a process that starts in the sandbox's cgroup.
 func (s *sandbox) command(c child) (*exec.Cmd, *os.File) {
 	s.t.Helper()
 	spec, err := json.Marshal(c)
@@ -915,7 +922,7 @@ func parse(t *testing.T, stdout []byte) (out outcome) {
 	return out
 }
 
-// delegated is what a delegation has to end in.
+// delegated checks the result of a delegation.
 func (s *sandbox) delegated(out outcome) {
 	s.t.Helper()
 	s.delegatedWithout(nil, out)
@@ -942,7 +949,7 @@ func (s *sandbox) delegatedWithout(missing []string, out outcome) {
 	if after.Type != "domain" || !slices.Contains(after.Leaf, "1") || slices.Contains(after.Processes, "1") {
 		s.t.Errorf("type %q, leaf %q, base %q", after.Type, after.Leaf, after.Processes)
 	}
-	if after.Membership != "/"+s.leaf() { // the leaf below the root of the namespace
+	if after.Membership != "/"+s.leaf() { // the leaf is below the root of the namespace
 		s.t.Errorf("own cgroup is %q", after.Membership)
 	}
 	var stat unix.Stat_t
@@ -962,7 +969,7 @@ func (s *sandbox) delegatedWithout(missing []string, out outcome) {
 
 func (s *sandbox) leaf() string { return cmp.Or(s.leafName, "init") }
 
-// untouched is what a failure has to leave.
+// untouched checks the state after a failure.
 func (s *sandbox) untouched(out outcome) {
 	s.t.Helper()
 	before, after := reflect.ValueOf(out.Before), reflect.ValueOf(out.After)
@@ -973,8 +980,8 @@ func (s *sandbox) untouched(out outcome) {
 	}
 }
 
-// occupy puts a process of another PID namespace into the cgroup: it is cloned
-// into it, as runc's exec is.
+// occupy clones a process of another PID namespace into the cgroup, as runc's exec
+// does.
 func (s *sandbox) occupy() *exec.Cmd {
 	s.t.Helper()
 	dir, err := os.Open(s.dir)
@@ -1004,8 +1011,8 @@ func available(t *testing.T, controller string) bool {
 	return slices.Contains(strings.Fields(string(data)), controller)
 }
 
-// onVM selects the tests that need more than hugetlb, or a machine without v1.
-// The VM rung runs them all; there a missing controller is a failure.
+// onVM skips a test that needs more than hugetlb, or a machine without v1, outside of a
+// VM. In the VM all these tests run, and a missing controller fails them.
 func onVM(t *testing.T) {
 	t.Helper()
 	if hierarchy() == mountPoint {

@@ -8,9 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setUp observes, decides and applies, on the calling thread as [Plan.Apply]. In one
-// container one run at a time does so. What another program has changed in between is
-// looked at anew, until o.Timeout is over. The report is nil where the plan is refused.
+// setUp observes, decides and applies. It works on the calling thread, as [Plan.Apply]
+// does. A lock lets only one process of a container do this at a time. Another program
+// may still change the environment between the observation and a step. Then setUp
+// observes again, until o.Timeout is over. The report is nil if the plan is refused.
 func (k *kernel) setUp(o Options) (*Plan, *Report, error) {
 	start := time.Now()
 	o = o.withDefaults()
@@ -34,7 +35,7 @@ func (k *kernel) setUp(o Options) (*Plan, *Report, error) {
 	}
 }
 
-// Pauses between tries.
+// The shortest and the longest pause between two tries.
 const shortest, longest = time.Millisecond, 100 * time.Millisecond
 
 func over(deadline time.Time, interrupted func() bool) bool {
@@ -50,8 +51,9 @@ func (k *kernel) carryOut(p *Plan, start time.Time) (*Plan, *Report, error) {
 	return p, report, err
 }
 
-// unsettled reports whether another run can have made the plan what it is, or make it
-// another: there are steps, or it is refused for where processes are.
+// unsettled reports whether another run of cgshim may be changing the environment that
+// this plan was made for. That is possible if the plan has steps, and if it is refused
+// because of the cgroups that processes are in or because of a mount.
 func (p *Plan) unsettled() bool {
 	if p.Refusal == nil {
 		return len(p.Steps) > 0
@@ -59,9 +61,9 @@ func (p *Plan) unsettled() bool {
 	return slices.Contains([]State{NotOurs, Outside, Hidden, Threaded, Undelegated, SharedMount}, p.State)
 }
 
-// moved reports whether a step failed because a cgroup is not where it was, or is
-// another. Names in /proc and /run do not move, and a controller that is missing in
-// the cgroup above has been looked for again already.
+// moved reports whether a step failed because another program removed or replaced a
+// cgroup after it was observed. Files in /proc and /run do not move. For a controller
+// that is missing in the cgroup above, enableStep has tried again already.
 func moved(err error) bool {
 	e := asError(err)
 	if e == nil || !is(e.Err, unix.ENOENT, unix.ENODEV, unix.ESTALE) {
@@ -71,10 +73,10 @@ func moved(err error) bool {
 	return !elsewhere && e.Path != subtreeControl && slices.Contains([]string{"open", "mkdir", "read", "write", "fstat"}, e.Op)
 }
 
-// lock makes runs in one container wait for each other: they share their mounts, and
-// so these directories. It needs no file, so it works where /run is read-only, and
-// the kernel ends it with the process (flock(2)). Where neither can be locked it does
-// without.
+// lock makes the runs of cgshim in one container wait for each other. They share their
+// mounts, so they lock the same directory. The lock needs no file of its own and so
+// works on a read-only /run, and the kernel releases it when the process ends
+// (flock(2)). If neither directory can be locked, the run goes on without a lock.
 func (k *kernel) lock(deadline time.Time, interrupted func() bool) (unlock func(), err error) {
 	for _, dir := range []string{"/run", "/"} {
 		fd, err := k.openat(unix.AT_FDCWD, dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

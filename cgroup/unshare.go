@@ -6,41 +6,42 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unshareStep makes the current cgroup the root of a new cgroup namespace. It
-// comes before anything is moved, for the root is the cgroup at the time of the
-// call (cgroup_namespaces(7)), and before anything is mounted: a cgroup2 mounted
-// from the initial namespace without options would take nsdelegate and
+// unshareStep makes this process's cgroup the root of a new cgroup namespace. The step
+// comes before any process is moved, because the kernel takes the cgroup at the time of
+// the call as the root (cgroup_namespaces(7)). It also comes before the mount. A mount
+// of cgroup2 from the initial namespace without options would remove nsdelegate and
 // memory_recursiveprot from the whole host (kernel/cgroup/cgroup.c,
 // apply_cgroup_root_flags; seen on 5.10 to 7.2).
 type unshareStep struct{}
 
 func (unshareStep) String() string { return "unshare --cgroup" }
 
-func (unshareStep) do(r *run) error {
-	old, err := r.openNamespace(ownNamespace)
+func (unshareStep) do(a *application) error {
+	old, err := a.openNamespace(ownNamespace)
 	if err != nil {
 		return err
 	}
-	// There is no way back into a namespace of another user namespace (setns(2)). The
-	// kernel asks that before it sees that this one is our own.
-	if err := r.enter(old, ownNamespace); err != nil {
+	// A process cannot return into a cgroup namespace of another user namespace
+	// (setns(2)). The kernel checks this permission first, even for the namespace that
+	// the process is in. So this call shows beforehand whether the way back is open.
+	if err := a.enter(old, ownNamespace); err != nil {
 		return err
 	}
-	if err := r.k.unshare(unix.CLONE_NEWCGROUP); err != nil {
+	if err := a.k.unshare(unix.CLONE_NEWCGROUP); err != nil {
 		return &Error{Op: "unshare", Path: "CLONE_NEWCGROUP", Err: err}
 	}
-	r.onFailure(func() error { return r.enter(old, ownNamespace) })
+	a.onFailure(func() error { return a.enter(old, ownNamespace) })
 	return nil
 }
 
-// Names of cgroup namespaces. /proc/self is the thread-group leader, and that is the
+// Files of cgroup namespaces. /proc/self is the thread-group leader, which is the
 // calling thread.
 const (
 	ownNamespace  = "/proc/self/ns/cgroup"
 	initNamespace = "/proc/1/ns/cgroup"
 )
 
-// What keepStep leaves.
+// Files that keepStep writes.
 const (
 	keptDir       = "/run/cgshim"
 	keptNamespace = keptDir + "/cgroup"
@@ -48,50 +49,52 @@ const (
 	keptHolder    = keptDir + "/shared" // see placeTucked
 )
 
-func (r *run) openNamespace(name string) (int, error) {
-	fd, err := r.k.openat(unix.AT_FDCWD, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+func (a *application) openNamespace(name string) (int, error) {
+	fd, err := a.k.openat(unix.AT_FDCWD, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, &Error{Op: "open", Path: name, Err: err}
 	}
-	r.descriptors = append(r.descriptors, fd)
+	a.descriptors = append(a.descriptors, fd)
 	return fd, nil
 }
 
-// regainStep goes on where a run was killed after it had moved processes into the
-// leaf, this one perhaps among them: a namespace that is made there would begin one
-// level too deep. It takes the namespace that the run has kept. Without one it goes
-// back into the container's cgroup and makes it anew, which is allowed for as long as
-// no controllers are enabled there.
+// regainStep continues the work of a run of cgshim that was killed after it had moved
+// processes into the leaf. This process may be one of them, and a namespace that is
+// made in the leaf would begin one level too deep. So regainStep joins the namespace
+// that the killed run has kept. If there is none, it moves this process back into the
+// container's cgroup and makes the namespace there. The kernel allows this move as long
+// as no controllers are enabled.
 type regainStep struct{ base, leaf, below string }
 
 func (s regainStep) String() string {
 	return joinStep{s.base, s.below}.String() + " || { echo $$ >" + s.base + "/cgroup.procs; unshare --cgroup; }"
 }
 
-func (s regainStep) do(r *run) error {
-	old, err := r.openNamespace(ownNamespace)
+func (s regainStep) do(a *application) error {
+	old, err := a.openNamespace(ownNamespace)
 	if err != nil {
 		return err
 	}
-	r.onFailure(func() error { return r.enter(old, ownNamespace) })
-	if r.joinAny(old, s.base, s.below) == nil {
+	a.onFailure(func() error { return a.enter(old, ownNamespace) })
+	if a.joinAny(old, s.base, s.below) == nil {
 		return nil
 	}
-	self := strconv.Itoa(r.k.getpid())
-	if err := r.k.writeFile(unix.AT_FDCWD, s.base+"/cgroup.procs", self); err != nil {
+	self := strconv.Itoa(a.k.getpid())
+	if err := a.k.writeFile(unix.AT_FDCWD, s.base+"/cgroup.procs", self); err != nil {
 		return err
 	}
-	r.onFailure(func() error { return r.k.writeFile(unix.AT_FDCWD, s.base+s.below+"/cgroup.procs", self) })
-	return unshareStep{}.do(r)
+	a.onFailure(func() error { return a.k.writeFile(unix.AT_FDCWD, s.base+s.below+"/cgroup.procs", self) })
+	return unshareStep{}.do(a)
 }
 
-// keepStep keeps what a later run cannot find out: which cgroup is the container's
-// where the leaf has a name of its own or the mount shows more, and beside another
-// PID 1 the new namespace. A supervisor that starts dockerd by --exec does so again
-// when that has ended, and stays in the host's cgroup namespace itself. A namespace
-// lives as long as a process in it or a bind mount of it (namespaces(7)), and it cannot
-// be made anew, for the cgroup that was its root can have no process now. So it is done
-// before the first process is moved.
+// keepStep stores facts that a later run of cgshim cannot find out. A later run has to
+// know the container's cgroup if the leaf has an unusual name or if the mount shows
+// more than this cgroup. Beside another PID 1 it also has to know the new namespace.
+// For instance, a supervisor stays in the host's cgroup namespace and starts dockerd by
+// --exec each time dockerd has ended. A namespace lives as long as a process in it or a
+// bind mount of it (namespaces(7)). It cannot be made again, because its root can no
+// longer have a process of its own. So keepStep comes before the first process is
+// moved.
 type keepStep struct {
 	leaf string
 	pin  bool
@@ -105,26 +108,26 @@ func (s keepStep) String() string {
 	return line
 }
 
-func (s keepStep) do(r *run) error {
-	if err := r.k.mkdirat(unix.AT_FDCWD, keptDir, 0o755); err != nil && err != unix.EEXIST {
+func (s keepStep) do(a *application) error {
+	if err := a.k.mkdirat(unix.AT_FDCWD, keptDir, 0o755); err != nil && err != unix.EEXIST {
 		return &Error{Op: "mkdir", Path: keptDir, Err: err}
 	}
-	if err := r.create(keptCgroup, strconv.FormatUint(r.report.ID, 10)+" "+s.leaf+"\n"); err != nil {
+	if err := a.create(keptCgroup, strconv.FormatUint(a.report.ID, 10)+" "+s.leaf+"\n"); err != nil {
 		return err
 	}
 	if !s.pin {
 		return nil
 	}
-	// One that a killed run has left would stay below.
-	_ = r.k.umount(keptNamespace, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-	if err := r.create(keptNamespace, ""); err != nil {
+	// Remove the mount of a killed run, which the new mount would only cover.
+	_ = a.k.umount(keptNamespace, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	if err := a.create(keptNamespace, ""); err != nil {
 		return err
 	}
-	if err := r.k.mount(ownNamespace, keptNamespace, "", unix.MS_BIND, ""); err != nil {
+	if err := a.k.mount(ownNamespace, keptNamespace, "", unix.MS_BIND, ""); err != nil {
 		return &Error{Op: "mount", Path: keptNamespace, Data: "bind", Err: err}
 	}
-	r.onFailure(func() error {
-		if err := r.k.umount(keptNamespace, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+	a.onFailure(func() error {
+		if err := a.k.umount(keptNamespace, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 			return &Error{Op: "umount", Path: keptNamespace, Err: err}
 		}
 		return nil
@@ -132,13 +135,13 @@ func (s keepStep) do(r *run) error {
 	return nil
 }
 
-// create makes a file that goes away if the set-up fails.
-func (r *run) create(name, content string) error {
-	if err := r.note(name, content); err != nil {
+// create makes a file. The file is removed again if the set-up fails.
+func (a *application) create(name, content string) error {
+	if err := a.note(name, content); err != nil {
 		return err
 	}
-	r.onFailure(func() error {
-		if err := r.k.unlinkat(unix.AT_FDCWD, name, 0); err != nil {
+	a.onFailure(func() error {
+		if err := a.k.unlinkat(unix.AT_FDCWD, name, 0); err != nil {
 			return &Error{Op: "unlink", Path: name, Err: err}
 		}
 		return nil
@@ -146,91 +149,93 @@ func (r *run) create(name, content string) error {
 	return nil
 }
 
-func (r *run) note(name, content string) error {
-	fd, err := r.k.openat(unix.AT_FDCWD, name, unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
+func (a *application) note(name, content string) error {
+	fd, err := a.k.openat(unix.AT_FDCWD, name, unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
 	if err != nil {
 		return &Error{Op: "open", Path: name, Data: "O_CREAT", Err: err}
 	}
-	defer r.k.close(fd)
+	defer a.k.close(fd)
 	if content == "" {
 		return nil
 	}
-	return r.k.writeTo(fd, name, content)
+	return a.k.writeTo(fd, name, content)
 }
 
-// joinStep goes into the container's cgroup namespace. The delegation stands without it.
+// joinStep joins the container's cgroup namespace. If it fails, the cgroup is still
+// delegated.
 type joinStep struct{ base, below string }
 
 func (joinStep) String() string {
 	return "nsenter --cgroup=" + initNamespace + " || nsenter --cgroup=" + keptNamespace
 }
 
-func (s joinStep) do(r *run) error {
-	old, err := r.openNamespace(ownNamespace)
+func (s joinStep) do(a *application) error {
+	old, err := a.openNamespace(ownNamespace)
 	if err != nil {
 		return err
 	}
-	if err := r.joinAny(old, s.base, s.below); err != nil {
+	if err := a.joinAny(old, s.base, s.below); err != nil {
 		return err
 	}
-	r.report.Outside = false
+	a.report.Outside = false
 	return nil
 }
 
-// joinAny tries the namespace of PID 1, the one that an earlier run has kept, and those
-// of the processes beside this one, such as a dockerd that the earlier run has become.
-// It returns the error of the kept one.
-func (r *run) joinAny(old int, base, below string) (err error) {
+// joinAny tries to join the namespace of PID 1, then the namespace that an earlier run
+// of cgshim has kept, then the namespaces of the processes in the same cgroup. One of
+// these may be a dockerd that the earlier run has become. joinAny returns the error of
+// the kept namespace.
+func (a *application) joinAny(old int, base, below string) (err error) {
 	for _, name := range []string{initNamespace, keptNamespace} {
-		if err = r.join(name, below); err == nil {
+		if err = a.join(name, below); err == nil {
 			return nil
 		}
-		if back := r.enter(old, ownNamespace); back != nil {
+		if back := a.enter(old, ownNamespace); back != nil {
 			return back
 		}
 	}
-	procs, _ := r.k.readFile(unix.AT_FDCWD, base+below+"/cgroup.procs")
+	procs, _ := a.k.readFile(unix.AT_FDCWD, base+below+"/cgroup.procs")
 	pids, _ := splitProcs(procs)
 	seen := map[uint64]bool{}
 	for _, pid := range pids {
 		var s unix.Stat_t
 		name := "/proc/" + pid + "/ns/cgroup"
-		if r.k.stat(name, &s) != nil || seen[s.Ino] {
+		if a.k.stat(name, &s) != nil || seen[s.Ino] {
 			continue
 		}
 		seen[s.Ino] = true
-		if r.join(name, below) == nil {
+		if a.join(name, below) == nil {
 			return nil
 		}
-		if back := r.enter(old, ownNamespace); back != nil {
+		if back := a.enter(old, ownNamespace); back != nil {
 			return back
 		}
 	}
 	return err
 }
 
-// join enters a namespace if the own cgroup is where it has to be there: in the host's
-// PID namespace PID 1 is not the container's.
-func (r *run) join(name, below string) error {
-	fd, err := r.openNamespace(name)
+// join enters a namespace and checks that this process's cgroup has the right path
+// there. In the host's PID namespace, PID 1 does not belong to this container.
+func (a *application) join(name, below string) error {
+	fd, err := a.openNamespace(name)
 	if err != nil {
 		return err
 	}
-	if err := r.enter(fd, name); err != nil {
+	if err := a.enter(fd, name); err != nil {
 		return err
 	}
-	content, err := r.k.readFile(unix.AT_FDCWD, "/proc/self/cgroup")
+	content, err := a.k.readFile(unix.AT_FDCWD, "/proc/self/cgroup")
 	if err != nil {
 		return err
 	}
 	if path := parseMembership(content).unified; path != below {
-		return &Error{Op: "setns", Path: name, Data: "the own cgroup is " + path + " there", Err: unix.EXDEV}
+		return &Error{Op: "setns", Path: name, Data: "this process's cgroup is " + path + " there", Err: unix.EXDEV}
 	}
 	return nil
 }
 
-func (r *run) enter(fd int, name string) error {
-	if err := r.k.setns(fd, unix.CLONE_NEWCGROUP); err != nil {
+func (a *application) enter(fd int, name string) error {
+	if err := a.k.setns(fd, unix.CLONE_NEWCGROUP); err != nil {
 		return &Error{Op: "setns", Path: name, Err: err}
 	}
 	return nil

@@ -2,11 +2,10 @@ package reaper
 
 import "github.com/hashicorp/go-reap"
 
-// Pause reaps whatever ends from now on, in the background, for as long as the
-// process lives. go-reap discards the wait status and waits for any child, so it
-// serves where no child's status matters and nowhere else: see
-// docs/adr/0001-go-reap.md. It claims SIGCHLD.
+// Pause reaps every child that ends from now on, in the background and for as long as
+// the process lives. go-reap waits for any child and discards its status. So use Pause
+// only where no status matters (docs/adr/0001-go-reap.md). It claims SIGCHLD.
 func Pause() {
-	Reap(false, func(Exit) {}) // those that ended before anyone listened for SIGCHLD
+	Reap(false, func(Exit) {}) // children that ended before go-reap listens for SIGCHLD
 	go reap.ReapChildren(nil, nil, nil, nil)
 }

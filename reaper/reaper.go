@@ -1,5 +1,5 @@
-// Package reaper owns every wait call of the program. A second waiter would take
-// the exit status that the first one is there for.
+// Package reaper makes every wait call of the program. A second waiter could take the
+// exit status that the first one waits for.
 package reaper
 
 import (
@@ -8,14 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Exit is the end of a child, or with [Reap]'s stops a child that has stopped.
+// Exit says that a child has ended, or has stopped if the caller asked [Reap] for
+// stops.
 type Exit struct {
 	PID    int
 	Status unix.WaitStatus
 }
 
-// Code is the status a shell gives for e: the exit code, or 128 plus the number
-// of the signal that ended the process.
+// Code returns the status that a shell reports for e: the exit code, or 128 plus the
+// number of the signal that ended the process.
 func (e Exit) Code() int {
 	if e.Status.Signaled() {
 		return (128 + int(e.Status.Signal())) % 256
@@ -23,14 +24,15 @@ func (e Exit) Code() int {
 	return e.Status.ExitStatus()
 }
 
-// Reap collects the children that have ended, and with stops the ones that have
-// stopped, and hands each to fn. A child that is traced by this process is handed over
-// when it stops in any case (ptrace(2)). Equal signals coalesce while they are pending
-// (signal(7)), so one SIGCHLD can stand for any number of children and Reap goes
-// on until there is none. It reports whether any child is left.
+// Reap reaps the children that have ended and calls fn for each. With stops it also
+// calls fn for each child that has stopped. For a child that this process traces, it
+// always reports stops (ptrace(2)). Equal signals coalesce while they are pending
+// (signal(7)). One SIGCHLD can therefore stand for any number of children, and Reap
+// goes on until none is left to report. It returns whether this process still has
+// children.
 //
-// Go's runtime is not told of the call, for it does not block, and nothing is allocated:
-// an init calls this when there is no runtime and no memory left.
+// Reap allocates nothing, and it does not tell Go's runtime of the call, which does not
+// block. An init calls Reap when it has no runtime and no memory left.
 func Reap(stops bool, fn func(Exit)) (left bool) {
 	options := uintptr(unix.WNOHANG)
 	if stops {

@@ -9,7 +9,7 @@ import (
 	"github.com/cgshim/cgshim/cgroup"
 )
 
-// diagnosis is what --check prints.
+// diagnosis is the output of --check.
 type diagnosis struct {
 	Verdict string        `json:"verdict"`
 	State   string        `json:"state"`
@@ -21,8 +21,9 @@ type diagnosis struct {
 	Limits  cgroup.Limits `json:"limits"`
 }
 
-// Check prints what this environment is and what would be done. It changes
-// nothing. The status is 0 if delegation would work or is done, 1 if not.
+// Check prints a description of this environment and the steps of a delegation. It
+// changes nothing. The status is 0 if the cgroup is delegated or could be, and 1
+// otherwise.
 func Check(config Config, asJSON bool, w io.Writer) int {
 	d, possible := diagnoseCgroup(config)
 	var err error
@@ -44,9 +45,9 @@ func diagnoseCgroup(config Config) (d *diagnosis, possible bool) {
 	case plan.State == cgroup.NotInit:
 		plan = d.running(plan, config.Cgroup)
 	case d.Facts.PID != 1 && plan.Refusal == nil:
-		d.note("not PID 1: this is about a run in this process, which is the entry point beside another init, or is asked to act")
+		d.note("not PID 1: the report is about this process, which is the entry point beside another init, or is asked to act")
 	case d.Facts.PID != 1:
-		d.note("not PID 1: this is about a run in this process")
+		d.note("not PID 1: the report is about this process")
 	}
 	if config.CgroupMode == CgroupOff && plan.Refusal == nil && plan.State != cgroup.Delegated {
 		plan.Refusal = &cgroup.Refusal{State: plan.State, Reason: "--cgroup=off is set", Hint: "--cgroup=auto or --cgroup=require"}
@@ -69,39 +70,39 @@ func diagnoseCgroup(config Config) (d *diagnosis, possible bool) {
 	return d, plan.Refusal == nil
 }
 
-// running is about the process that did the set-up of the running container or would
-// have, for this one is an exec or was started by one, and would do nothing.
+// running describes the container's entry point instead of this process. An exec
+// started this process into the running container, so this process would do nothing.
 func (d *diagnosis) running(plan *cgroup.Plan, o cgroup.Options) *cgroup.Plan {
 	entry := cgroup.ObserveEntry()
 	if entry == nil {
 		return plan
 	}
 	d.Facts = entry
-	d.note("not PID 1, but started into a running container: this is about PID " + strconv.Itoa(entry.PID) +
-		", seen from here; an exec may be in another cgroup namespace than that")
+	d.note("not PID 1, but started into a running container: the report is about PID " + strconv.Itoa(entry.PID) +
+		", as this process sees it; an exec may be in another cgroup namespace")
 	o.Anywhere = true
 	then := *entry
 	if then.ParentShared {
-		// --dind shares everything when the rest is done.
+		// --dind makes every mount shared at the end.
 		then.ParentShared = false
-		d.note("the mount that holds /sys/fs/cgroup is shared now, as --dind makes it in the end; what it was at the start does not show")
+		d.note("the mount that holds /sys/fs/cgroup is shared now, and --dind makes it so at the end; whether it was shared at the start is not visible")
 	}
 	plan = cgroup.Decide(&then, o)
 	if plan.Refusal == nil && plan.State != cgroup.Delegated {
 		plan.Refusal = &cgroup.Refusal{
 			State:  plan.State,
-			Reason: "the container runs, and what it was started for has not delegated its cgroup",
-			Hint:   `make cgshim the container's entry point; if it is, its log says why, at "cgroup not delegated"`,
+			Reason: "the container runs, and its entry point has not delegated its cgroup",
+			Hint:   `make cgshim the container's entry point; if cgshim is the entry point, the line "cgroup not delegated" in its log has the reason`,
 		}
-		d.note("started as the entry point, cgshim would have inner containers created under " + plan.HostPath)
+		d.note("with cgshim as the entry point, inner containers would be created under " + plan.HostPath)
 	}
 	return plan
 }
 
 func (d *diagnosis) note(text string) { d.Notes = append(d.Notes, text) }
 
-// text is the diagnosis in lines. What comes from the container, such as the name of a
-// process, must not look like a line of ours.
+// text formats the diagnosis as lines. It escapes values of the container, such as the
+// name of a process, so that they cannot look like another line.
 func (d *diagnosis) text() string {
 	var b strings.Builder
 	line := func(key, value string) {
@@ -128,11 +129,11 @@ func (d *diagnosis) text() string {
 	line("session", strconv.Itoa(f.Session))
 	line("user, group", strconv.Itoa(f.UID)+", "+strconv.Itoa(f.GID))
 	line("groups", numbers(f.Groups))
-	line("user namespace", [...]string{"own", "initial", "unknown"}[which(f.InitialUserNS, f.IDMap == "")])
+	line("user namespace", userNamespace(f))
 	line("uid map", f.IDMap)
 	line("CAP_SYS_ADMIN", yesNo(f.SysAdmin))
 	line("CAP_DAC_OVERRIDE", yesNo(f.Override))
-	line("cgroup namespace", namespace(f.CgroupNS)+[...]string{" (own)", " (the host's)", ""}[which(f.CgroupNS == cgroup.InitialCgroupNamespace, f.CgroupNS == 0)])
+	line("cgroup namespace", cgroupNamespace(f.CgroupNS))
 	line("pid namespace", namespace(f.PIDNS))
 	line("mount namespace", namespace(f.MountNS))
 	line("on the host", yesNo(f.OnHost))
@@ -202,7 +203,7 @@ func mount(m *cgroup.Mount) string {
 		" super " + m.Super + " id " + strconv.Itoa(m.ID) + " parent " + strconv.Itoa(m.Parent)
 }
 
-// printable escapes what a terminal would not show as it is.
+// printable escapes the characters that a terminal would not print.
 func printable(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
 		s = strconv.Quote(s)
@@ -226,6 +227,26 @@ func namespace(inode uint64) string {
 	return strconv.FormatUint(inode, 10)
 }
 
+func cgroupNamespace(inode uint64) string {
+	switch inode {
+	case 0:
+		return namespace(inode)
+	case cgroup.InitialCgroupNamespace:
+		return namespace(inode) + " (the host's)"
+	}
+	return namespace(inode) + " (own)"
+}
+
+func userNamespace(f *cgroup.Facts) string {
+	switch {
+	case f.IDMap == "":
+		return "unknown"
+	case f.InitialUserNS:
+		return "initial"
+	}
+	return "own"
+}
+
 func orUnknown(s string) string {
 	if s == "" {
 		return "unknown"
@@ -233,15 +254,9 @@ func orUnknown(s string) string {
 	return s
 }
 
-// which is 0 or 1 for no or yes, 2 for unknown.
-func which(yes, unknown bool) int {
-	switch {
-	case unknown:
-		return 2
-	case yes:
-		return 1
+func yesNo(b bool) string {
+	if b {
+		return "yes"
 	}
-	return 0
+	return "no"
 }
-
-func yesNo(b bool) string { return [...]string{"no", "yes"}[which(b, false)] }

@@ -6,21 +6,22 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// tick is how long to wait at the most while a countdown runs, and longestLap how much of
-// the time since the last look counts. A container that is frozen (docker pause) does not
-// run, and neither does its time to stop. Nothing else tells this process of a freeze.
+// tick is the longest wait while a countdown runs. longestLap is the most time that
+// counts between two looks at the clock. A frozen container (docker pause) does not
+// run, and its time to stop must not run either. The kernel does not tell this process
+// of a freeze.
 const (
 	tick       = 100 * time.Millisecond
 	longestLap = 2 * tick
 )
 
-// stopwatch tells how long this process has been running.
+// stopwatch measures the time that this process has been running.
 type stopwatch struct {
 	now  func() time.Duration
 	last time.Duration
 }
 
-// lap is the time since the last one.
+// lap returns the time since the last call.
 func (w *stopwatch) lap() time.Duration {
 	now := w.now()
 	lap := min(now-w.last, longestLap)
@@ -28,7 +29,7 @@ func (w *stopwatch) lap() time.Duration {
 	return lap
 }
 
-// countdown is time that is left for something. The zero value does not run.
+// countdown is the time left until a deadline. The zero value does not run.
 type countdown struct {
 	left    time.Duration
 	running bool
@@ -44,7 +45,7 @@ func (c *countdown) spend(d time.Duration) {
 
 func (c *countdown) over() bool { return c.running && c.left <= 0 }
 
-// limit is how long to wait for a signal.
+// limit returns the longest time to wait for a signal.
 func (c *countdown) limit() time.Duration {
 	if !c.running {
 		return process.Forever

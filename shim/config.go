@@ -9,21 +9,21 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// CgroupMode says how much the cgroup set-up matters.
+// CgroupMode says whether a failed delegation keeps the program from starting.
 type CgroupMode int
 
 const (
-	CgroupAuto      CgroupMode = iota // where it is possible; the child runs all the same
-	CgroupExplicit                    // auto, but asked for by name: with Exec it acts in any process
-	CgroupRequire                     // or do not start the child
-	CgroupRequireV2                   // likewise where cgroup v2 is in charge, off elsewhere
+	CgroupAuto      CgroupMode = iota // delegate if that is possible, and start the program in any case
+	CgroupExplicit                    // auto by an explicit option: with Exec it acts in any process
+	CgroupRequire                     // do not start the program without a delegation
+	CgroupRequireV2                   // the same on cgroup v2; off elsewhere
 	CgroupOff
 )
 
 // Config is what the command line and the environment ask for.
 type Config struct {
-	Name string   // argv[0]'s last element: the personality, and the name in messages
-	Tini bool     // called by a name of tini's: keep tini's defaults
+	Name string   // last element of argv[0]: selects the personality, and begins messages
+	Tini bool     // called by a name of tini: keep tini's defaults
 	Args []string // the program and its arguments
 	Env  []string
 
@@ -33,9 +33,9 @@ type Config struct {
 	WarnOnReap   bool
 	ExpectExit   [256]bool // exit statuses that count as 0
 	Rewrite      map[process.Signal]process.Signal
-	StopSignals  process.Set   // the signals that ask for an end
+	StopSignals  process.Set   // signals that ask the program to end
 	StopTimeout  time.Duration // 0: never kill
-	DrainTimeout time.Duration // 0: do not wait for what is left
+	DrainTimeout time.Duration // 0: do not wait for other processes
 
 	CgroupMode  CgroupMode
 	Cgroup      cgroup.Options
@@ -47,10 +47,10 @@ type Config struct {
 	Pause    bool
 }
 
-// DefaultStopSignals are the signals that ask for an end where the user says nothing.
+// DefaultStopSignals are the stop signals without --stop-signal.
 func DefaultStopSignals() process.Set { return process.SetOf(unix.SIGTERM, unix.SIGINT, unix.SIGQUIT) }
 
-// Exit statuses of cgshim itself; 128+n is a child that signal n ended.
+// Exit statuses of cgshim itself. 128+n means that signal n ended the program.
 const (
 	ExitFailure       = 1   // usage or internal error
 	ExitRequire       = 125 // --cgroup=require could not be met
@@ -58,23 +58,24 @@ const (
 	ExitNotFound      = 127
 )
 
-// Level is the verbosity from which on a line is shown.
+// Level is the importance of a log line. A line appears if the verbosity is at least
+// its level.
 type Level int
 
 const (
-	Error Level = iota
-	Warn        // the default
-	Info
-	Debug
-	Trace
+	LevelError Level = iota
+	LevelWarn        // the default
+	LevelInfo
+	LevelDebug
+	LevelTrace
 )
 
-// Log writes one line: a constant message and alternating keys and values.
+// Log writes a line with a constant message and alternating keys and values.
 type Log interface {
 	Log(level Level, msg string, facts ...any)
-	// Notice is a line that is no warning and shown at the default level.
+	// Notice writes a line that is no warning but appears at the default level.
 	Notice(msg string, facts ...any)
-	// Line renders a line now that is to be written later, with slots in the message or
-	// as values. It is nil where level is not shown.
+	// Line renders a line for later. The message and the values may contain slots. Line
+	// returns nil if the level is not shown.
 	Line(level Level, msg string, facts ...any) *Line
 }

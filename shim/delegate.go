@@ -7,8 +7,8 @@ import (
 	"github.com/cgshim/cgshim/cgroup"
 )
 
-// delegate does the cgroup set-up that the mode asks for. The status is 0 where
-// the child may be started.
+// delegate does the cgroup set-up that the mode asks for. It returns 0 if the program
+// may start.
 func (s *shim) delegate() int {
 	if s.CgroupMode == CgroupOff {
 		return 0
@@ -20,26 +20,26 @@ func (s *shim) delegate() int {
 	}
 	plan := report.Plan
 	if plan == nil {
-		return s.notDelegated(Warn, explain(why))
+		return s.notDelegated(LevelWarn, explain(why))
 	}
 	for _, step := range plan.Steps {
-		s.log.Log(Debug, "cgroup step", "step", step.String())
+		s.log.Log(LevelDebug, "cgroup step", "step", step.String())
 	}
 	switch {
 	case plan.Refusal != nil:
 		return s.refused(plan.Refusal)
 	case errors.Is(why, cgroup.ErrOutside) && !s.required():
 	case why != nil:
-		return s.notDelegated(Warn, explain(why)) // what was done is undone
+		return s.notDelegated(LevelWarn, explain(why)) // the steps are undone
 	}
 	s.delegated = true
 	s.follow(report)
 	for _, err := range report.Warnings {
-		s.log.Log(Warn, "optional cgroup step failed", explain(err)...)
+		s.log.Log(LevelWarn, "optional cgroup step failed", explain(err)...)
 	}
 	facts := []any{"cgroup", report.HostPath, "id", report.ID, "controllers", strings.Join(report.Enabled, " ")}
 	if plan.State == cgroup.Delegated {
-		s.log.Log(Info, plan.State.String(), facts...)
+		s.log.Log(LevelInfo, plan.State.String(), facts...)
 		return 0
 	}
 	facts = append(facts, "moved", report.Moved, "rounds", report.Rounds, "elapsed", report.Elapsed)
@@ -56,7 +56,7 @@ func (s *shim) delegate() int {
 	return 0
 }
 
-// explain is an error with what to change about it.
+// explain returns log fields with err and its hint.
 func explain(err error) []any {
 	facts := []any{"err", err}
 	if hint := cgroup.Hint(err); hint != "" {
@@ -65,9 +65,10 @@ func explain(err error) []any {
 	return facts
 }
 
-// refused says why nothing was done, at the default level only where the user can
-// change something. A process that merely is not the container's entry point may be any
-// program that is started by cgshim: there the user has to have asked.
+// refused logs why the cgroup is not delegated. The line appears at the default level
+// only if the user can change something. A process that is not the container's entry
+// point may be any program that cgshim starts, so there the user must also have asked
+// for a delegation.
 func (s *shim) refused(r *cgroup.Refusal) int {
 	facts := []any{"state", r.State.String(), "reason", r.Reason}
 	if r.Hint != "" {
@@ -76,15 +77,15 @@ func (s *shim) refused(r *cgroup.Refusal) int {
 	asked := s.Dind || s.CgroupMode != CgroupAuto
 	switch {
 	case s.CgroupMode == CgroupRequireV2 && !r.State.V2():
-		s.log.Log(Info, "cgroup not delegated", facts...)
+		s.log.Log(LevelInfo, "cgroup not delegated", facts...)
 		return 0
 	case r.Hint == "" || r.State == cgroup.NotInit && !asked:
-		return s.notDelegated(Info, facts)
+		return s.notDelegated(LevelInfo, facts)
 	}
-	return s.notDelegated(Warn, facts)
+	return s.notDelegated(LevelWarn, facts)
 }
 
-// mode is the package cgroup's word for how much the set-up matters.
+// mode converts the mode for the package cgroup.
 func (s *shim) mode() cgroup.Mode {
 	switch s.CgroupMode {
 	case CgroupRequire:
@@ -99,10 +100,11 @@ func (s *shim) required() bool {
 	return s.CgroupMode == CgroupRequire || s.CgroupMode == CgroupRequireV2
 }
 
-// notDelegated says so at level, and ends the run where a delegation is required.
+// notDelegated logs at level that the cgroup is not delegated. If the mode requires a
+// delegation, it logs an error and returns the status to exit with.
 func (s *shim) notDelegated(level Level, facts []any) int {
 	if s.required() {
-		s.log.Log(Error, "cgroup not delegated, which --cgroup=require asks for", facts...)
+		s.log.Log(LevelError, "cgroup not delegated, which --cgroup=require asks for", facts...)
 		return ExitRequire
 	}
 	s.log.Log(level, "cgroup not delegated", facts...)

@@ -14,8 +14,8 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// diagnose says in words why execve(2) of name answered err: one errno stands
-// for several mistakes.
+// diagnose explains why execve(2) of name failed with err. One errno can have several
+// causes.
 func diagnose(name string, env []string, err error) string {
 	file := findFile(name, env)
 	switch {
@@ -36,7 +36,7 @@ func diagnose(name string, env []string, err error) string {
 		}
 		return file + " is in no format that the kernel knows, and there is no /bin/sh to read it"
 	case errors.Is(err, unix.EACCES):
-		return denied(file)
+		return explainEACCES(file)
 	case errors.Is(err, unix.ETXTBSY):
 		return file + " is open for writing"
 	case errors.Is(err, unix.E2BIG):
@@ -45,7 +45,7 @@ func diagnose(name string, env []string, err error) string {
 	return ""
 }
 
-// findFile is the first file that name stands for, or "".
+// findFile returns the first existing file that execvp(3) would try for name, or "".
 func findFile(name string, env []string) string {
 	for _, file := range process.SearchPath(name, env) {
 		var s unix.Stat_t
@@ -56,7 +56,7 @@ func findFile(name string, env []string) string {
 	return ""
 }
 
-func denied(file string) string {
+func explainEACCES(file string) string {
 	var info unix.Stat_t
 	if unix.Stat(file, &info) != nil {
 		return "a directory on the way to " + file + " may not be searched"
@@ -74,8 +74,8 @@ func denied(file string) string {
 	return "user " + strconv.Itoa(os.Geteuid()) + " may not execute " + file
 }
 
-// interpreterOf is the interpreter or dynamic loader that file names, if that
-// does not exist.
+// interpreterOf returns the missing interpreter or dynamic loader that file names, or
+// "" if it exists.
 func interpreterOf(file string) string {
 	data, _ := process.ReadFile(file)
 	interpreter := ""
@@ -85,7 +85,7 @@ func interpreterOf(file string) string {
 			interpreter = words[0]
 		}
 		if strings.HasSuffix(string(line), "\r") {
-			interpreter += `\r` // the kernel takes the carriage return for a part of the name
+			interpreter += `\r` // the kernel takes the carriage return as a part of the name
 			return interpreter
 		}
 	} else {
@@ -101,7 +101,8 @@ func interpreterOf(file string) string {
 	return interpreter
 }
 
-// elf is what elf(5) says of a header: where the fields are in the two classes.
+// elf reads the header of an ELF file, whose fields have other offsets in each of the
+// two classes (elf(5)).
 type elf struct {
 	data  []byte
 	order binary.ByteOrder
@@ -155,8 +156,8 @@ func elfInterpreter(data []byte) string {
 	return ""
 }
 
-// machineName gives the e_machine values (elf(5)) of the architectures that Go has a
-// Linux port for.
+// machineName names the e_machine values (elf(5)) of the architectures that Go supports
+// on Linux.
 func machineName(machine int) string {
 	switch machine {
 	case 3:
@@ -181,7 +182,7 @@ func machineName(machine int) string {
 	return ""
 }
 
-// otherMachine says so if file is an ELF binary for another architecture.
+// otherMachine returns a reason if file is an ELF binary for another architecture.
 func otherMachine(file string) string {
 	data, _ := process.ReadFile(file)
 	e, ok := parseELF(data)

@@ -133,12 +133,12 @@ func TestDiagnose(t *testing.T) {
 		if err := unix.Statfs("/proc/version", &s); err != nil || s.Flags&unix.ST_NOEXEC == 0 {
 			t.Skip("/proc is not mounted noexec here")
 		}
-		if got := denied("/proc/sysrq-trigger"); !strings.Contains(got, "/proc/sysrq-trigger is ") {
+		if got := explainEACCES("/proc/sysrq-trigger"); !strings.Contains(got, "/proc/sysrq-trigger is ") {
 			t.Errorf("%q", got)
 		}
 	})
 	t.Run("a directory that may not be searched", func(t *testing.T) {
-		if got := denied("/no/such/file"); got != "a directory on the way to /no/such/file may not be searched" {
+		if got := explainEACCES("/no/such/file"); got != "a directory on the way to /no/such/file may not be searched" {
 			t.Errorf("%q", got)
 		}
 	})

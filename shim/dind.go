@@ -13,9 +13,9 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// prepareDind does what hack/dind and docker:dind's entrypoint do besides the
-// cgroups. Nothing of it is fatal: dockerd works without most of it, and says
-// what it misses better than we can.
+// prepareDind does what hack/dind and docker:dind's entrypoint do besides the cgroups.
+// A failure is only logged, because dockerd works without most of it and reports what
+// it misses.
 func (s *shim) prepareDind() {
 	if s.Dind {
 		s.mountSecurityfs()
@@ -25,50 +25,51 @@ func (s *shim) prepareDind() {
 		s.mountTmp()
 	}
 	if s.Dind {
-		// Last: the mounts above must not propagate to peers, but the ones that
-		// dockerd makes have to reach the inner containers (mount_namespaces(7)).
+		// Make / shared last. The mounts above must not propagate to peers, but the
+		// mounts of dockerd have to reach the inner containers (mount_namespaces(7)).
 		s.must("mount --make-rshared /", s.mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""))
 	}
 }
 
 func (s *shim) must(what string, err error) {
 	if err != nil {
-		s.log.Log(Warn, "docker-in-docker chore not done", "op", what, "err", err)
+		s.log.Log(LevelWarn, "docker-in-docker chore not done", "op", what, "err", err)
 	}
 }
 
 const securityfs = "/sys/kernel/security"
 
-// mountSecurityfs shows AppArmor's and the other modules' state, which dockerd
-// reads to decide on profiles.
+// mountSecurityfs mounts securityfs. dockerd reads the state of AppArmor and other
+// modules there to choose profiles.
 func (s *shim) mountSecurityfs() {
 	const securityfsMagic = 0x73636673 // statfs(2)
 	var mounted unix.Statfs_t
 	if err := unix.Statfs(securityfs, &mounted); err != nil || int64(mounted.Type) == securityfsMagic {
-		return // the kernel has none, or it is there already
+		return // the kernel has no securityfs, or it is mounted already
 	}
 	if !cgroup.InitialUserNamespace() {
-		return // only the initial one can mount it (security/inode.c: no FS_USERNS_MOUNT)
+		return // only the initial user namespace can mount it (security/inode.c: no FS_USERNS_MOUNT)
 	}
 	s.must("mount securityfs "+securityfs, s.mount("none", securityfs, "securityfs", 0, ""))
 }
 
-// mountTmp puts a tmpfs on /tmp, as hack/dind does for its archive tests.
+// mountTmp mounts a tmpfs on /tmp. hack/dind does so for its archive tests.
 func (s *shim) mountTmp() {
 	var tmp, root unix.Stat_t
 	if err := unix.Stat("/tmp", &tmp); err != nil {
 		s.must("stat /tmp", err)
 		return
 	}
-	// Another device than its parent's makes it a mount point; a bind mount of the
-	// same file system shows in mountinfo alone.
+	// /tmp is a mount point if its device is not its parent's. A bind mount of the same
+	// file system shows only in mountinfo.
 	if unix.Stat("/", &root) == nil && (tmp.Dev != root.Dev || isMountPoint("/tmp")) {
 		return
 	}
 	s.must("mount tmpfs /tmp", s.mount("none", "/tmp", "tmpfs", 0, ""))
 }
 
-// isMountPoint looks for dir in the fifth field of /proc/self/mountinfo.
+// isMountPoint reports whether dir is a mount point, the fifth field of
+// /proc/self/mountinfo.
 func isMountPoint(dir string) bool {
 	data, _ := process.ReadFile("/proc/self/mountinfo")
 	for _, line := range strings.Split(string(data), "\n") {
@@ -79,31 +80,31 @@ func isMountPoint(dir string) bool {
 	return false
 }
 
-// removeStalePidFiles deletes the pid files that a killed dockerd or containerd
-// left: in a restarted container their numbers are soon some other process's,
-// and dockerd then refuses to start.
+// removeStalePidFiles removes the pid files of a dockerd or containerd that was killed.
+// In a restarted container, another process soon has the number in such a file, and
+// dockerd then refuses to start.
 func removeStalePidFiles(args []string, log Log) {
 	for _, file := range pidFiles(args) {
 		if pid, stays := holder(file); stays {
-			log.Log(Info, "pid file kept", "path", file, "pid", pid)
+			log.Log(LevelInfo, "pid file kept", "path", file, "pid", pid)
 			continue
 		}
 		if err := unix.Unlink(file); err != nil {
-			log.Log(Warn, "stale pid file not removed", "path", file, "err", err)
+			log.Log(LevelWarn, "stale pid file not removed", "path", file, "err", err)
 			continue
 		}
-		log.Log(Info, "stale pid file removed", "path", file)
+		log.Log(LevelInfo, "stale pid file removed", "path", file)
 	}
 }
 
 var pidRoots = []string{"/run", "/var/run"}
 
-// pidFiles finds docker*.pid and containerd*.pid below /run, /var/run and the
-// exec root that args name, and the very file of --pidfile.
+// pidFiles finds docker*.pid and containerd*.pid below /run, below /var/run and below
+// the exec root in args. It adds the file of --pidfile.
 func pidFiles(args []string) []string {
 	roots := slices.Clone(pidRoots)
 	var files []string
-	// What the options of another program mean is not known.
+	// Only dockerd's options are known.
 	if slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(path.Base(arg), "dockerd") }) {
 		if root := argument(args, "--exec-root"); root != "" {
 			roots = append(roots, root)
@@ -121,8 +122,8 @@ func pidFiles(args []string) []string {
 	return files
 }
 
-// findPidFiles adds the pid files below dir to files. It follows no links:
-// /var/run is most often one to /run.
+// findPidFiles adds the pid files below dir to files. It follows no symbolic links, and
+// /var/run usually is a link to /run.
 func findPidFiles(dir string, files []string) []string {
 	if fileType(dir) != unix.S_IFDIR {
 		return files
@@ -145,13 +146,13 @@ func isDaemon(name string) bool {
 	return strings.HasPrefix(name, "docker") || strings.HasPrefix(name, "containerd")
 }
 
-// holder is the process that a pid file names, and whether the file has to stay: for a
-// daemon that is alive, or because it is no pid file. proc(5): comm is the program's
-// name, cut to 15 bytes.
+// holder returns the process that a pid file names, and reports whether the file has to
+// stay. The file stays if the daemon is alive, or if it is no pid file. /proc/PID/comm
+// is the name of the program, cut to 15 bytes (proc(5)).
 func holder(file string) (pid int, stays bool) {
 	data, err := process.ReadFile(file)
 	text := strings.TrimSpace(string(data))
-	if err == nil && text == "" { // it was killed before it wrote its number
+	if err == nil && text == "" { // the daemon was killed before it wrote its PID
 		return 0, !isDaemon(path.Base(file))
 	}
 	pid, notNumber := strconv.Atoi(text)
@@ -162,8 +163,8 @@ func holder(file string) (pid int, stays bool) {
 	return pid, err == nil && isDaemon(string(comm)) && pid != os.Getpid()
 }
 
-// argument is the value of an option in args: --name VALUE, --name=VALUE, and
-// -n VALUE or -nVALUE for a short one.
+// argument returns the value of an option in args. It knows --name VALUE and
+// --name=VALUE, and -n VALUE and -nVALUE for a short option.
 func argument(args []string, names ...string) string {
 	for i, arg := range args {
 		for _, name := range names {
@@ -181,7 +182,7 @@ func argument(args []string, names ...string) string {
 	return ""
 }
 
-// fileType is the S_IFMT part of a file's mode, 0 if there is no such file.
+// fileType returns the S_IFMT part of a file's mode, or 0 if the file does not exist.
 func fileType(file string) uint32 {
 	var s unix.Stat_t
 	if unix.Lstat(file, &s) != nil {

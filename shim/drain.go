@@ -9,8 +9,9 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// drain ends what the program left behind: TERM, wait, KILL. When PID 1 exits the
-// kernel kills the rest of the PID namespace without a TERM (pid_namespaces(7)).
+// drain ends the processes that the program left behind. It sends SIGTERM, waits, and
+// sends SIGKILL. Without drain, the kernel would kill them without a SIGTERM when PID 1
+// exits (pid_namespaces(7)).
 func (s *shim) drain() {
 	if s.DrainTimeout == 0 {
 		return
@@ -20,28 +21,28 @@ func (s *shim) drain() {
 		return
 	}
 	s.signalRest(unix.SIGTERM)
-	s.signalRest(unix.SIGCONT) // a process that is stopped takes no signal but KILL before
+	s.signalRest(unix.SIGCONT) // a stopped process handles no signal but SIGKILL before it continues
 	s.lines.drain.say(nil)
 	if s.awaitRest(s.DrainTimeout, true) {
 		return
 	}
-	if s.delegated && s.pid1 { // beside another PID 1 the inner containers are its program's
+	if s.delegated && s.pid1 { // only as PID 1: otherwise the inner containers belong to another PID 1's program
 		if errno := s.cgroup.KillOthers(); errno != 0 {
 			s.lines.noKill.say(&values{errno: errno})
 		}
 	}
 	s.signalRest(unix.SIGKILL)
 	s.lines.rest.say(nil)
-	// SIGKILL cannot be refused, but a process in uninterruptible sleep does not
-	// end: the kernel waits for those of a PID namespace when PID 1 exits, so it
-	// makes no difference to stop waiting here.
+	// A process in uninterruptible sleep does not end even by SIGKILL. When PID 1
+	// exits, the kernel waits for the processes of its PID namespace anyway. So stop
+	// waiting here after a while.
 	s.awaitRest(killGrace, false)
 }
 
 const killGrace = 2 * time.Second
 
-// awaitRest reaps until no process is left, and reports whether that is so when the time
-// is up. A stop signal meanwhile, with hurry, ends the wait.
+// awaitRest reaps until no process is left or the time is up, and reports whether no
+// process is left. With hurry, a stop signal ends the wait.
 func (s *shim) awaitRest(timeout time.Duration, hurry bool) bool {
 	left := countdownOf(timeout)
 	s.clock.lap()
@@ -50,7 +51,7 @@ func (s *shim) awaitRest(timeout time.Duration, hurry bool) bool {
 			return false
 		}
 		limit := left.limit()
-		if !s.orphans { // no SIGCHLD will tell
+		if !s.orphans { // no SIGCHLD will come
 			limit = min(limit, 20*time.Millisecond)
 		}
 		e, ok := s.signals.Next(limit)
@@ -64,15 +65,16 @@ func (s *shim) awaitRest(timeout time.Duration, hurry bool) bool {
 	return true
 }
 
-// anyLeft reports whether a process is left. A process that was started from outside, as
-// by docker exec, is no child of this one.
+// anyLeft reports whether a process is left. A process that was started from outside,
+// for instance by docker exec, is not a child of this process.
 func (s *shim) anyLeft() bool {
 	return s.orphans || s.pid1 && s.kill(-1, 0) == 0
 }
 
-// signalRest sends sig to everything that this process answers for. As PID 1 that
-// is every process it can see (kill(2), pid -1: all but the caller, and only those
-// in its own PID namespace and below); otherwise its descendants.
+// signalRest sends sig to every process that this process has to end. For PID 1 these
+// are all the processes that it can see. kill(2) with pid -1 signals every process of
+// the caller's PID namespace and those below, except the caller. For another process
+// they are its descendants.
 func (s *shim) signalRest(sig process.Signal) {
 	if s.pid1 {
 		s.kill(-1, sig)
@@ -87,8 +89,8 @@ func (s *shim) signalRest(sig process.Signal) {
 	})
 }
 
-// descends reports whether ancestor is among the parents of pid. A process that ends
-// meanwhile has another parent then, which is an ancestor too.
+// descends reports whether ancestor is an ancestor of pid. If a process in between ends
+// meanwhile, its children get another parent, which is an ancestor too.
 func descends(pid, ancestor int) bool {
 	const deepest = 1000
 	for range deepest {

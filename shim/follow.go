@@ -2,8 +2,8 @@ package shim
 
 import "github.com/cgshim/cgshim/cgroup"
 
-// follow has the container's limits watched from now on. With Exec no process
-// stays to do that.
+// follow starts to watch the container's limits. With Exec, no process of cgshim stays
+// to follow them.
 func (s *shim) follow(report *cgroup.Report) {
 	if s.Exec {
 		return
@@ -13,7 +13,7 @@ func (s *shim) follow(report *cgroup.Report) {
 		err = s.signals.Watch(follower.FD())
 	}
 	if err != nil {
-		s.log.Log(Warn, "limits will not be followed", explain(err)...)
+		s.log.Log(LevelWarn, "limits will not be followed", explain(err)...)
 		return
 	}
 	s.follower = follower

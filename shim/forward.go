@@ -7,8 +7,8 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// forward sends the program the signal that this process got, or the signal that it is
-// rewritten to. What is said of it is said afterwards.
+// forward sends the program the signal that this process got, or the signal that
+// --rewrite replaces it with. It writes the log line afterwards.
 func (s *shim) forward(e process.Event) {
 	sig := s.rewrite[e.Signal]
 	v := values{signal: sig, received: e.Signal, fromPID: int(e.PID), fromUID: int(e.UID), pid: s.child}
@@ -23,8 +23,8 @@ func (s *shim) forward(e process.Event) {
 	if s.KillGroup {
 		v.pid = -s.child
 	}
-	// Not being able to is no reason to end the container: the program may have become
-	// another user (EPERM, kill(2)) or have left its group (ESRCH).
+	// A failure is no reason to end the container. The program may have become another
+	// user (EPERM, kill(2)) or may have left its group (ESRCH).
 	errno := s.kill(v.pid, sig)
 	if s.isStop(sig) || s.isStop(e.Signal) {
 		s.startStopping()
@@ -36,10 +36,10 @@ func (s *shim) forward(e process.Event) {
 	}
 }
 
-// isStop reports whether a process that sends sig wants the program to end.
+// isStop reports whether sig asks the program to end.
 func (s *shim) isStop(sig process.Signal) bool { return s.StopSignals.Has(sig) }
 
-// stopPending reports whether a signal that asks for an end waits to be taken.
+// stopPending reports whether a stop signal is pending.
 func (s *shim) stopPending() bool { return s.signals.Pending()&s.StopSignals != 0 }
 
 func (s *shim) startStopping() {
@@ -48,15 +48,15 @@ func (s *shim) startStopping() {
 	}
 }
 
-// kill1 kills the program, which did not stop in time. A program of another user may not
-// be killed (EPERM, kill(2)). The kernel kills it when PID 1 exits (pid_namespaces(7)), so
-// PID 1 does.
+// kill1 kills the program, which did not stop in time. The kernel may refuse to kill a
+// program of another user (EPERM, kill(2)). Then PID 1 exits, and the kernel kills
+// every process of the PID namespace (pid_namespaces(7)).
 func (s *shim) kill1() {
 	s.stopping = countdown{}
 	if s.KillGroup {
 		s.kill(-s.child, unix.SIGKILL)
 	}
-	errno := s.kill(s.child, unix.SIGKILL) // it may have left its group
+	errno := s.kill(s.child, unix.SIGKILL) // the program may have left its group
 	v := values{pid: s.child, errno: errno}
 	s.lines.late.say(&v)
 	if errno == 0 || errno == unix.ESRCH {

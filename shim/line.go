@@ -8,23 +8,24 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// A Line is a log line that was rendered before the program was started, with slots for
-// what only the moment knows. Writing it allocates nothing. A nil Line is not shown.
+// A Line is a log line that was rendered before the program started. It has slots for
+// values that are known only later. Writing a Line allocates nothing. A nil Line writes
+// nothing.
 type Line struct {
-	pieces [][]byte // what is between the slots
+	pieces [][]byte // the text between the slots
 	slots  []Slot
 	write  func([]byte)
 }
 
-// Slot is a value that a Line is written with. The log renders it as text or as a number
-// that NewLine finds again.
+// Slot is a value that is filled in when a Line is written. The log renders a slot as a
+// text or a number that NewLine finds again.
 type Slot int
 
 const (
 	SlotTime Slot = iota
 	SlotPID
 	SlotSignal
-	SlotSignalText // in the words of strsignal(3), as tini says it
+	SlotSignalText // strsignal(3), as tini writes it
 	SlotReceived
 	SlotFromPID
 	SlotFromUID
@@ -36,13 +37,13 @@ const (
 	numSlots
 )
 
-// Text stands for the slot where a string is rendered.
+// Text returns the mark that stands for the slot in a string.
 func (s Slot) Text() string { return "‹" + string(rune('a'+s)) + "›" }
 
-// Number stands for the slot where a number is rendered.
+// Number returns the mark that stands for the slot in a number.
 func (s Slot) Number() int64 { return 8_070_605_040_302_010_000 + int64(s) }
 
-// IsNumber reports whether the value has no quotes in JSON.
+// IsNumber reports whether JSON writes the value without quotes.
 func (s Slot) IsNumber() bool {
 	switch s {
 	case SlotPID, SlotFromPID, SlotFromUID, SlotStatus, SlotKills, SlotCore:
@@ -61,7 +62,7 @@ type values struct {
 	core                          bool
 }
 
-// NewLine takes a rendered line apart at its slots. write gets each line as a whole.
+// NewLine splits a rendered line at its slots. Each call of write gets a whole line.
 func NewLine(rendered []byte, write func([]byte)) *Line {
 	l := &Line{write: write}
 	for {
@@ -82,7 +83,8 @@ func NewLine(rendered []byte, write func([]byte)) *Line {
 	}
 }
 
-// lineBuffer is where a line is put together: there is one thread. A longer line is cut.
+// lineBuffer is the buffer in which say builds a line. There is only one thread. say
+// cuts longer lines.
 var lineBuffer [4096]byte
 
 // say writes the line with these values.
@@ -103,7 +105,7 @@ func (l *Line) say(v *values) {
 	l.write(b)
 }
 
-// slotRoom is more than the longest value of a slot.
+// slotRoom is longer than the value of any slot.
 const slotRoom = 128
 
 func appendSlot(b []byte, slot Slot, v *values) []byte {

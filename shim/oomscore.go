@@ -4,10 +4,10 @@ import "golang.org/x/sys/unix"
 
 const oomScoreAdj = "/proc/self/oom_score_adj"
 
-// setOOMScoreAdj sets how likely the OOM killer takes this process, and with it the
-// program, which inherits the value (proc_pid_oom_score_adj(5)). Inner containers have
-// the one that their runtime gives them. Lower than the lowest that it had needs
-// CAP_SYS_RESOURCE; without that the container works as before.
+// setOOMScoreAdj sets how likely the OOM killer chooses this process and the program,
+// which inherits the value (proc_pid_oom_score_adj(5)). Inner containers get their
+// value from their runtime. A value below the lowest one so far needs CAP_SYS_RESOURCE.
+// Without it the container works as before.
 func (s *shim) setOOMScoreAdj() {
 	if s.OOMScoreAdj == "" {
 		return
@@ -15,14 +15,14 @@ func (s *shim) setOOMScoreAdj() {
 	if err := writeFile(oomScoreAdj, s.OOMScoreAdj); err != nil {
 		facts := []any{"value", s.OOMScoreAdj, "err", err}
 		if err == unix.EACCES {
-			facts = append(facts, "hint", "a value below the one that the container was started with needs CAP_SYS_RESOURCE: "+
+			facts = append(facts, "hint", "to go below the value that the container was started with, give it CAP_SYS_RESOURCE: "+
 				"docker or podman run --privileged or --cap-add=SYS_RESOURCE, Kubernetes securityContext.privileged")
 		}
-		s.log.Log(Warn, "oom_score_adj not set", facts...)
+		s.log.Log(LevelWarn, "oom_score_adj not set", facts...)
 	}
 }
 
-// writeFile writes data into a file that is there, in one call.
+// writeFile writes data into an existing file in one call.
 func writeFile(name, data string) error {
 	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

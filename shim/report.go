@@ -9,8 +9,8 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// report says how the program ended and returns the exit status. One line at the default
-// level says why where the end is abnormal.
+// report logs how the program ended and returns the exit status. If the end is
+// abnormal, one line at the default level has the reason.
 func (s *shim) report() int {
 	if errno := s.program.Failed(); errno != 0 {
 		process.Chdir(s.dir)
@@ -19,7 +19,7 @@ func (s *shim) report() int {
 	code := s.exit.Code()
 	status := s.expect(code)
 	v := values{pid: s.child, status: status, elapsed: s.now() - s.started}
-	if s.Tini { // it tells the status before -e
+	if s.Tini { // tini logs the status before -e changes it
 		v.status = code
 	}
 	if code != 0 {
@@ -50,20 +50,20 @@ func (s *shim) report() int {
 	return status
 }
 
-// warnOfShell explains the end of a program that /bin/sh was given: a binary for another
-// machine makes a strange script.
+// warnOfShell explains why /bin/sh failed on the program. A shell cannot read a binary
+// for another architecture.
 func (s *shim) warnOfShell() {
 	process.Chdir(s.dir)
-	level := Warn
+	level := LevelWarn
 	if s.Tini {
-		level = Info
+		level = LevelInfo
 	}
 	if reason := otherMachine(findFile(s.Args[0], s.Env)); reason != "" {
 		s.log.Log(level, "program is read by /bin/sh", "program", s.Args[0], "reason", reason)
 	}
 }
 
-// startHint says what to change where no process could be made.
+// startHint says what the user can change if no process could be created.
 func startHint(errno syscall.Errno) string {
 	switch errno {
 	case unix.EAGAIN:
@@ -74,7 +74,7 @@ func startHint(errno syscall.Errno) string {
 	return ""
 }
 
-// strerror is what strerror(3) of glibc says, as tini does.
+// strerror returns the text of strerror(3) in glibc, which tini prints.
 func strerror(err error) string {
 	var errno syscall.Errno
 	text := err.Error()

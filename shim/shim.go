@@ -1,5 +1,5 @@
-// Package shim is the life of the init: adopt the orphans, delegate the cgroup,
-// start the program, forward signals and reap until it ends, drain, exit.
+// Package shim is the life of the init. It adopts orphans, delegates the cgroup, starts
+// the program, forwards signals and reaps until the program ends, drains, and exits.
 package shim
 
 import (
@@ -16,7 +16,7 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// shim is the state of one run.
+// shim is the state of one run of cgshim.
 type shim struct {
 	Config
 	system
@@ -25,47 +25,47 @@ type shim struct {
 	signals source
 
 	pid1      bool
-	delegated bool // /sys/fs/cgroup is the container's cgroup, and this process in a leaf of it
+	delegated bool // /sys/fs/cgroup is the container's cgroup, and this process is in its leaf
 	cgroup    container
-	follower  *cgroup.Follower // of the container's limits, nil: none
-	oomKills  uint64           // before the program started
+	follower  *cgroup.Follower // follows the container's limits; nil: nothing to follow
+	oomKills  uint64           // count before the program started
 
 	child    int
 	program  outcome
 	started  time.Duration
-	dir      string // the working directory before, for messages about a relative path
+	dir      string // working directory before Spawn, for messages about a relative path
 	tty      *terminal
-	rewrite  [process.NumSignals]process.Signal // what to send for each signal, 0: nothing
-	sent     process.Set                        // signals forwarded
-	stopping countdown                          // until the program is killed
-	settling countdown                          // until the pages of the file are not needed
+	rewrite  [process.NumSignals]process.Signal // signal to send for each received one; 0: none
+	sent     process.Set                        // forwarded signals
+	stopping countdown                          // time until the program is killed
+	settling countdown                          // time until the process is pinned
 	clock    stopwatch
-	collect  func(reaper.Exit) // is (*shim).collected
+	collect  func(reaper.Exit) // the method collected
 	exit     reaper.Exit
 	ended    bool
-	orphans  bool // some child is left
+	orphans  bool // this process still has children
 }
 
-// source is where signals come from: *process.Signals.
+// source delivers signals. *process.Signals implements it.
 type source interface {
 	Next(limit time.Duration) (e process.Event, ok bool)
 	Pending() process.Set
-	Watch(fd int) error // an event with the signal process.Changed comes of it
+	Watch(fd int) error // Next then returns events with the signal process.Changed
 }
 
-// outcome is how the execve of the program ended: of a *process.Program.
+// outcome says how the execve of the program ended. *process.Program implements it.
 type outcome interface {
 	Failed() syscall.Errno
 	ViaShell() bool
 }
 
-// container is the container's cgroup: a *cgroup.Handle.
+// container is the container's cgroup. *cgroup.Handle implements it.
 type container interface {
 	OOMKills() (kills uint64, ok bool)
 	KillOthers() unix.Errno
 }
 
-// system is what this process asks the kernel for. Tests have another.
+// system has the system calls of this package. Tests replace them.
 type system struct {
 	start  func(*process.Program) (pid int, errno syscall.Errno)
 	kill   func(pid int, sig process.Signal) syscall.Errno
@@ -100,11 +100,11 @@ func newShim(config Config, signals source, log Log) *shim {
 	return s
 }
 
-// Run does all of it and returns the exit status.
+// Run runs the init and returns the exit status.
 func Run(config Config, signals *process.Signals, log Log) int {
 	s := newShim(config, signals, log)
 	if err := s.adopt(); err != nil {
-		s.log.Log(Error, "cannot be an init", "err", err)
+		s.log.Log(LevelError, "cannot be an init", "err", err)
 		return ExitFailure
 	}
 	s.setOOMScoreAdj()
@@ -126,12 +126,12 @@ func Run(config Config, signals *process.Signals, log Log) int {
 	s.prepareLines()
 	process.Alone()
 	if errno := s.spawn(program); errno != 0 {
-		s.log.Log(Error, "cannot start a process", "err", errno, "hint", startHint(errno))
+		s.log.Log(LevelError, "cannot start a process", "err", errno, "hint", startHint(errno))
 		return ExitFailure
 	}
-	// The point of no return: from here on nothing but the program's end ends this
-	// process, for that would end the container. Nothing is allocated any more, and no
-	// system call is made that the runtime takes part in (docs/adr/0007-alone.md).
+	// The point of no return. From here on only the end of the program may end this
+	// process, because the end of PID 1 ends the container. Nothing allocates memory
+	// any more, and no system call involves Go's runtime (docs/adr/0007-alone.md).
 	process.CloseInherited(s.tty.fd, s.follower.FD())
 	s.settling = countdownOf(settled)
 	s.supervise()
@@ -141,14 +141,14 @@ func Run(config Config, signals *process.Signals, log Log) int {
 	return status
 }
 
-// adopt makes this process the parent that the kernel gives orphans to.
+// adopt makes this process the parent of orphans.
 func (s *shim) adopt() error {
 	if s.ParentDeath != 0 {
 		parent := unix.Getppid()
 		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(s.ParentDeath), 0, 0, 0); err != nil {
 			return &os.SyscallError{Syscall: "prctl PR_SET_PDEATHSIG " + process.SignalName(s.ParentDeath), Err: err}
 		}
-		if unix.Getppid() != parent { // it died before the kernel was told
+		if unix.Getppid() != parent { // the parent died before prctl(2)
 			_ = unix.Kill(os.Getpid(), s.ParentDeath)
 		}
 	}
@@ -156,19 +156,19 @@ func (s *shim) adopt() error {
 		err := os.NewSyscallError("prctl PR_SET_CHILD_SUBREAPER", unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
 		switch {
 		case err == nil && s.Tini:
-			s.log.Log(Trace, "Registered as child subreaper")
+			s.log.Log(LevelTrace, "Registered as child subreaper")
 		case err == nil:
-			s.log.Log(Trace, "registered as child subreaper")
-		case s.Subreaper: // the user counts on it
+			s.log.Log(LevelTrace, "registered as child subreaper")
+		case s.Subreaper: // the user asked for it
 			return err
 		default:
-			s.log.Log(Warn, "orphans will not be reaped", "err", err)
+			s.log.Log(LevelWarn, "orphans will not be reaped", "err", err)
 		}
 		return nil
 	}
 	if s.Tini && !s.pid1 && !isSubreaper() {
-		// tini's warning, which its users look for.
-		s.log.Log(Warn, "Tini is not running as PID 1 and isn't registered as a child subreaper.\n"+
+		// tini's warning, because users of tini look for it.
+		s.log.Log(LevelWarn, "Tini is not running as PID 1 and isn't registered as a child subreaper.\n"+
 			"Zombie processes will not be re-parented to Tini, so zombie reaping won't work.\n"+
 			"To fix the problem, use the -s option or set the environment variable TINI_SUBREAPER to register Tini as a child subreaper, or run Tini as PID 1.")
 	}
@@ -181,7 +181,7 @@ func isSubreaper() bool {
 	return err == nil && flag == 1
 }
 
-// prepare makes everything ready that starting the program takes.
+// prepare makes everything that is needed to start the program.
 func (s *shim) prepare(signals *process.Signals) (*process.Program, error) {
 	s.dir, _ = unix.Getwd()
 	s.cgroup = s.container(s.delegated)
@@ -199,8 +199,8 @@ func (s *shim) prepare(signals *process.Signals) (*process.Program, error) {
 	return p, err
 }
 
-// spawn starts the program. It does not wait for the execve, which may take for ever:
-// report tells how that ended.
+// spawn starts the program. It does not wait for the execve, which may take any time.
+// report finds out how the execve ended.
 func (s *shim) spawn(p *process.Program) (errno syscall.Errno) {
 	p.Group = true
 	p.Terminal = s.tty.descriptor()
@@ -213,13 +213,13 @@ func (s *shim) spawn(p *process.Program) (errno syscall.Errno) {
 	return errno
 }
 
-// supervise forwards and reaps until the program has ended. Children may have ended
-// before there was anything to get a SIGCHLD, so it reaps first. It looks whether the time
-// is up before it looks at what has come, for a stream of signals does not end.
+// supervise forwards signals and reaps children until the program has ended. Children
+// may have ended before this process could get a SIGCHLD, so it reaps first. It checks
+// the time limits before each signal, because a stream of signals may never end.
 func (s *shim) supervise() {
 	s.clock = stopwatch{now: s.now, last: s.now()}
 	if !s.signals.Pending().Has(unix.SIGCHLD) {
-		if s.reapAll(); s.ended { // its SIGCHLD has come meanwhile
+		if s.reapAll(); s.ended { // the SIGCHLD of the program has come meanwhile
 			s.lines.chld.say(nil)
 		}
 	}
@@ -241,12 +241,12 @@ func (s *shim) supervise() {
 	}
 }
 
-// settled is how long the program has to run before this process copies its code and its
-// constants, which were read from the file a moment ago. A program that ends sooner does
-// not have to wait for that.
+// settled is how long the program has to run before this process is pinned. Its code
+// and constants were read from the file a moment ago. A program that ends sooner does
+// not have to wait for the copy.
 const settled = 50 * time.Millisecond
 
-// handle is told of each signal. A limit of the container that has changed is one too.
+// handle handles a signal. A change of the container's limits also comes as a signal.
 func (s *shim) handle(e process.Event) {
 	switch e.Signal {
 	case unix.SIGCHLD:
@@ -259,10 +259,10 @@ func (s *shim) handle(e process.Event) {
 	}
 }
 
-// reapAll collects what has ended.
+// reapAll reaps the children that have ended.
 func (s *shim) reapAll() { s.orphans = s.reap(s.tty.jobControl(), s.collect) }
 
-// collected is told of each child that has ended or stopped.
+// collected handles a child that has ended or stopped.
 func (s *shim) collected(e reaper.Exit) {
 	v := values{pid: e.PID, status: e.Code()}
 	switch {
@@ -276,8 +276,8 @@ func (s *shim) collected(e reaper.Exit) {
 	}
 }
 
-// stopped is told of each child that has stopped: one that has made this process its
-// tracer, or the program in an interactive shell's job.
+// stopped handles a child that has stopped. Either the child has made this process its
+// tracer, or the child is the program in a job of an interactive shell.
 func (s *shim) stopped(e reaper.Exit) {
 	sig := e.Status.StopSignal()
 	traced, errno := s.detach(e.PID, sig)
@@ -289,7 +289,7 @@ func (s *shim) stopped(e reaper.Exit) {
 	}
 }
 
-// expect is status unless the user said that status is fine.
+// expect returns status, or 0 if the user expects this status.
 func (s *shim) expect(status int) int {
 	if s.ExpectExit[status] {
 		return 0
@@ -297,7 +297,8 @@ func (s *shim) expect(status int) int {
 	return status
 }
 
-// pause reaps until a signal asks for an end. There is no program, and Go's runtime stays.
+// pause reaps until a signal asks for the end. There is no program, so Go's runtime
+// stays.
 func pause(signals *process.Signals) int {
 	signals.Without(unix.SIGCHLD)
 	reaper.Pause()
@@ -311,13 +312,14 @@ func pause(signals *process.Signals) int {
 	}
 }
 
-// cannotExecute says why the program could not be executed.
+// cannotExecute logs why the program could not be executed, and returns the exit
+// status.
 func (s *shim) cannotExecute(err error) int {
 	reason := diagnose(s.Args[0], s.Env, err)
-	level := Error
+	level := LevelError
 	if s.Tini {
-		s.log.Log(Error, "exec "+s.Args[0]+" failed: "+strerror(err))
-		level = Info
+		s.log.Log(LevelError, "exec "+s.Args[0]+" failed: "+strerror(err))
+		level = LevelInfo
 	}
 	s.log.Log(level, "cannot execute", "program", s.Args[0], "err", err, "reason", reason)
 	switch {

@@ -33,7 +33,7 @@ func TestSupervise(t *testing.T) {
 		status int
 	}{
 		{
-			name: "a signal reaches the program, with who sent it in the log", level: Debug,
+			name: "a signal reaches the program, with who sent it in the log", level: LevelDebug,
 			moves: []move{{event: process.Event{Signal: unix.SIGHUP, PID: 40, UID: 1000}}, ends(program, exited(0))},
 			want: []string{
 				"kill 7 SIGHUP", "debug forwarding signal signal=SIGHUP received=SIGHUP pid=7 from_pid=40 from_uid=1000",
@@ -41,7 +41,7 @@ func TestSupervise(t *testing.T) {
 			},
 		},
 		{
-			name: "--kill-group sends to the group", level: Debug, config: Config{KillGroup: true},
+			name: "--kill-group sends to the group", level: LevelDebug, config: Config{KillGroup: true},
 			moves: []move{signalled(unix.SIGUSR1), ends(program, exited(3))},
 			want: []string{
 				"kill -7 SIGUSR1", "debug forwarding signal signal=SIGUSR1 received=SIGUSR1 pid=-7 from_pid=0 from_uid=0",
@@ -50,7 +50,7 @@ func TestSupervise(t *testing.T) {
 			status: 3,
 		},
 		{
-			name: "a signal of a terminal that stops it is not forwarded, and the log says so", level: Debug,
+			name: "a signal of a terminal that stops it is not forwarded, and the log says so", level: LevelDebug,
 			moves: []move{signalled(unix.SIGTTIN), ends(program, exited(0))},
 			want: []string{
 				"debug signal not forwarded signal=SIGTTIN from_pid=0 from_uid=0",
@@ -58,7 +58,7 @@ func TestSupervise(t *testing.T) {
 			},
 		},
 		{
-			name: "--rewrite sends another signal", level: Debug, config: Config{Rewrite: map[process.Signal]process.Signal{unix.SIGTERM: unix.SIGQUIT}},
+			name: "--rewrite sends another signal", level: LevelDebug, config: Config{Rewrite: map[process.Signal]process.Signal{unix.SIGTERM: unix.SIGQUIT}},
 			moves: []move{signalled(unix.SIGTERM), ends(program, exited(0))},
 			want: []string{
 				"kill 7 SIGQUIT", "debug forwarding signal signal=SIGQUIT received=SIGTERM pid=7 from_pid=0 from_uid=0",
@@ -66,7 +66,7 @@ func TestSupervise(t *testing.T) {
 			},
 		},
 		{
-			name: "--rewrite to 0 drops a signal, and it starts no clock", level: Debug,
+			name: "--rewrite to 0 drops a signal, and it starts no clock", level: LevelDebug,
 			config: Config{Rewrite: map[process.Signal]process.Signal{unix.SIGTERM: 0}, StopTimeout: second},
 			moves:  []move{signalled(unix.SIGTERM), ends(program, exited(0)).in(time.Hour)},
 			want: []string{
@@ -75,13 +75,13 @@ func TestSupervise(t *testing.T) {
 			},
 		},
 		{
-			name: "a rewrite of TTIN makes it a signal that is sent", level: Warn,
+			name: "a rewrite of TTIN makes it a signal that is sent", level: LevelWarn,
 			config: Config{Rewrite: map[process.Signal]process.Signal{unix.SIGTTIN: unix.SIGHUP}},
 			moves:  []move{signalled(unix.SIGTTIN), ends(program, exited(0))},
 			want:   []string{"kill 7 SIGHUP"},
 		},
 		{
-			name: "a forward that is refused does not end the container", level: Warn,
+			name: "a forward that is refused does not end the container", level: LevelWarn,
 			world: func(_ *shim, w *world) { w.refuse[program] = unix.EPERM },
 			moves: []move{signalled(unix.SIGHUP), signalled(unix.SIGUSR2), ends(program, exited(0))},
 			want: []string{
@@ -90,7 +90,7 @@ func TestSupervise(t *testing.T) {
 			},
 		},
 		{
-			name: "one SIGCHLD stands for many children, and the program's end is the end", level: Debug,
+			name: "one SIGCHLD stands for many children, and the program's end is the end", level: LevelDebug,
 			moves: []move{{event: process.Event{Signal: unix.SIGCHLD}, do: func(w *world) {
 				w.ended = append(w.ended, reaper.Exit{PID: 20, Status: exited(1)}, reaper.Exit{PID: program, Status: exited(5)}, reaper.Exit{PID: 21, Status: killed(unix.SIGKILL)})
 			}}},
@@ -101,18 +101,18 @@ func TestSupervise(t *testing.T) {
 			status: 5,
 		},
 		{
-			name: "children that ended before the start are reaped without a SIGCHLD", level: Warn, config: Config{WarnOnReap: true},
+			name: "children that ended before the start are reaped without a SIGCHLD", level: LevelWarn, config: Config{WarnOnReap: true},
 			world: func(_ *shim, w *world) { w.ended = []reaper.Exit{{PID: 3, Status: exited(0)}} },
 			moves: []move{ends(program, exited(0))},
 			want:  []string{"warn reaped orphan pid=3 status=0"},
 		},
 		{
-			name: "a program that ended before the first look needs no signal", level: Warn,
+			name: "a program that ended before the first look needs no signal", level: LevelWarn,
 			world:  func(_ *shim, w *world) { w.ended = []reaper.Exit{{PID: program, Status: exited(9)}} },
 			status: 9,
 		},
 		{
-			name: "an orphan with the program's number after its end is an orphan", level: Debug,
+			name: "an orphan with the program's number after its end is an orphan", level: LevelDebug,
 			moves: []move{{event: process.Event{Signal: unix.SIGCHLD}, do: func(w *world) {
 				w.ended = []reaper.Exit{{PID: program, Status: exited(1)}, {PID: program, Status: exited(2)}}
 			}}},
@@ -120,12 +120,12 @@ func TestSupervise(t *testing.T) {
 			status: 1,
 		},
 		{
-			name: "without --stop-timeout the program is never killed", level: Warn,
+			name: "without --stop-timeout the program is never killed", level: LevelWarn,
 			moves: []move{signalled(unix.SIGTERM), ends(program, exited(0)).in(100 * time.Hour)},
 			want:  []string{"kill 7 SIGTERM"},
 		},
 		{
-			name: "the time-out kills the program", level: Warn, config: stop(second),
+			name: "the time-out kills the program", level: LevelWarn, config: stop(second),
 			moves: []move{signalled(unix.SIGTERM), ends(program, killed(unix.SIGKILL)).in(2 * second)},
 			want: []string{
 				"kill 7 SIGTERM", "kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s",
@@ -134,7 +134,7 @@ func TestSupervise(t *testing.T) {
 			status: 137,
 		},
 		{
-			name: "the time-out kills the group and the program, which may have left it", level: Warn, config: grouped(second),
+			name: "the time-out kills the group and the program, which may have left it", level: LevelWarn, config: grouped(second),
 			moves: []move{signalled(unix.SIGTERM), ends(program, killed(unix.SIGKILL)).in(2 * second)},
 			want: []string{
 				"kill -7 SIGTERM", "kill -7 SIGKILL", "kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s",
@@ -143,41 +143,41 @@ func TestSupervise(t *testing.T) {
 			status: 137,
 		},
 		{
-			name: "a program that stops in time is not killed", level: Warn, config: grouped(second),
+			name: "a program that stops in time is not killed", level: LevelWarn, config: grouped(second),
 			moves: []move{signalled(unix.SIGTERM), ends(program, killed(unix.SIGTERM)).in(second - 1)},
 			want:  []string{"kill -7 SIGTERM"}, status: 143,
 		},
 		{
-			name: "a second stop signal does not start the clock again", level: Warn, config: stop(second),
+			name: "a second stop signal does not start the clock again", level: LevelWarn, config: stop(second),
 			moves: []move{signalled(unix.SIGTERM), signalled(unix.SIGINT).in(900 * time.Millisecond), ends(program, exited(0)).in(200 * time.Millisecond)},
 			want:  []string{"kill 7 SIGTERM", "kill 7 SIGINT", "kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s"},
 		},
 		{
-			name: "a rewritten stop signal starts the clock", level: Warn,
+			name: "a rewritten stop signal starts the clock", level: LevelWarn,
 			config: Config{StopTimeout: second, Rewrite: map[process.Signal]process.Signal{unix.SIGTERM: unix.SIGHUP}},
 			moves:  []move{signalled(unix.SIGTERM), ends(program, exited(0)).in(2 * second)},
 			want:   []string{"kill 7 SIGHUP", "kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s"},
 		},
 		{
-			name: "a signal that is rewritten to a stop signal starts the clock", level: Warn,
+			name: "a signal that is rewritten to a stop signal starts the clock", level: LevelWarn,
 			config: Config{StopTimeout: second, Rewrite: map[process.Signal]process.Signal{unix.SIGHUP: unix.SIGTERM}},
 			moves:  []move{signalled(unix.SIGHUP), ends(program, exited(0)).in(2 * second)},
 			want:   []string{"kill 7 SIGTERM", "kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s"},
 		},
 		{
-			name: "--stop-signal names others: WINCH starts the clock, TERM does not", level: Warn,
+			name: "--stop-signal names others: WINCH starts the clock, TERM does not", level: LevelWarn,
 			config: Config{StopTimeout: second, StopSignals: process.SetOf(unix.SIGWINCH, 37)},
 			moves:  []move{signalled(unix.SIGTERM), signalled(unix.SIGWINCH).in(time.Hour), ends(program, exited(0)).in(2 * second)},
 			want:   []string{"kill 7 SIGTERM", "kill 7 SIGWINCH", "kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s"},
 		},
 		{
-			name: "real-time stop signals count", level: Warn,
+			name: "real-time stop signals count", level: LevelWarn,
 			config: Config{StopTimeout: second, StopSignals: process.SetOf(37)},
 			moves:  []move{signalled(37), ends(program, exited(0)).in(2 * second)},
 			want:   []string{"kill 7 SIGRTMIN+3", "kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s"},
 		},
 		{
-			name: "EPERM of the kill ends PID 1, and so the PID namespace", level: Warn, config: stop(second),
+			name: "EPERM of the kill ends PID 1, and so the PID namespace", level: LevelWarn, config: stop(second),
 			world: func(_ *shim, w *world) { w.refuse[program] = unix.EPERM },
 			moves: []move{signalled(unix.SIGTERM)},
 			want: []string{
@@ -188,7 +188,7 @@ func TestSupervise(t *testing.T) {
 			status: 137,
 		},
 		{
-			name: "EPERM of the kill ends no other process than PID 1, for the kernel would kill nothing", level: Warn, config: stop(second),
+			name: "EPERM of the kill ends no other process than PID 1, for the kernel would kill nothing", level: LevelWarn, config: stop(second),
 			world: func(s *shim, w *world) { s.pid1, w.refuse[program] = false, unix.EPERM },
 			moves: []move{signalled(unix.SIGTERM), ends(program, exited(4)).in(time.Hour)},
 			want: []string{
@@ -198,7 +198,7 @@ func TestSupervise(t *testing.T) {
 			status: 4,
 		},
 		{
-			name: "a program that is gone at the time-out is no refusal", level: Warn, config: stop(second),
+			name: "a program that is gone at the time-out is no refusal", level: LevelWarn, config: stop(second),
 			world: func(_ *shim, w *world) { w.refuse[program] = unix.ESRCH },
 			moves: []move{signalled(unix.SIGTERM), ends(program, exited(0)).in(2 * second)},
 			want: []string{
@@ -207,25 +207,25 @@ func TestSupervise(t *testing.T) {
 			},
 		},
 		{
-			name: "a child that PID 1 came to trace is detached with the signal that stopped it", level: Warn,
+			name: "a child that PID 1 came to trace is detached with the signal that stopped it", level: LevelWarn,
 			world: func(_ *shim, w *world) { w.tracees[9] = 0 },
 			moves: []move{ends(9, stoppedBy(unix.SIGTRAP)), ends(program, exited(0))},
 			want:  []string{"detach 9 SIGTRAP"},
 		},
 		{
-			name: "a program that made PID 1 its tracer is detached", level: Warn,
+			name: "a program that made PID 1 its tracer is detached", level: LevelWarn,
 			world: func(_ *shim, w *world) { w.tracees[program] = 0 },
 			moves: []move{ends(program, stoppedBy(unix.SIGHUP)), ends(program, exited(0))},
 			want:  []string{"detach 7 SIGHUP"},
 		},
 		{
-			name: "a detach that is refused is in the log", level: Warn,
+			name: "a detach that is refused is in the log", level: LevelWarn,
 			world: func(_ *shim, w *world) { w.tracees[9] = unix.EPERM },
 			moves: []move{ends(9, stoppedBy(unix.SIGTRAP)), ends(program, exited(0))},
 			want:  []string{"detach 9 SIGTRAP", "warn traced child not detached pid=9 err=operation not permitted"},
 		},
 		{
-			name: "a stop of the program is not its end", level: Warn,
+			name: "a stop of the program is not its end", level: LevelWarn,
 			moves: []move{ends(program, stoppedBy(unix.SIGSTOP)), ends(9, stoppedBy(unix.SIGTSTP)), signalled(unix.SIGCONT), ends(program, exited(6))},
 			want:  []string{"kill 7 SIGCONT"}, status: 6,
 		},
@@ -250,7 +250,7 @@ func TestSupervise(t *testing.T) {
 
 	t.Run("the deadline is looked at before the signals that wait", func(t *testing.T) {
 		s, w := newWorld(t, stop(second), append([]move{signalled(unix.SIGTERM)}, stream(10_000, time.Millisecond)...)...)
-		w.verbose, w.mortal = Error, false
+		w.verbose, w.mortal = LevelError, false
 		s.prepareLines()
 		var at time.Duration
 		kill := s.kill
@@ -283,7 +283,7 @@ func TestFreezeStopsTheClock(t *testing.T) {
 			thaw := signalled(unix.SIGUSR1).in(500 * time.Millisecond)
 			thaw.do = func(w *world) { w.clock += c.freeze }
 			s, w := newWorld(t, Config{StopTimeout: time.Second}, signalled(unix.SIGTERM), thaw)
-			w.verbose, w.mortal = Error, false
+			w.verbose, w.mortal = LevelError, false
 			s.prepareLines()
 			var at time.Duration
 			s.kill = func(pid int, sig process.Signal) syscall.Errno {

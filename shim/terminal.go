@@ -6,28 +6,28 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// terminal is the controlling terminal, and whether this process was in its
-// foreground when it started. The program gets a process group of its own, which
-// then has to become the foreground group, or its first read would stop it
-// (SIGTTIN, termios(3)).
+// terminal is the controlling terminal, if there is one. foreground says whether this
+// process was in its foreground at the start. The program gets a process group of its
+// own. This group then has to become the foreground group, or the program's first read
+// would stop it (SIGTTIN, termios(3)).
 //
-// As a job of an interactive shell there is more to do: the shell waits for this
-// process and knows nothing of the program's group. So when the program stops, this
-// process takes the terminal back and stops with it, and hands both on when the
-// shell continues it.
+// A job of an interactive shell needs more. The shell waits for this process and does
+// not know the program's group. So if the program stops, this process takes the
+// terminal back and stops too. When the shell continues this process, it gives the
+// terminal to the program and continues the program.
 type terminal struct {
 	fd         int // -1: none
 	opened     bool
-	own        int // our process group
+	own        int // process group of this process
 	foreground bool
-	job        bool // a shell's job: neither PID 1 nor a session leader
+	job        bool // a job of a shell: neither PID 1 nor a session leader
 	stopped    bool
 }
 
 func openTerminal() *terminal {
 	t := &terminal{fd: 0, own: unix.Getpgrp()}
 	group, errno := process.ForegroundGroup(t.fd)
-	if errno != 0 { // no terminal on stdin, or a closed one: never fatal
+	if errno != 0 { // no terminal, or a closed one, on standard input: never fatal
 		var err error
 		if t.fd, err = unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0); err != nil {
 			return &terminal{fd: -1}
@@ -45,9 +45,9 @@ func openTerminal() *terminal {
 	return t
 }
 
-// descriptor is the terminal to hand to the program, or -1. Hand over only a terminal on
-// standard input; /dev/tty alone may have another reader, such as a script that has
-// started this process in the background.
+// descriptor returns the terminal to hand to the program, or -1. Hand over only a
+// terminal on standard input. Another process may read from /dev/tty, for instance a
+// script that has started this process in the background.
 func (t *terminal) descriptor() int {
 	if !t.foreground || t.opened {
 		return -1
@@ -57,16 +57,16 @@ func (t *terminal) descriptor() int {
 
 func (t *terminal) jobControl() bool { return t.job }
 
-// stopWith follows the program's group into a stop. It returns when the shell has
-// continued this process.
+// stopWith stops this process after the program's group has stopped. It returns when
+// the shell has continued this process.
 func (t *terminal) stopWith(child int, sig process.Signal) {
 	group, errno := process.ForegroundGroup(t.fd)
 	if errno != 0 {
 		return
 	}
 	if group == t.own && (sig == unix.SIGTTIN || sig == unix.SIGTTOU) {
-		// Started in the background and put in the foreground by the shell, which
-		// sends no SIGCONT to a running job.
+		// The shell has started this job in the background and then put it in the
+		// foreground. The shell sends no SIGCONT to a running job.
 		process.SetForegroundGroup(t.fd, child)
 		process.Kill(-child, unix.SIGCONT)
 		return
@@ -75,11 +75,12 @@ func (t *terminal) stopWith(child int, sig process.Signal) {
 		process.SetForegroundGroup(t.fd, t.own)
 	}
 	t.stopped = true
-	process.Kill(0, unix.SIGSTOP) // the whole job, as the terminal would have
+	process.Kill(0, unix.SIGSTOP) // stops the whole job, as the terminal does
 }
 
-// resume continues the program's group after stopWith, in the foreground if the
-// shell put us there. It reports whether it did.
+// resume continues the program's group after stopWith. If the shell has put this
+// process in the foreground, resume puts the program's group there. It reports whether
+// it continued the group.
 func (t *terminal) resume(child int) bool {
 	if !t.stopped {
 		return false
@@ -92,8 +93,8 @@ func (t *terminal) resume(child int) bool {
 	return true
 }
 
-// reclaim takes the terminal back from the program's group, which has ended, for a
-// script in our group that goes on to read from it.
+// reclaim takes the terminal back after the program has ended, because a script in this
+// process's group may go on to read from the terminal.
 func (t *terminal) reclaim(child int) {
 	if !t.job {
 		return

@@ -86,7 +86,7 @@ func stoppedBy(sig process.Signal) unix.WaitStatus { return unix.WaitStatus(sig)
 // newWorld is a shim in a world in which the program runs.
 func newWorld(t *testing.T, config Config, moves ...move) (*shim, *world) {
 	t.Helper()
-	w := &world{t: t, moves: moves, verbose: Trace, clock: time.Hour, refuse: map[int]syscall.Errno{}, tracees: map[int]syscall.Errno{}}
+	w := &world{t: t, moves: moves, verbose: LevelTrace, clock: time.Hour, refuse: map[int]syscall.Errno{}, tracees: map[int]syscall.Errno{}}
 	if config.Args == nil {
 		config.Args = []string{"/bin/program"}
 	}
@@ -199,7 +199,7 @@ func (w *world) Log(level Level, msg string, facts ...any) {
 	}
 }
 
-func (w *world) Notice(msg string, facts ...any) { w.Log(Warn, "notice: "+msg, facts...) }
+func (w *world) Notice(msg string, facts ...any) { w.Log(LevelWarn, "notice: "+msg, facts...) }
 
 func (w *world) Line(level Level, msg string, facts ...any) *Line {
 	if level > w.verbose {

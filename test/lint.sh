@@ -1,12 +1,14 @@
 #!/bin/sh
-# Reads the sources and changes nothing. Every tool is heard before it ends with 1.
+# Reads the sources and changes nothing. Every tool runs before this script exits with
+# 1.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 root=$PWD
 bad=0
 
-# say runs a command whose status tells; quiet runs one whose standard output tells:
-# the go command reports its downloads on the other.
+# say runs a command and fails if its status is not 0. quiet runs a command and also
+# fails if it prints anything to standard output. It ignores standard error, where the
+# go command reports downloads.
 say() { "$@" || { echo "lint: $*" >&2 && bad=1; }; }
 quiet() {
 	output=$("$@") && [ -z "$output" ] && return

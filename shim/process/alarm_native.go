@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// alarm is the signal of the timer that interrupts a write. Nothing else uses it: the C
-// library, which this process has not, keeps it for itself (nptl(7)).
+// alarm is the signal of the timer that interrupts a write. A C library reserves this
+// signal for itself (nptl(7)). This process has no C library, and nothing else uses the
+// signal.
 const alarm Signal = 32
 
 var (
@@ -18,8 +19,8 @@ var (
 	haveTimer bool
 )
 
-// makeAlarm has the kernel prepare a timer (timer_create(2)). Where it refuses that,
-// WriteError trusts poll(2).
+// makeAlarm creates a timer (timer_create(2)). If the kernel refuses, WriteError relies
+// on poll(2) alone.
 func makeAlarm(handler *sigaction) {
 	event := struct {
 		value       uint64
@@ -31,7 +32,8 @@ func makeAlarm(handler *sigaction) {
 	haveTimer = errnoOf(sys(unix.SYS_TIMER_CREATE, unix.CLOCK_MONOTONIC, uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&timer)), 0, 0, 0)) == 0
 }
 
-// setAlarm has the timer fire after d and then again and again, or not any more.
+// setAlarm starts the timer. It fires after d and then again and again. With 0 it
+// stops.
 func setAlarm(d time.Duration) {
 	if !haveTimer {
 		return

@@ -4,5 +4,5 @@ package process
 
 import "time"
 
-// setAlarm does nothing here: WriteError trusts poll(2).
+// setAlarm does nothing here. WriteError relies on poll(2) alone.
 func setAlarm(time.Duration) {}

@@ -14,14 +14,14 @@ import (
 
 var (
 	alone  bool
-	ending uint32 // redirect ends a thread that gets SIGSEGV from a process
-	ended  uint32 // how many it has ended
+	ending uint32 // 1: redirect ends a thread that gets SIGSEGV from a process
+	ended  uint32 // number of threads that redirect has ended
 )
 
 func resetStackGuard()
 
-// limitRuntime does what enter asks the runtime for by variables, in a binary that was
-// linked without it.
+// limitRuntime limits the runtime in a binary without the ELF entry point. Otherwise
+// enter has done so by environment variables.
 func limitRuntime() {
 	if !entered {
 		runtime.GOMAXPROCS(1)
@@ -29,28 +29,29 @@ func limitRuntime() {
 	}
 }
 
-// Alone ends every thread of this process but the calling one, the main thread. What is
-// left is a process of one thread, as a C program is.
+// Alone ends every thread of this process but the caller, which is the main thread. The
+// process then has one thread, as a C program has.
 //
-// The threads are the runtime's: the monitor that wakes up to look for work, and
-// threads that wait for a goroutine to run. There is none to run. While they are there
-// the runtime may decide at any system call that it needs one more, and ends the process
-// where the kernel refuses that (runtime, newosproc).
+// The other threads belong to Go's runtime. One is the monitor, and the others wait for
+// a goroutine to run, although there is none. As long as they exist, the runtime may
+// decide at any system call that it needs another thread. If the kernel refuses to
+// create it, the runtime ends the process (runtime, newosproc).
 //
-// From here on the main goroutine goes on as ordinary Go code with some rules, which the
-// callers keep: system calls go through sys, for the runtime's own way would ask for the
-// scheduler, and nothing is allocated, for there is no collector. The stack is large
-// enough already, and nothing asks the goroutine to yield.
+// From here on the main goroutine goes on as ordinary Go code, and its callers keep two
+// rules. System calls go through sys, because the runtime's own way would call the
+// scheduler. Nothing allocates memory, because no collector runs. The stack is large
+// enough already, and no other thread asks the goroutine to yield.
 //
-// A signal that this process sends to itself goes to any thread that does not block it.
-// The runtime has SIGSEGV unblocked in all its threads. Where the signal reaches none of
-// them (qemu-user) they stay, and this process goes on as an ordinary Go program.
+// The kernel gives a signal that this process sends to itself to any thread that does
+// not block it. The runtime unblocks SIGSEGV in all its threads. If the signal reaches
+// none of them (qemu-user), the threads stay, and this process goes on as an ordinary
+// Go program.
 func Alone() {
 	if alone {
 		return
 	}
 	growStack()
-	threads, _ := runtime.ThreadCreateProfile(nil) // it counts, the main thread too
+	threads, _ := runtime.ThreadCreateProfile(nil) // returns the number of threads, with the main thread
 	old := swapMask(unix.SIG_BLOCK, faults)
 	if endThreads(uintptr(os.Getpid()), uint32(threads-1)) {
 		// The monitor may have asked this goroutine to yield. A locked goroutine would
@@ -66,8 +67,10 @@ func Alone() {
 	swapMask(unix.SIG_SETMASK, old)
 }
 
-// endThreads ends so many threads and reports whether it did: all or none. As long as it
-// runs this thread must not yield. A function that does not check its stack does not.
+// endThreads ends this number of threads, all of them or none, and reports whether it
+// did. This thread must not yield meanwhile, because the scheduler would hand over to a
+// thread that has ended. A function that does not check its stack (nosplit) does not
+// yield.
 //
 //go:nosplit
 func endThreads(pid uintptr, threads uint32) bool {
@@ -75,7 +78,8 @@ func endThreads(pid uintptr, threads uint32) bool {
 	for i := uint32(1); i <= threads; i++ {
 		sys(unix.SYS_KILL, pid, uintptr(unix.SIGSEGV), 0, 0, 0, 0)
 		for try := 0; atomic.LoadUint32(&ended) < i; try++ {
-			// Where one thread has ended the others will: they only wait for a processor.
+			// If one thread has ended, the others will end too. They only wait for a
+			// processor.
 			if try == tries && atomic.LoadUint32(&ended) == 0 {
 				atomic.StoreUint32(&ending, 0)
 				sys(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&nap)), 0, 0, 0, 0, 0)
@@ -91,16 +95,16 @@ func endThreads(pid uintptr, threads uint32) bool {
 	return true
 }
 
-// mostLocks is more than how often a caller locks the main goroutine to its thread. The
-// package cgroup does so too.
+// mostLocks is more than the number of times that a caller locks the main goroutine to
+// its thread. The package cgroup locks it too.
 const mostLocks = 8
 
-// A thread has half a second to take its signal.
+// A thread gets half a second to take its signal.
 const tries = 10_000
 
 var nap = unix.Timespec{Nsec: 50_000}
 
-// growStack makes the goroutine's stack as large as it will ever have to be.
+// growStack grows the goroutine's stack to the largest size that it will need.
 //
 //go:noinline
 func growStack() {

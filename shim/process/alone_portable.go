@@ -4,11 +4,11 @@ package process
 
 import "runtime"
 
-// limitRuntime has the runtime make fewer threads.
+// limitRuntime makes the runtime create fewer threads.
 func limitRuntime() { runtime.GOMAXPROCS(1) }
 
-// Alone does nothing here: signals come through the runtime.
+// Alone does nothing here, because signals arrive through the runtime.
 func Alone() {}
 
-// Pin does nothing here: which pages the runtime needs is not known.
+// Pin does nothing here, because the pages that the runtime needs are unknown.
 func Pin() {}

@@ -2,5 +2,5 @@
 
 package process
 
-// Lacks says what this binary cannot do because of how it was built, "" for nothing.
+// Lacks names the part that this binary lacks because of the way it was built, or "".
 func Lacks() string { return "without assembly" }

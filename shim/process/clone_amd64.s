@@ -6,13 +6,14 @@
 
 // func clone(flags, stack uintptr, p *Program) uintptr
 //
-// The child runs (*Program).child on a stack of its own and never returns. R14, Go's g,
-// is the same in both: nothing in the child looks at what it points to.
+// The child runs (*Program).child on a stack of its own and never returns. R14, which
+// holds Go's g, has the same value in the child. Nothing in the child uses the memory
+// that it points to.
 TEXT ·clone(SB),NOSPLIT,$0-32
 	MOVQ	flags+0(FP), DI
 	MOVQ	stack+8(FP), SI
 	MOVQ	p+16(FP), R12
-	XORL	DX, DX		// the three that follow are for threads
+	XORL	DX, DX		// three arguments that only threads use
 	XORL	R10, R10
 	XORL	R8, R8
 	MOVL	$SYS_clone, AX
@@ -22,7 +23,7 @@ TEXT ·clone(SB),NOSPLIT,$0-32
 	MOVQ	AX, ret+24(FP)
 	RET
 child:
-	SUBQ	$16, SP		// the argument, and the alignment of the stack
+	SUBQ	$16, SP		// room for the argument, and alignment of the stack
 	MOVQ	R12, 0(SP)
 	CALL	·cloned(SB)
 	INT	$3

@@ -20,7 +20,7 @@ TEXT ·clone(SB),NOSPLIT,$0-32
 	MOVD	R0, ret+24(FP)
 	RET
 child:
-	SUB	$32, RSP	// the saved link register, the argument, the alignment
+	SUB	$32, RSP	// room for the link register and the argument, and alignment
 	MOVD	R19, 8(RSP)
 	BL	·cloned(SB)
 	BRK

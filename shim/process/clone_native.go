@@ -9,15 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// childStack is far more than the frames of (*Program).child take: the linker
-// proves that a chain of nosplit functions fits into 800 bytes.
+// childStack is far larger than the frames of (*Program).child. The linker proves that
+// a chain of nosplit functions fits into 800 bytes.
 var childStack [8192]byte
 
-// clone starts the child in the parent's memory, so that nothing is copied. Both run at
-// the same time: the parent touches nothing of p until the child has ended. The child has
-// its own copy of the signal dispositions, for CLONE_SIGHAND is not among the flags.
+// clone starts the child in the memory of the parent, so the kernel copies nothing.
+// Both run at the same time, and the parent does not touch p until the child has ended.
+// The child has its own copy of the signal dispositions, because CLONE_SIGHAND is not
+// among the flags.
 //
-// Where the kernel knows no such child (qemu-user) it gets a copy of the memory.
+// If the kernel cannot share memory in this way (qemu-user), the child gets a copy.
 func (p *Program) clone() (int, syscall.Errno) {
 	stack := (uintptr(unsafe.Pointer(&childStack)) + unsafe.Sizeof(childStack)) &^ 15
 	pid, errno := result(clone(unix.CLONE_VM|uintptr(unix.SIGCHLD), stack, p))
@@ -27,12 +28,12 @@ func (p *Program) clone() (int, syscall.Errno) {
 	return pid, errno
 }
 
-// clone is clone(2) with the child on stack. It returns what the kernel does.
+// clone calls clone(2). The child runs on stack. clone returns the kernel's result.
 //
 //go:noescape
 func clone(flags, stack uintptr, p *Program) uintptr
 
-// cloned is where clone calls Go in the child.
+// cloned is the Go function that clone calls in the child.
 //
 //go:nosplit
 //go:norace

@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CloseInherited closes the descriptors above 2 that this process was started with, but
-// the kept ones: the program has them too, and an init that keeps a
-// pipe or a socket open hides its end from the reader. A negative kept one is none.
+// CloseInherited closes the descriptors above 2 that this process inherited, except the
+// kept ones. The program has them too. If an init kept a pipe or a socket open, its
+// reader would never see the end. CloseInherited ignores negative numbers in kept.
 func CloseInherited(kept ...int) {
 	first := 3
 	slices.Sort(kept)
@@ -25,9 +25,9 @@ func closeBetween(first, last int) {
 	if first > last || errnoOf(sys(unix.SYS_CLOSE_RANGE, uintptr(first), uintptr(last), 0, 0, 0, 0)) == 0 {
 		return
 	}
-	// Before Linux 5.9, and where a seccomp profile does not know the call. The list
-	// changes while it is read, so it is read until nothing is closed. It has the descriptor
-	// that it is read by.
+	// Linux before 5.9 and some seccomp profiles do not know close_range(2). The list
+	// of descriptors changes while this loop reads it, so the loop starts again until
+	// it closes nothing. The list has the descriptor that this loop reads from.
 	for again := true; again; {
 		again = false
 		listed := eachNumber("/proc/self/fd", func(own, fd int) bool {

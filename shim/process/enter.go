@@ -8,18 +8,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What an execve(2) hands over and Go's runtime changes before main runs: it installs
-// handlers for nearly every signal (runtime/signal_unix.go, initsig), unblocks some of
-// them on every thread (minitSignalMask), raises the soft RLIMIT_NOFILE
-// (syscall/rlimit.go) and opens /dev/null as each of the descriptors 0 to 2 that is
-// closed (runtime/fds_unix.go). entry, the ELF entry point by the linker flag -E, has
-// enter record all of it first. In a binary that was linked without -E `entered` stays
-// false, and inherit.go falls back to what the runtime has left.
+// execve(2) hands a process some state that Go's runtime changes before main runs. The
+// runtime installs handlers for nearly every signal (runtime/signal_unix.go, initsig)
+// and unblocks some signals on every thread (minitSignalMask). It raises the soft
+// RLIMIT_NOFILE (syscall/rlimit.go), and it opens /dev/null as each of the descriptors
+// 0 to 2 that is closed (runtime/fds_unix.go). The linker flag -E makes entry the ELF
+// entry point. entry calls enter to record the state before the runtime starts. In a
+// binary without -E, `entered` stays false, and inherit.go uses what the runtime has
+// left of the state.
 var (
 	entered          bool
 	inheritedMask    Set
 	inheritedActions [numSignals]sigaction
-	inheritedStdio   [3]bool // is open
+	inheritedStdio   [3]bool // whether the descriptor is open
 	inheritedEnv     unsafe.Pointer
 	inheritedLimits  [len(limits)]limit
 
@@ -28,7 +29,7 @@ var (
 	probed     uint32   // entry_*.s
 )
 
-// sigaction is the kernel's struct of rt_sigaction(2), not libc's.
+// sigaction is the struct of rt_sigaction(2), which differs from libc's.
 type sigaction struct {
 	handler  uintptr
 	flags    uint64
@@ -39,11 +40,11 @@ type sigaction struct {
 // limit is a struct rlimit (prlimit(2)).
 type limit struct{ soft, hard uint64 }
 
-// limits are the resource limits that a Go program needs more of than a C program does:
-// its runtime reserves address space for a heap of any size, and this process needs some
-// descriptors for a delegation. enter raises them as far as it may, for this process
-// alone. Below least the runtime would end the process with a trace, so enter says why it
-// ends. The values were measured by test/starved.
+// limits are the resource limits that a Go program exceeds earlier than a C program.
+// The runtime reserves address space for a heap of any size, and a delegation needs
+// some descriptors. enter raises these limits as far as it may, for this process alone.
+// Below least the runtime would end the process with a trace, so enter ends it with a
+// message. test/starved measured the values.
 var limits = [...]struct {
 	resource uintptr
 	enough   uint64
@@ -57,8 +58,8 @@ var limits = [...]struct {
 
 const threadsMessage = "cgshim: cannot start: no room for 3 threads: raise the limit of processes (--pids-limit, pids.max, RLIMIT_NPROC)\n"
 
-// own are variables of this process's own Go runtime. It takes the first of a name
-// (runtime/env_posix.go, gogetenv), and these come first.
+// own are environment variables for the Go runtime of this process. They come first,
+// and the runtime uses the first variable of a name (runtime/env_posix.go, gogetenv).
 //
 //   - One processor: the runtime makes fewer threads.
 //   - No collector: what start-up allocates is all that is allocated.
@@ -66,13 +67,13 @@ const threadsMessage = "cgshim: cannot start: no room for 3 threads: raise the l
 //   - No trace of goroutines where the runtime ends the process: one line is enough.
 var own = [slots]string{"GOMAXPROCS=1\x00", "GOGC=off\x00", "GODEBUG=asyncpreemptoff=1\x00", "GOTRACEBACK=none\x00"}
 
-// slots is how many words entry_*.s makes room for.
+// slots is the number of words that entry_*.s makes room for.
 const slots = 4
 
-// enter runs before the runtime, on the kernel's stack: no allocation, no stack growth,
-// no panic. vector is where the kernel put argc, the arguments, a null pointer, the
-// environment and a null pointer (System V ABI, "Initial Stack and Register State").
-// Behind enter's own frame the stack has `slots` free words below vector.
+// enter runs before the runtime and on the kernel's stack. So it may not allocate, grow
+// the stack or panic. The kernel has put argc, the arguments, a null pointer, the
+// environment and a null pointer at vector (System V ABI, "Initial Stack and Register
+// State"). Below vector and above enter's own frame the stack has `slots` free words.
 //
 //go:nosplit
 //go:norace
@@ -86,7 +87,7 @@ func enter(vector unsafe.Pointer) {
 	const word = unsafe.Sizeof(uintptr(0))
 	argc := *(*uintptr)(vector)
 	inheritedEnv = unsafe.Add(vector, (argc+2)*word)
-	// The arguments move down, and own comes before the environment.
+	// Move the arguments down, and put own before the environment.
 	for i := uintptr(0); i < argc+2; i++ {
 		*(*uintptr)(unsafe.Add(vector, i*word-slots*word)) = *(*uintptr)(unsafe.Add(vector, i*word))
 	}
@@ -98,8 +99,8 @@ func enter(vector unsafe.Pointer) {
 }
 
 // inheritSignals records the signal mask and the dispositions. Then it blocks the
-// signals that Claim will wait for, so that a signal that comes while the runtime starts
-// stays pending instead of ending the process.
+// signals that Claim will wait for. A signal that arrives while the runtime starts then
+// stays pending and does not end the process.
 //
 //go:nosplit
 //go:norace
@@ -112,15 +113,16 @@ func inheritSignals() {
 	keepBlocked()
 }
 
-// blockedAtEntry is every signal but those that the kernel raises for a fault, the
-// scheduler's own SIGURG, and the C library's (see Claim).
+// blockedAtEntry has every signal except the faults, which the kernel raises, SIGURG,
+// which the scheduler uses, and the signals of the C library (see Claim).
 var blockedAtEntry = ^(faults | 1<<(unix.SIGURG-1) | libc)
 
-// keepBlocked has the runtime leave these signals blocked in the threads that it makes.
-// The runtime unblocks a signal that has one of the flags _SigKill, _SigThrow and
-// _SigUnblock in its table (runtime/signal_unix.go, blockableSig). keepBlocked takes
-// these flags out, if the table looks as it does in the Go releases that were tried.
-// Where it does not, `redirect` (signals_native.go) does the work that is left.
+// keepBlocked makes the runtime leave these signals blocked in the threads that it
+// creates. The runtime unblocks a signal if its table has one of the flags _SigKill,
+// _SigThrow and _SigUnblock for it (runtime/signal_unix.go, blockableSig). keepBlocked
+// clears these flags if the table looks as it does in the Go releases that were tried.
+// Otherwise `redirect` (signals_native.go) queues the signals that reach another
+// thread.
 //
 //go:nosplit
 //go:norace
@@ -143,20 +145,21 @@ func keepBlocked() {
 	}
 }
 
-// sigtable is the address of the runtime's table of signals, or nil in a binary whose
-// linker does not let assembly name it (runtime_release.go).
+// sigtable returns the address of the runtime's table of signals. It returns nil if the
+// linker does not let assembly name the table (runtime_release.go).
 func sigtable() unsafe.Pointer
 
-// inheritStdio records which of the standard descriptors are open. The runtime ends the
-// process where one is closed and /dev/null cannot be opened in its place. So enter puts
-// one there that can be neither read nor written (open(2), O_PATH).
+// inheritStdio records which of the standard descriptors are open. If one is closed,
+// the runtime opens /dev/null in its place, and ends the process if that fails. So
+// inheritStdio first opens a descriptor there that can be neither read nor written
+// (open(2), O_PATH).
 //
 //go:nosplit
 //go:norace
 func inheritStdio() {
 	for fd := range inheritedStdio {
 		inheritedStdio[fd] = errnoOf(sys(unix.SYS_FCNTL, uintptr(fd), unix.F_GETFD, 0, 0, 0, 0)) == 0
-		if !inheritedStdio[fd] { // the lowest free number: it becomes fd
+		if !inheritedStdio[fd] { // open uses the lowest free number, which is fd
 			sys(unix.SYS_OPENAT, atCwd, uintptr(unsafe.Pointer(unsafe.StringData(rootDir))), unix.O_PATH, 0, 0, 0)
 		}
 	}
@@ -177,7 +180,7 @@ func raiseLimits() {
 		if now < l.enough {
 			now = setLimit(l.resource, limit{min(old.hard, l.enough), old.hard}, now)
 		}
-		if now < l.enough { // takes CAP_SYS_RESOURCE (prlimit(2))
+		if now < l.enough { // needs CAP_SYS_RESOURCE (prlimit(2))
 			now = setLimit(l.resource, limit{l.enough, max(old.hard, l.enough)}, now)
 		}
 		if now < l.least {
@@ -186,7 +189,7 @@ func raiseLimits() {
 	}
 }
 
-// setLimit returns the soft limit after trying to set a new one.
+// setLimit tries to set a limit and returns the soft limit afterwards.
 //
 //go:nosplit
 //go:norace
@@ -197,8 +200,9 @@ func setLimit(resource uintptr, to limit, before uint64) uint64 {
 	return to.soft
 }
 
-// probeThreads ends the process with a message where the runtime would do so with a
-// trace: it needs two threads besides the main one.
+// probeThreads tests whether the kernel can create the two threads that the runtime
+// needs besides the main thread. If not, it ends the process with a message, where the
+// runtime would print a trace.
 //
 //go:nosplit
 //go:norace
@@ -224,12 +228,13 @@ func giveUp(message string) {
 	}
 }
 
-// hideVariables keeps GOMEMLIMIT, GODEBUG and their like from the runtime of this
-// process. They are the program's, which may be written in Go. A value that the runtime
-// does not understand would end this process before main (runtime/mgcpacer.go,
-// readGOMEMLIMIT). Their pointers begin at the second letter from here on, and Environ
-// puts them back. GOCOVERDIR is this process's too: it says where a binary that was
-// built with -cover leaves its counts.
+// hideVariables hides GOMEMLIMIT, GODEBUG and every other variable that begins with GO
+// from the runtime of this process. They are meant for the program, which may be
+// written in Go. A value that the runtime does not understand would end this process
+// before main (runtime/mgcpacer.go, readGOMEMLIMIT). hideVariables makes their pointers
+// begin at the second letter, and Environ restores them. GOCOVERDIR stays, because it
+// is for this process too. It names the directory for the coverage data of a binary
+// built with -cover.
 //
 //go:nosplit
 //go:norace
@@ -247,14 +252,14 @@ func hideVariables() {
 func isCoverDir(start *[11]byte) bool {
 	const name = "GOCOVERDIR="
 	for i := range len(name) {
-		if start[i] != name[i] { // stops at the end of a shorter string
+		if start[i] != name[i] { // also stops at the end of a shorter string
 			return false
 		}
 	}
 	return true
 }
 
-// entry is named to the linker, not called from Go.
+// entry is the ELF entry point, which the linker flag -E names. Go does not call it.
 //
 //lint:ignore U1000 it is the ELF entry point
 func entry()

@@ -8,15 +8,16 @@
 #define SYS_exit           60
 #define ARCH_SET_FS        0x1002
 #define FUTEX_WAIT_PRIVATE 128
-// CLONE_VM, FS, FILES, SIGHAND, THREAD and SYSVSEM: what makes a thread (clone(2)).
+// CLONE_VM, FS, FILES, SIGHAND, THREAD and SYSVSEM make a thread (clone(2)).
 #define THREAD             0x50f00
 
-// entry is the first code of the process: the ELF entry point by the linker flag -E.
-// It makes room on the stack for variables of its own, has enter (enter.go) do the
-// work, and goes on to the runtime's entry point.
+// entry is the first code of the process, because the linker flag -E makes it the ELF
+// entry point. It makes room on the stack for the variables of enter.go, calls enter,
+// and jumps to the runtime's entry point.
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
-	// Where an assembly function calls a Go function, g is loaded from 8 bytes below
-	// the FS base. The runtime sets the base to its own place later (settls).
+	// If an assembly function calls a Go function, the wrapper in between loads g from
+	// 8 bytes below the FS base. The runtime later sets the base to its own memory
+	// (settls).
 	MOVL	$ARCH_SET_FS, DI
 	LEAQ	·scratchTLS+16(SB), SI
 	MOVL	$SYS_arch_prctl, AX
@@ -24,7 +25,7 @@ TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 
 	MOVQ	SP, AX		// argc, the arguments, the environment (System V ABI)
 	SUBQ	$32, SP		// slots of enter.go
-	SUBQ	$16, SP		// the argument of enter, and the alignment of the stack
+	SUBQ	$16, SP		// room for the argument of enter, and alignment of the stack
 	MOVQ	AX, 0(SP)
 	CALL	·enter(SB)
 	ADDQ	$16, SP
@@ -32,7 +33,8 @@ TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 
 // func probeThread() uintptr
 //
-// It makes a thread that waits for probed to be set and ends. The thread uses no stack.
+// probeThread creates a thread that waits until probed is set and then ends. The thread
+// uses no stack.
 TEXT ·probeThread(SB),NOSPLIT,$0-8
 	MOVL	$THREAD, DI
 	XORL	SI, SI
@@ -48,8 +50,8 @@ TEXT ·probeThread(SB),NOSPLIT,$0-8
 wait:
 	LEAQ	·probed(SB), DI
 	MOVL	$FUTEX_WAIT_PRIVATE, SI
-	XORL	DX, DX		// while it is 0
-	XORL	R10, R10	// for any time
+	XORL	DX, DX		// wait while probed is 0
+	XORL	R10, R10	// without a time limit
 	MOVL	$SYS_futex, AX
 	SYSCALL
 	CMPL	·probed(SB), $0

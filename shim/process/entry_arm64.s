@@ -8,12 +8,12 @@
 #define FUTEX_WAIT_PRIVATE 128
 #define THREAD             0x50f00
 
-// entry: see entry_amd64.s, this is the same in the other instruction set. g is in a
-// register here, and a function that does not split the stack never looks at it.
+// entry does the same as in entry_amd64.s. g is in a register here, and a function that
+// does not split the stack never uses it.
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	MOVD	RSP, R0
 	SUB	$32, RSP	// slots of enter.go
-	SUB	$32, RSP	// the saved link register, the argument of enter, the alignment
+	SUB	$32, RSP	// room for the link register and the argument of enter, and alignment
 	MOVD	R0, 8(RSP)
 	BL	·enter(SB)
 	ADD	$32, RSP

@@ -8,14 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Files are read with bare system calls: os.File would set up the runtime's poller, an
-// epoll instance that PID 1 then keeps for nothing, and would need the scheduler.
+// This package reads files by bare system calls. os.File would set up the runtime's
+// poller, an epoll instance that PID 1 would keep for nothing. It would also need the
+// scheduler.
 
-// MostRead is how much of a file ReadFile reads. Nothing that is read here is longer, but
-// for programs, of which the head is enough.
+// MostRead is the most that ReadFile reads of a file. Only programs are longer, and
+// their first part is enough.
 const MostRead = 1 << 20
 
-// ReadFile is the content of a file, or the first MostRead bytes of it.
+// ReadFile returns the content of a file, up to about MostRead bytes.
 func ReadFile(name string) ([]byte, error) {
 	fd, err := open(name, 0)
 	if err != nil {
@@ -38,7 +39,7 @@ func ReadFile(name string) ([]byte, error) {
 	}
 }
 
-// Entries lists dir, unsorted, as far as it can be read.
+// Entries returns the names in dir, unsorted and as far as they can be read.
 func Entries(dir string) (names []string) {
 	eachEntry(dir, func(_ int, name []byte) bool {
 		names = append(names, string(name))
@@ -47,16 +48,16 @@ func Entries(dir string) (names []string) {
 	return names
 }
 
-// EachProcess calls fn for the number of each process in /proc until fn returns false. It
+// EachProcess calls fn for the PID of each process in /proc until fn returns false. It
 // allocates nothing.
 func EachProcess(fn func(pid int) bool) {
 	eachNumber("/proc", func(_, pid int) bool { return fn(pid) })
 }
 
-// Parent is the parent of a process, and its parent's parent is found the same way. It is
-// the field after the state in /proc/PID/stat, and the state follows the command, which
-// ends at the last parenthesis (proc(5)). 0 is a process that is gone, or that was
-// started from outside of the PID namespace. It allocates nothing.
+// Parent returns the parent of a process. It returns 0 if the process has ended, or if
+// its parent is outside of the PID namespace. /proc/PID/stat has the parent after the
+// state, and the state after the command, which ends at the last parenthesis (proc(5)).
+// Parent allocates nothing.
 func Parent(pid int) (parent int) {
 	var name [32]byte
 	path := append(strconv.AppendInt(append(name[:0], "/proc/"...), int64(pid), 10), "/stat\x00"...)
@@ -77,7 +78,7 @@ func Parent(pid int) (parent int) {
 	return parent
 }
 
-// eachNumber calls fn for each entry of dir that is a number, until it returns false. It
+// eachNumber calls fn for each name in dir that is a number, until fn returns false. It
 // reports whether dir could be read.
 func eachNumber(dir string, fn func(own, n int) bool) bool {
 	return eachEntry(dir, func(own int, name []byte) bool {
@@ -92,11 +93,11 @@ func eachNumber(dir string, fn func(own, n int) bool) bool {
 	})
 }
 
-// dirents is where a directory is read to: there is one thread.
+// dirents is the buffer for reading directories. There is only one thread.
 var dirents [4096]byte
 
-// eachEntry calls fn for each entry of dir, until it returns false (getdents(2)). own is
-// the descriptor that dir is read by.
+// eachEntry calls fn for each name in dir, until fn returns false (getdents(2)). own is
+// the descriptor of dir.
 func eachEntry(dir string, fn func(own int, name []byte) bool) bool {
 	fd, err := open(dir, unix.O_DIRECTORY)
 	if err != nil {
@@ -137,7 +138,7 @@ func open(name string, flags int) (fd int, err error) {
 	return fd, nil
 }
 
-// openat opens the file of a path that ends with a zero byte.
+// openat opens a file by its path, which ends in NUL.
 func openat(path []byte, flags int) (fd int, errno syscall.Errno) {
 	const cwd = ^uintptr(99) // AT_FDCWD, -100
 	return result(sys(unix.SYS_OPENAT, cwd, uintptr(unsafe.Pointer(unsafe.SliceData(path))), uintptr(flags|unix.O_RDONLY|unix.O_CLOEXEC), 0, 0, 0))

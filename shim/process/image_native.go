@@ -9,15 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Pin makes this process independent of the file that it was started from. The pages of
-// a program are read from its file when they are touched, and the kernel may drop them at
-// any time, for it can read them again. If the file system has gone by then (a lazily
-// pulled image, a network disk) the process gets SIGBUS (mmap(2)). So the code and the
-// constants become anonymous memory, which is not dropped, and each page of the data is
-// written to, which makes a private copy of it. What only the runtime needs is let go of.
+// Pin makes this process independent of its own file. The kernel reads the pages of a
+// program from its file when the program touches them. It may drop these pages at any
+// time, because it can read them again. If the file system has gone by then (a lazily
+// pulled image, a network disk), the process gets SIGBUS (mmap(2)). So Pin copies the
+// code and the constants into anonymous memory, which the kernel does not drop. It
+// writes to each page of the data, which makes a private copy of the page. It releases
+// the pages that only the runtime needs.
 //
-// It is called when the program is there already: both go on at the same time then. It
-// allocates nothing. A part that the kernel refuses to copy stays as it is.
+// Call Pin after the program has started, so that both can go on at the same time. Pin
+// allocates nothing. If the kernel refuses to copy a part, that part stays as it is.
 func Pin() {
 	headers, bias := programHeaders()
 	var relroStart, relroEnd uintptr // written to before the runtime started, and not now
@@ -55,8 +56,8 @@ const (
 
 var page = uintptr(unix.Getpagesize())
 
-// programHeaders is where the kernel says that they are, and by how much the program was
-// moved (getauxval(3), AT_PHDR).
+// programHeaders returns the program headers that the kernel points to, and the
+// distance by which it has moved the program (getauxval(3), AT_PHDR).
 func programHeaders() (headers []programHeader, bias uintptr) {
 	for i := range headersOf {
 		if headersOf[i].kind == ptPhdr {
@@ -84,9 +85,9 @@ var headersOf = func() []programHeader {
 	return unsafe.Slice(*(**programHeader)(unsafe.Pointer(&at)), count)
 }()
 
-// lineTable is the first page boundary in the runtime's table of line numbers, the last
-// part of the constants (runtime/symtab.go, pcHeader). It serves traces and growing
-// stacks. Where there is none it is end.
+// lineTable returns the first page boundary in the runtime's table of line numbers, or
+// end if there is no such table. The table is the last part of the constants
+// (runtime/symtab.go, pcHeader). The runtime needs it for traces and to grow stacks.
 func lineTable(start, end uintptr) uintptr {
 	for at := start; at+8 <= end; at += 16 {
 		const magic = 0xfffffff1
@@ -98,8 +99,8 @@ func lineTable(start, end uintptr) uintptr {
 	return end
 }
 
-// copyPages puts a copy in anonymous memory in the place of these pages. The kernel
-// exchanges them in one step (mremap(2)).
+// copyPages replaces these pages by a copy in anonymous memory. The kernel exchanges
+// them in one step (mremap(2)).
 func copyPages(start, end uintptr, flags uint32) {
 	size := (end - start + page - 1) &^ (page - 1)
 	if size == 0 {
@@ -122,7 +123,7 @@ func copyPages(start, end uintptr, flags uint32) {
 	sys(unix.SYS_MUNMAP, at, size, 0, 0, 0, 0)
 }
 
-// dirty writes to each page what is there already, but to those that cannot be written.
+// dirty writes to each page the value that is there, except to the read-only pages.
 func dirty(start, end, readOnly, readOnlyEnd uintptr) {
 	for at := start; at < end; at += page {
 		if at < readOnly || at >= readOnlyEnd {
@@ -131,8 +132,8 @@ func dirty(start, end, readOnly, readOnlyEnd uintptr) {
 	}
 }
 
-// release lets the kernel take pages back that are read from the file again if they are
-// touched (madvise(2), MADV_DONTNEED). Nothing touches these.
+// release lets the kernel take back pages that nothing touches any more. The kernel
+// would read them from the file again (madvise(2), MADV_DONTNEED).
 func release(start, end uintptr) {
 	if start < end {
 		sys(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTNEED, 0, 0, 0)

@@ -8,14 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inheritance is the state that the program starts with: the state that this process was
-// started with. Umask, other descriptors, OOM score, capabilities and the other resource
-// limits need nothing done: nothing changes them before the child exists.
+// inheritance is the state that this process was started with, and that the program has
+// to start with. Umask, other descriptors, OOM score, capabilities and the other
+// resource limits are not part of it, because nothing changes them before the child
+// exists.
 type inheritance struct {
 	mask    unix.Sigset_t
 	actions [numSignals]*action
 	limits  []savedLimit
-	closed  [3]bool // of the descriptors 0 to 2
+	closed  [3]bool // the descriptors 0 to 2 that were closed
 }
 
 // savedLimit is a resource limit to restore (prlimit(2)).
@@ -24,9 +25,10 @@ type savedLimit struct {
 	soft, hard uint64
 }
 
-// action is a struct sigaction for rt_sigaction(2) as the child passes it.
-// The handler comes first on every architecture but MIPS, where actionIgnore is
-// not used; all zero is SIG_DFL on every one. A nil action leaves the signal.
+// action is a struct sigaction that the child passes to rt_sigaction(2). The handler
+// comes first on every architecture but MIPS, which does not use actionIgnore. All zero
+// is SIG_DFL on every architecture. If an action is nil, the child leaves the signal
+// alone.
 type action [8]uint64
 
 var (
@@ -34,7 +36,7 @@ var (
 	actionIgnore  = &action{1} // SIG_IGN
 )
 
-// sigsetSize is the kernel's sizeof(sigset_t): 64 signals, on MIPS 128.
+// sigsetSize is the kernel's sizeof(sigset_t), which has 64 signals, and 128 on MIPS.
 var sigsetSize = func() uintptr {
 	if strings.HasPrefix(runtime.GOARCH, "mips") {
 		return 16
@@ -42,13 +44,13 @@ var sigsetSize = func() uintptr {
 	return 8
 }()
 
-// inheritFromRuntime is what can still be known once Go's runtime has started:
-// it keeps an ignored HUP or INT; the other ignored signals are lost, and so are some
-// blocked signals, and without nofileBefore the soft RLIMIT_NOFILE; a closed standard
-// descriptor is /dev/null.
+// inheritFromRuntime returns the part of the state that is still known after Go's
+// runtime has started. The runtime keeps an ignored HUP or INT. Other ignored signals
+// are lost, and so are some blocked signals and, without nofileBefore, the soft
+// RLIMIT_NOFILE. A closed standard descriptor is /dev/null by then.
 func inheritFromRuntime() (in inheritance) {
 	in.limits = nofileBefore()
-	_ = unix.PthreadSigmask(unix.SIG_SETMASK, nil, &in.mask) // constant arguments: cannot fail
+	_ = unix.PthreadSigmask(unix.SIG_SETMASK, nil, &in.mask) // cannot fail with these arguments
 	for sig := Signal(1); sig < numSignals; sig++ {
 		if !signal.Ignored(sig) {
 			in.actions[sig] = actionDefault

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inherit is the state that enter recorded.
+// inherit returns the state that enter recorded.
 func inherit() (in inheritance) {
 	if !entered {
 		return inheritFromRuntime()
@@ -31,9 +31,9 @@ func inherit() (in inheritance) {
 	return in
 }
 
-// dropOwn takes the scheduler's request to yield out of the queue of this thread: it
-// would reach the program that this process becomes. A SIGURG that another process sent
-// goes back into the queue.
+// dropOwn removes the scheduler's SIGURG, a request to yield, from the queue of this
+// thread. Otherwise the program that this process becomes would get it. A SIGURG from
+// another process goes back into the queue.
 func (in *inheritance) dropOwn() {
 	var info siginfo
 	var none unix.Timespec
@@ -49,9 +49,9 @@ func (in *inheritance) dropOwn() {
 	}
 }
 
-// Environ is the environment as execve(2) handed it over. os.Environ leaves out the
-// empty strings and all but the first of a name (syscall/env_unix.go). The strings are
-// not copied.
+// Environ returns the environment that execve(2) handed over. os.Environ omits empty
+// strings and every variable after the first of the same name (syscall/env_unix.go).
+// Environ does not copy the strings.
 func Environ() (env []string) {
 	if !entered {
 		return os.Environ()
@@ -59,8 +59,9 @@ func Environ() (env []string) {
 	const word = unsafe.Sizeof(uintptr(0))
 	for p := inheritedEnv; *(**byte)(p) != nil; p = unsafe.Add(p, word) {
 		start := *(**byte)(p)
-		// The strings follow one another (fs/binfmt_elf.c, create_elf_tables): what is
-		// before one is the end of another, unless enter has moved the pointer.
+		// The strings follow one another in memory (fs/binfmt_elf.c,
+		// create_elf_tables). So the byte before a string is the NUL of the string
+		// before, unless enter has moved the pointer.
 		if before := (*byte)(unsafe.Add(unsafe.Pointer(start), -1)); *before != 0 {
 			start = before
 		}
@@ -73,9 +74,8 @@ func Environ() (env []string) {
 	return env
 }
 
-// isOriginal reports whether s is a string that the kernel has put on the stack, where a
-// zero byte follows it. The strings are above the pointers to them, at the end of the
-// stack.
+// isOriginal reports whether the kernel has put s on the stack, where a NUL follows it.
+// The strings lie above the pointers to them, at the end of the stack.
 func isOriginal(s string) bool {
 	data := unsafe.Pointer(unsafe.StringData(s))
 	return entered && uintptr(data) > uintptr(inheritedEnv) && *(*byte)(unsafe.Add(data, len(s))) == 0

@@ -8,7 +8,8 @@ func inherit() inheritance { return inheritFromRuntime() }
 
 func (*inheritance) dropOwn() {}
 
-// Environ is the environment, but for empty strings and all but the first of a name.
+// Environ returns the environment without empty strings and without every variable
+// after the first of the same name.
 func Environ() []string { return os.Environ() }
 
 func isOriginal(string) bool { return false }

@@ -9,7 +9,7 @@ import (
 )
 
 // swapMask changes the signal mask of this thread as sigprocmask(2) does, and returns
-// the mask before.
+// the old mask.
 func swapMask(how int, set Set) (old Set) {
 	var next, last unix.Sigset_t
 	for sig := range 64 { // the elements of Val have 32 or 64 bits

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is how long a write to standard error may take: less for a reader that has
-// made an earlier one wait in vain.
+// patience is the longest time for a write to standard error. It is short after a write
+// that waited in vain.
 var patience = longPatience
 
 const (
@@ -18,13 +18,13 @@ const (
 )
 
 // WriteError writes p to standard error. It does not wait for a reader that has stopped
-// to read, and raises no signal that ends this process or reaches the program: what
-// cannot be written is lost.
+// reading. It raises no signal that ends this process or reaches the program. Output
+// that cannot be written is lost.
 //
-// A pipe or a terminal that poll(2) calls writable may be full again when it is written
-// to, for the program writes there too, and its O_NONBLOCK flag is the program's as well.
-// So a timer interrupts the write. It goes on to fire, for it may fire before the write
-// begins.
+// The program writes to the same pipe or terminal and shares its O_NONBLOCK flag. So a
+// descriptor that poll(2) calls writable may be full again when this process writes to
+// it, and the write would block. A timer interrupts the write. The timer fires
+// repeatedly, because the first time may come before the write begins.
 func WriteError(p []byte) (written int, errno syscall.Errno) {
 	if !writable(2) {
 		patience = shortPatience
@@ -32,7 +32,8 @@ func WriteError(p []byte) (written int, errno syscall.Errno) {
 	}
 	setAlarm(patience)
 	for written < len(p) && errno == 0 {
-		// Where poll(2) says so a pipe has room for this many bytes (pipe(7), PIPE_BUF).
+		// If poll(2) calls a pipe writable, it has room for this number of bytes
+		// (pipe(7), PIPE_BUF).
 		const pipeBuf = 4096
 		var n int
 		n, errno = result(sys(unix.SYS_WRITE, 2, uintptr(unsafe.Pointer(&p[written])), uintptr(min(len(p)-written, pipeBuf)), 0, 0, 0))
@@ -49,7 +50,7 @@ func WriteError(p []byte) (written int, errno syscall.Errno) {
 	return written, errno
 }
 
-// writable reports whether fd can be written to now or within patience, and has a reader.
+// writable reports whether fd has a reader and becomes writable within patience.
 func writable(fd int32) bool {
 	ready := unix.PollFd{Fd: fd, Events: unix.POLLOUT}
 	limit := unix.NsecToTimespec(int64(patience))

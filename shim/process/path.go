@@ -2,12 +2,12 @@ package process
 
 import "strings"
 
-// defaultPath is where glibc's execvp(3) looks when PATH is not set.
+// defaultPath is the search path of execvp(3) in glibc if PATH is not set.
 const defaultPath = "/bin:/usr/bin"
 
-// SearchPath lists the files that execvp(3) would try for name, in order. Unlike
-// exec.LookPath it tries them all by executing them, takes relative elements, and
-// knows an empty element as the working directory.
+// SearchPath returns the files that execvp(3) would try for name, in order.
+// exec.LookPath differs: it does not execute the files to test them, it refuses
+// relative elements, and it does not take an empty element as the working directory.
 func SearchPath(name string, env []string) []string {
 	if name == "" || strings.Contains(name, "/") {
 		return []string{name}
@@ -27,8 +27,7 @@ func SearchPath(name string, env []string) []string {
 	return files
 }
 
-// LookupEnv returns the value of key in env, where the first one counts as for
-// getenv(3).
+// LookupEnv returns the value of key in env. As with getenv(3), the first entry counts.
 func LookupEnv(env []string, key string) (string, bool) {
 	for _, entry := range env {
 		if value, found := strings.CutPrefix(entry, key+"="); found {

@@ -11,37 +11,37 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Program is an execve(2) that can be made without allocating: what a child may do
-// that shares or copies this process's memory is very little.
+// A Program is an execve(2) that needs no allocation. A child that shares or copies the
+// memory of this process may do very little.
 type Program struct {
-	// Group has the child start a process group of its own, and Terminal, if it is not
-	// negative, put that group in the foreground of this terminal.
+	// With Group the child starts a process group of its own. If Terminal is not
+	// negative, the child makes that group the foreground group of this terminal.
 	Group    bool
 	Terminal int
 
-	paths      []*byte // tried in order, as execvp does
+	paths      []*byte // files to try in order, as execvp(3) does
 	argv, envv []*byte
-	shell      []*byte // argv of /bin/sh for a file without a magic number; [1] is set to the path
-	listenPID  []byte  // where the value of the LISTEN_PID= entry of envv goes, or nil
-	listenID   []byte  // likewise of LISTEN_PIDFDID=
+	shell      []*byte // argv of /bin/sh for a file without a magic number; the child sets [1] to the path
+	listenPID  []byte  // where the child writes the value of LISTEN_PID in envv; nil: nowhere
+	listenID   []byte  // the same for LISTEN_PIDFDID
 	inherited  *inheritance
-	dir        int // the working directory, if this process has left it, or -1
+	dir        int // descriptor of the working directory if this process has left it, or -1
 	group      int32
 	stat       unix.Statx_t
 	outcome    *outcome
 }
 
-// outcome is what the child tells its parent, in memory that they share. A parent that
-// waited for it would wait for a file system that hangs.
+// outcome is the child's report to its parent, in memory that they share. The parent
+// must not wait for the execve, because a file system may hang.
 type outcome struct {
-	errno    uint32 // of the execve, 0: none has failed
-	viaShell uint32 // 1: the kernel did not know the file's format, and /bin/sh was given it
+	errno    uint32 // errno of the execve; 0: it has not failed
+	viaShell uint32 // 1: the kernel did not know the format of the file, so /bin/sh got it
 }
 
 var shellPath = []byte("/bin/sh\x00")
 
-// NewProgram prepares args to run with environment env and the state that signals has
-// recorded. In a new environment LISTEN_PID and LISTEN_PIDFDID name the child where they
+// NewProgram prepares to run args with the environment env and the state that signals
+// has recorded. After NameChild, LISTEN_PID and LISTEN_PIDFDID name the child if they
 // named this process.
 func NewProgram(args, env []string, signals *Signals) (*Program, error) {
 	p := &Program{inherited: &signals.inherited, Terminal: -1, dir: -1}
@@ -64,8 +64,8 @@ func NewProgram(args, env []string, signals *Signals) (*Program, error) {
 	return p, nil
 }
 
-// sharedOutcome is in memory that a child shares also where the kernel gives it a copy
-// of all other memory.
+// sharedOutcome allocates an outcome that the child shares even if the kernel gives the
+// child a copy of all other memory.
 func sharedOutcome() *outcome {
 	memory, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
 	if err != nil {
@@ -85,7 +85,7 @@ func cstrings(list []string) ([]*byte, error) {
 	return pointers, nil
 }
 
-// cstring is s with a zero byte at its end: where it is, if the kernel has put it there.
+// cstring returns s with a NUL at its end. It does not copy a string of the kernel.
 func cstring(s string) (*byte, error) {
 	if isOriginal(s) {
 		return unsafe.StringData(s), nil
@@ -97,15 +97,15 @@ func cstring(s string) (*byte, error) {
 	return p, nil
 }
 
-// NameChild makes socket activation work through an init: sd_listen_fds(3) takes the
-// descriptors only if LISTEN_PID is its own PID and LISTEN_PIDFDID the inode of its
-// pidfd. The child alone knows both.
+// NameChild makes socket activation work through an init. sd_listen_fds(3) uses the
+// descriptors only if LISTEN_PID is its own PID and LISTEN_PIDFDID is the inode of its
+// pidfd. Only the child knows both.
 func (p *Program) NameChild(env []string) {
 	p.listenPID = p.replace(env, "LISTEN_PID", strconv.Itoa(os.Getpid()))
 	p.listenID = p.replace(env, "LISTEN_PIDFDID", pidfdID())
 }
 
-// replace makes room for another value of a variable, if it has this one.
+// replace makes room for a new value of a variable, if the variable has this value.
 func (p *Program) replace(env []string, key, value string) []byte {
 	if value == "" {
 		return nil
@@ -117,13 +117,14 @@ func (p *Program) replace(env []string, key, value string) []byte {
 			}
 			buf := []byte(key + "=01234567890123456789\x00")
 			p.envv[i] = &buf[0]
-			return buf[len(key)+1:] // getenv(3) takes the first
+			return buf[len(key)+1:] // getenv(3) uses the first entry
 		}
 	}
 	return nil
 }
 
-// pidfdID is the inode of a pidfd of this process, unique since boot (Linux 6.9, pidfs).
+// pidfdID returns the inode of a pidfd of this process, which is unique since boot
+// (Linux 6.9, pidfs).
 func pidfdID() string {
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err != nil {
@@ -138,19 +139,19 @@ func pidfdID() string {
 }
 
 // Spawn starts p as a child and returns its PID at once. Unlike os/exec and
-// syscall.ForkExec it restores every signal disposition, leaves the waiting to the
-// reaper, and does not wait for the execve: Failed tells how that ended when the child
-// has ended.
+// syscall.ForkExec, it restores every signal disposition and leaves the wait to the
+// reaper. It does not wait for the execve. When the child has ended, Failed says how
+// the execve ended.
 //
-// It moves this process to the root directory before the child runs, so that it does not
-// pin the mount of the directory that it was started in.
+// Before the child runs, Spawn moves this process to the root directory. So this
+// process does not pin the mount of the directory that it was started in.
 func (p *Program) Spawn() (pid int, errno syscall.Errno) {
 	p.leaveDirectory()
 	// No handler may run in the child before it has restored the dispositions.
 	old := swapMask(unix.SIG_SETMASK, ^Set(0))
 	for try := 0; ; try++ {
 		pid, errno = p.clone()
-		// The kernel counts a thread that Alone has ended for a little longer.
+		// The kernel still counts a thread for a short time after Alone has ended it.
 		if errno != unix.EAGAIN || try == 20 {
 			break
 		}
@@ -163,13 +164,14 @@ func (p *Program) Spawn() (pid int, errno syscall.Errno) {
 		Chdir("/")
 	}
 	if errno == 0 && p.Group {
-		// The child does the same. A signal for the group may come before it has.
+		// The child does the same. A signal for the group may come before the child has
+		// done so.
 		SetGroup(pid, 0)
 	}
 	return pid, errno
 }
 
-// leaveDirectory goes to the root directory, if the child can come back from there. A
+// leaveDirectory moves this process to the root directory if the child can come back. A
 // process may be in a directory that it may not enter.
 func (p *Program) leaveDirectory() {
 	fd, errno := openat(dotPath, unix.O_PATH|unix.O_DIRECTORY)
@@ -185,22 +187,23 @@ func (p *Program) leaveDirectory() {
 
 var dotPath = []byte(".\x00")
 
-// Failed is the errno with which the child could not execute the program, 0 if it could.
+// Failed returns the errno of an execve that failed, or 0.
 func (p *Program) Failed() syscall.Errno { return syscall.Errno(p.outcome.errno) }
 
-// ViaShell reports whether /bin/sh was given the file, for the kernel did not know its
+// ViaShell reports whether /bin/sh got the file, because the kernel did not know its
 // format.
 func (p *Program) ViaShell() bool { return p.outcome.viaShell == 1 }
 
-// Exec executes p in place of this process. It returns the errno if it cannot.
+// Exec replaces this process by p. It returns only on failure, with the errno.
 func (p *Program) Exec() syscall.Errno {
 	p.inherited.dropOwn()
 	return p.exec()
 }
 
-// child runs in the child and does not return. Most of a process is not there: no
-// allocation, no stack growth, no lock, no scheduler. What it needs memory for is in p,
-// since the address of a variable of its own may make that variable escape.
+// child runs in the child and does not return. Most of Go is missing there, so child
+// may not allocate, grow the stack, lock or call the scheduler. The memory that it
+// needs is in p. A variable of its own might escape to the heap if child took its
+// address.
 //
 //go:nosplit
 //go:norace
@@ -210,8 +213,9 @@ func (p *Program) child() {
 		sys(unix.SYS_SETPGID, 0, 0, 0, 0, 0, 0)
 	}
 	if p.Terminal >= 0 {
-		// SIGTTOU is blocked, so a background group may do this (tcsetpgrp(3)).
-		// A terminal that has gone meanwhile is no reason not to start.
+		// The child may be in the background, and SIGTTOU is blocked, so the call
+		// succeeds (tcsetpgrp(3)). If the terminal has gone meanwhile, the program
+		// starts all the same.
 		p.group = int32(pid)
 		sys(unix.SYS_IOCTL, uintptr(p.Terminal), unix.TIOCSPGRP, uintptr(unsafe.Pointer(&p.group)), 0, 0, 0)
 	}
@@ -230,7 +234,7 @@ func (p *Program) child() {
 	}
 }
 
-// writeID puts the inode of the child's own pidfd into listenID.
+// writeID writes the inode of the child's own pidfd into listenID.
 //
 //go:nosplit
 //go:norace
@@ -243,7 +247,7 @@ func (p *Program) writeID(pid uintptr) {
 
 var emptyPath [1]byte
 
-// decimal puts n, decimal and with a zero byte, into buf.
+// decimal writes n into buf as decimal digits and a NUL.
 //
 //go:nosplit
 //go:norace
@@ -259,8 +263,8 @@ func decimal(buf []byte, n uint64) {
 	}
 }
 
-// exec restores what was inherited and becomes the program. It returns only if
-// no path could be executed, with the errno that execvp(3) would report.
+// exec restores the inherited state and becomes the program. If no path can be
+// executed, it returns the errno that execvp(3) would report.
 //
 //go:nosplit
 //go:norace

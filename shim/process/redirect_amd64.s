@@ -14,10 +14,10 @@
 #define si_code  8
 #define si_pid   16
 
-// redirect is the signal handler of the whole process. DI is the number, SI the
-// siginfo_t, DX the context. signals_native.go has the rules.
+// redirect is the signal handler of the whole process. DI is the number of the signal,
+// SI the siginfo_t, and DX the context. signals_native.go explains the rules.
 TEXT ·redirect(SB),NOSPLIT|NOFRAME,$0
-	CMPL	DI, $ALARM		// it has interrupted a write: that is all it is for
+	CMPL	DI, $ALARM		// the alarm has interrupted a write, and needs no more
 	JEQ	drop
 	MOVL	DI, R8
 	LEAQ	·runtimeHandler(SB), R9
@@ -26,7 +26,7 @@ TEXT ·redirect(SB),NOSPLIT|NOFRAME,$0
 	TESTQ	AX, AX
 	JZ	queue
 	CMPL	R9, $0
-	JGT	runtime			// the kernel raised it for a fault
+	JGT	runtime			// the kernel raised the signal for a fault
 	CMPL	R8, $SIGURG
 	JNE	sent
 	CMPL	R9, $SI_TKILL
@@ -47,8 +47,8 @@ queue:
 drop:
 	RET
 sent:
-	// A process has sent a fault signal. It has no effect, but that Alone ends threads
-	// by SIGSEGV.
+	// A process has sent a fault signal, which has no effect. The exception is the
+	// SIGSEGV by which Alone ends threads.
 	CMPL	R8, $SIGSEGV
 	JNE	drop
 	CMPL	·ending(SB), $0
@@ -62,7 +62,7 @@ sent:
 runtime:
 	JMP	AX
 
-// sigreturn is the return address of the handler: x86-64 wants a restorer with every
+// sigreturn is the return address of the handler. x86-64 needs a restorer for every
 // handler (arch/x86/kernel/signal_64.c, x64_setup_rt_frame).
 TEXT ·sigreturn(SB),NOSPLIT|NOFRAME,$0
 	MOVL	$SYS_rt_sigreturn, AX
@@ -81,9 +81,9 @@ TEXT ·sigreturnAddress(SB),NOSPLIT,$0-8
 
 // func resetStackGuard()
 //
-// The compiler compares the stack pointer with the third word of g, whose first word is
-// the low end of the stack (runtime/runtime2.go, type g). A request to yield overwrites
-// that third word.
+// Compiled code compares the stack pointer with the third word of g to find the end of
+// the stack. The first word of g is the low end of the stack (runtime/runtime2.go, type
+// g). A request to yield overwrites the third word.
 TEXT ·resetStackGuard(SB),NOSPLIT,$0-0
 	MOVQ	(TLS), AX
 	MOVQ	0(AX), CX

@@ -13,7 +13,8 @@
 #define si_code  8
 #define si_pid   16
 
-// redirect: see redirect_amd64.s. R0 is the number, R1 the siginfo_t, R2 the context.
+// redirect does the same as in redirect_amd64.s. R0 is the number of the signal, R1 the
+// siginfo_t, and R2 the context.
 TEXT ·redirect(SB),NOSPLIT|NOFRAME,$0
 	CMPW	$ALARM, R0
 	BEQ	drop
@@ -61,7 +62,7 @@ add:
 runtime:
 	B	(R4)
 
-// sigreturn is not needed here: the kernel returns through the vDSO.
+// This architecture needs no sigreturn, because the kernel returns through the vDSO.
 TEXT ·sigreturn(SB),NOSPLIT|NOFRAME,$0
 	MOVD	$SYS_rt_sigreturn, R8
 	SVC

@@ -4,12 +4,12 @@ package process
 
 import "runtime"
 
-// LockMainThread keeps the caller, an init function, and with it main, on the main
-// thread.
+// LockMainThread locks the main goroutine to the main thread. Its caller is an init
+// function.
 func LockMainThread() { runtime.LockOSThread() }
 
 // unlockMainThread undoes LockMainThread.
 func unlockMainThread() { runtime.UnlockOSThread() }
 
-// nofileBefore does not know.
+// nofileBefore returns nothing, because this build cannot know the limit.
 func nofileBefore() []savedLimit { return nil }

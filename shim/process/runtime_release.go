@@ -11,28 +11,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What is named here and in sigtable_*.s is the runtime's own. The linker allows that
-// with -checklinkname=0 only, so it is in the binary of the Makefile and not in a binary
-// of a plain go build.
+// This file and sigtable_*.s name parts of Go's runtime. The linker allows that only
+// with -checklinkname=0. So the binary of the Makefile has these files, and the binary
+// of a plain go build does not.
 
-// forcegcperiod is how often Go collects at least, in nanoseconds. Half of it is how long
-// the runtime's monitor thread sleeps in an idle process. --pause keeps that thread, and
-// would wake up once a minute (runtime, sysmon).
+// forcegcperiod is the longest time between two garbage collections, in nanoseconds. In
+// an idle process the runtime's monitor thread sleeps half of it. --pause keeps this
+// thread, which would wake up once a minute (runtime, sysmon).
 //
 //go:linkname forcegcperiod runtime.forcegcperiod
 var forcegcperiod int64
 
 func init() { forcegcperiod = math.MaxInt64 }
 
-// lockOSThread is runtime.LockOSThread without the thread that the latter starts for
-// callers that make more threads from a locked one (runtime, startTemplateThread).
-// Nothing here makes one, and a container may have no room for it.
+// lockOSThread is runtime.LockOSThread without the extra thread. The runtime starts
+// that thread for callers that create more threads from a locked thread (runtime,
+// startTemplateThread). No code here creates any, and a container may have no room for
+// another thread.
 //
 //go:linkname lockOSThread runtime.lockOSThread
 func lockOSThread()
 
-// LockMainThread keeps the caller, an init function, and with it main, on the main
-// thread.
+// LockMainThread locks the main goroutine to the main thread. Its caller is an init
+// function.
 func LockMainThread() { lockOSThread() }
 
 //go:linkname unlockOSThread runtime.unlockOSThread
@@ -41,13 +42,13 @@ func unlockOSThread()
 // unlockMainThread undoes LockMainThread.
 func unlockMainThread() { unlockOSThread() }
 
-// origRlimitNofile is the limit before the syscall package raised it, nil where it did
-// not have to.
+// origRlimitNofile is the limit before the syscall package raised it, or nil if the
+// package did not raise it.
 //
 //go:linkname origRlimitNofile syscall.origRlimitNofile
 var origRlimitNofile atomic.Pointer[syscall.Rlimit]
 
-// nofileBefore is the RLIMIT_NOFILE that Go's runtime has changed.
+// nofileBefore returns the RLIMIT_NOFILE from before Go's runtime raised it.
 func nofileBefore() []savedLimit {
 	limit := origRlimitNofile.Load()
 	if limit == nil {

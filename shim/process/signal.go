@@ -18,9 +18,9 @@ const NumSignals = numSignals
 // Signal is a signal number from 1 to 64.
 type Signal = syscall.Signal
 
-// The kernel's first and last real-time signals. A C library keeps 32 and 33
-// for itself and calls 34 SIGRTMIN (signal(7)); RTMIN+n counts from 34 here too,
-// since that is what STOPSIGNAL and systemd mean by it.
+// The first and the last real-time signal. A C library reserves the kernel's 32 and 33
+// for itself and calls 34 SIGRTMIN (signal(7)). STOPSIGNAL and systemd count RTMIN+n
+// from 34, and so does this package.
 const (
 	rtmin = 34
 	rtmax = 64
@@ -29,12 +29,12 @@ const (
 // An Event is a signal that a process sent to this one.
 type Event struct {
 	Signal Signal
-	PID    int32 // the sender in this PID namespace; 0: the kernel or an outer namespace
+	PID    int32 // PID of the sender; 0: the kernel, or a process of an outer PID namespace
 	UID    uint32
 }
 
-// Changed is the signal of the event that a watched descriptor causes ([Signals.Watch]).
-// The C library keeps it for itself (nptl(7)), so no process sends it to another.
+// Changed is the signal of an event that a watched descriptor causes ([Signals.Watch]).
+// A C library reserves it for itself (nptl(7)), so no process sends it to another.
 const Changed Signal = 33
 
 // A Set is a set of signals: bit 0 is signal 1, as in the kernel's sigset_t.
@@ -45,7 +45,7 @@ type Set uint64
 //go:nosplit
 func (s Set) Has(sig Signal) bool { return s&bit(sig) != 0 }
 
-// SetOf is the set of these signals.
+// SetOf returns the set of these signals.
 func SetOf(signals ...Signal) (s Set) {
 	for _, sig := range signals {
 		s |= bit(sig)
@@ -56,32 +56,33 @@ func SetOf(signals ...Signal) (s Set) {
 //go:nosplit
 func bit(sig Signal) Set { return 1 << (sig - 1) }
 
-// Each set is written here, once, and every other set is derived from these.
+// Each of these sets is written only here, and every other set is derived from them.
 const (
-	// The kernel raises them for a fault of the thread that gets them. A process that
-	// sends one means the receiver, not its child.
+	// The kernel raises these for a fault of a thread. If a process sends one, it means
+	// the receiver and not the receiver's child.
 	faults Set = 1<<(unix.SIGILL-1) | 1<<(unix.SIGTRAP-1) | 1<<(unix.SIGABRT-1) | 1<<(unix.SIGBUS-1) |
 		1<<(unix.SIGFPE-1) | 1<<(unix.SIGSEGV-1) | 1<<(unix.SIGSYS-1)
-	// No process can catch or block them (signal(7)).
+	// No process can catch or block these (signal(7)).
 	uncatchable Set = 1<<(unix.SIGKILL-1) | 1<<(unix.SIGSTOP-1)
-	// The C library of a process keeps them for itself (nptl(7)).
+	// A C library reserves these for itself (nptl(7)).
 	libc Set = 1<<(32-1) | 1<<(33-1)
-	// The kernel sends them for the use that this process makes of a terminal.
+	// The kernel sends these because of the way this process uses a terminal.
 	terminal Set = 1<<(unix.SIGTTIN-1) | 1<<(unix.SIGTTOU-1)
 
-	// tini's set: SIGCHLD is about the children of this process.
+	// The set that tini does not forward. SIGCHLD is about the children of this
+	// process.
 	notForwarded = faults | uncatchable | libc | terminal | 1<<(unix.SIGCHLD-1)
-	// Only a signal that can reach this process can be rewritten.
+	// Only signals that can reach this process can be rewritten.
 	notRewritable = notForwarded &^ terminal
 )
 
-// Forwardable reports whether the program is to be sent sig when this process gets it.
+// Forwardable reports whether the program gets sig when this process gets it.
 func Forwardable(sig Signal) bool { return !notForwarded.Has(sig) }
 
-// Rewritable reports whether sig can reach this process and so be rewritten.
+// Rewritable reports whether sig can reach this process, so that it can be rewritten.
 func Rewritable(sig Signal) bool { return !notRewritable.Has(sig) }
 
-// names has the name of each signal, so that a log line can be written without
+// names has the name of each signal. With it a log line can be written without
 // allocating.
 var names = func() (all [numSignals]string) {
 	for sig := Signal(1); sig < numSignals; sig++ {
@@ -100,7 +101,7 @@ var names = func() (all [numSignals]string) {
 	return all
 }()
 
-// SignalName is the name of sig as kill(1) and docker spell it: SIGTERM,
+// SignalName returns the name of sig as kill(1) and docker spell it, such as SIGTERM or
 // SIGRTMIN+3.
 func SignalName(sig Signal) string {
 	if sig < 0 || sig >= numSignals {
@@ -109,7 +110,7 @@ func SignalName(sig Signal) string {
 	return names[sig]
 }
 
-// texts has what strsignal(3) of glibc says for each signal.
+// texts has the text of strsignal(3) in glibc for each signal.
 var texts = func() (all [numSignals]string) {
 	for sig := Signal(1); sig < numSignals; sig++ {
 		switch text := sig.String(); {
@@ -122,7 +123,7 @@ var texts = func() (all [numSignals]string) {
 	return all
 }()
 
-// SignalText is sig in words, as tini and the shell say it: Terminated.
+// SignalText returns sig in words, as tini and the shell do, such as Terminated.
 func SignalText(sig Signal) string {
 	if sig < 0 || sig >= numSignals {
 		return "Unknown signal"
@@ -130,8 +131,8 @@ func SignalText(sig Signal) string {
 	return texts[sig]
 }
 
-// ParseSignal reads a signal as users write it: a number from 1 to 64, a name
-// with or without SIG in either case, RTMIN+n or RTMAX-n.
+// ParseSignal parses a signal as users write it. It accepts a number from 1 to 64, a
+// name with or without SIG in either case, RTMIN+n, and RTMAX-n.
 func ParseSignal(s string) (Signal, error) {
 	if n, err := strconv.Atoi(s); err == nil {
 		if n < 1 || n >= numSignals {

@@ -12,26 +12,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How signals reach us
+// How signals reach this process
 //
-// os/signal keeps one bit per signal, so real-time signals that queue in the kernel
-// would be lost, and it cannot deliver 27 and 34 at all. A C init blocks everything and
-// calls sigwait, but Go's runtime unblocks HUP, INT, QUIT, TERM, CHLD and others on every
-// thread that it makes (runtime, blockableSig).
+// os/signal keeps one bit for each signal. So it would lose real-time signals, which
+// queue in the kernel, and it cannot deliver 27 and 34 at all. An init in C blocks
+// every signal and calls sigwait. But Go's runtime unblocks HUP, INT, QUIT, TERM, CHLD
+// and others on every thread that it creates (runtime, blockableSig).
 //
-// So the main thread blocks everything and waits in rt_sigtimedwait(2), as tini does. The
-// kernel hands a process-directed signal to the main thread whenever that thread can take
-// it (kernel/signal.c, complete_signal), and enter.go sees to it that the other threads
-// have it blocked. A thread that has not, in a binary that was linked without entry or
-// with another version of the runtime, runs `redirect`. That queues the signal for the
-// main thread with its siginfo. The signal stays in the kernel's queues all the way.
+// So the main thread blocks every signal and waits in rt_sigtimedwait(2), as tini does.
+// The kernel gives a process-directed signal to the main thread whenever that thread
+// can take it (kernel/signal.c, complete_signal). enter.go makes sure that the other
+// threads block it. In a binary that was linked without entry, or with another version
+// of the runtime, another thread may still get the signal and run `redirect`. redirect
+// queues the signal for the main thread, with its siginfo. So the signal stays in the
+// kernel's queues all the way.
 //
 // rt_tgsigqueueinfo refuses si_code >= 0 from another thread (EPERM), so redirect sets
-// the sign bit. Two kinds of signal stay the runtime's: a fault that the CPU raised
-// (si_code > 0), and the SIGURG that the scheduler sends to its own threads (SI_TKILL
-// from ourselves). A fault signal that a process sent is dropped.
+// the sign bit. It leaves two kinds of signals to the runtime: a fault that the CPU
+// raised (si_code > 0), and the SIGURG that the scheduler sends to the threads of this
+// process (SI_TKILL). redirect drops a fault signal that a process sent.
 var (
-	self           int32 // PID, and the TID of the main thread
+	self           int32 // PID, which is also the TID of the main thread
 	runtimeHandler [numSignals]uintptr
 )
 
@@ -50,12 +51,13 @@ type Signals struct {
 	inherited inheritance
 	waitFor   Set
 	watching  bool
-	runtime   [numSignals]sigaction // what Go's runtime had installed
+	runtime   [numSignals]sigaction // the handlers of Go's runtime
 	info      siginfo
 	owner     [2]int32 // struct f_owner_ex
 }
 
-// Claim takes over every signal that can be taken. The caller is the main thread, locked.
+// Claim takes over every signal that a process can take. The caller has to be locked to
+// the main thread.
 func Claim() *Signals {
 	s := &Signals{inherited: inherit()}
 	limitRuntime()
@@ -66,52 +68,52 @@ func Claim() *Signals {
 		restorer: sigreturnAddress(),
 		mask:     ^Set(0),
 	}
-	// The mask comes first: redirect on the main thread would queue the signal for the
-	// main thread, for ever. A fault that is blocked would end the process without the
-	// runtime's message. And 32 and 33, which have the default action here, must not be
-	// blocked: only so does the kernel drop them for PID 1 (kernel/signal.c,
-	// sig_task_ignored).
+	// Set the mask first. Otherwise redirect could run on the main thread and would
+	// queue the signal for the main thread for ever. Faults stay unblocked, because a
+	// blocked fault ends the process without the runtime's message. 32 and 33 stay
+	// unblocked too. They have the default action here, and the kernel drops them for
+	// PID 1 only if they are not blocked (kernel/signal.c, sig_task_ignored).
 	s.waitFor = blockedAtEntry | bit(unix.SIGURG)
 	swapMask(unix.SIG_SETMASK, s.waitFor)
 	for sig := Signal(1); sig < numSignals; sig++ {
 		if (uncatchable | libc).Has(sig) {
 			continue
 		}
-		// A SIGURG of the scheduler's that comes before the next line is queued; Next
+		// A SIGURG of the scheduler that comes before the next line is queued, and Next
 		// drops it.
 		setAction(sig, &action, &s.runtime[sig])
 		if faults.Has(sig) || sig == unix.SIGURG {
 			runtimeHandler[sig] = s.runtime[sig].handler
 		}
 	}
-	action.flags &^= saRestart // the call that it interrupts is to return
+	action.flags &^= saRestart // the interrupted call has to return
 	makeAlarm(&action)
 	return s
 }
 
-// Without gives sig back to the runtime, for os/signal.
+// Without gives sig back to the runtime for os/signal.
 func (s *Signals) Without(sig Signal) {
 	s.waitFor &^= bit(sig)
 	setAction(sig, &s.runtime[sig], nil)
 }
 
-// Forever is a limit that does not come.
-const Forever = time.Duration(math.MaxInt64) // for the kernel too: KTIME_MAX
+// Forever is no limit.
+const Forever = time.Duration(math.MaxInt64) // for the kernel too (KTIME_MAX)
 
-// Next waits for a signal, no longer than limit. ok is false where none has come.
+// Next waits for a signal, at most for limit. ok is false if no signal has come.
 func (s *Signals) Next(limit time.Duration) (e Event, ok bool) {
 	for {
 		sig, errno := s.wait(limit)
 		switch {
 		case errno == unix.EAGAIN:
 			return Event{}, false
-		case errno == unix.EINTR: // by a handler, or at the end of a freeze
+		case errno == unix.EINTR: // a handler ran, or a freeze ended
 			if limit != Forever {
-				return Event{}, false // the caller knows what is left of it
+				return Event{}, false // the caller knows how much of the limit is left
 			}
 		case errno != 0:
-			// A sandbox without rt_sigtimedwait(2): there is no other way to wait for
-			// signals that are blocked, but no reason to spin.
+			// This sandbox lacks rt_sigtimedwait(2). There is no other way to wait for
+			// blocked signals, but sleep to avoid a busy loop.
 			pause(10 * time.Millisecond)
 			return Event{}, false
 		case s.isOwn(sig):
@@ -124,9 +126,10 @@ func (s *Signals) Next(limit time.Duration) (e Event, ok bool) {
 	}
 }
 
-// isOwn tells a signal that this process has caused itself: the scheduler's request that
-// this thread yield, and what a write to a closed pipe or beyond RLIMIT_FSIZE raises. The
-// last two come from this process's log lines, not from the program's.
+// isOwn reports whether this process has caused the signal itself. Such signals are the
+// scheduler's request to yield (SIGURG), SIGPIPE after a write to a closed pipe, and
+// SIGXFSZ after a write beyond RLIMIT_FSIZE. The last two come from this process's log
+// lines and not from the program.
 func (s *Signals) isOwn(sig Signal) bool {
 	if s.info.pid != self {
 		return false
@@ -140,9 +143,9 @@ func (s *Signals) isOwn(sig Signal) bool {
 	return false
 }
 
-// wait lets the runtime know that this thread blocks, as long as there is a runtime. The
-// calls are written out: through a variable the pointers would not be kept
-// (unsafe.Pointer, rule 4).
+// wait waits for a signal. While there is a runtime, wait tells it that this thread
+// blocks. The two calls do not share a variable for their arguments, because Go would
+// not keep the pointers in it (unsafe.Pointer, rule 4).
 func (s *Signals) wait(limit time.Duration) (Signal, syscall.Errno) {
 	timeout := unix.NsecToTimespec(int64(max(limit, 0)))
 	if !alone {
@@ -155,15 +158,15 @@ func (s *Signals) wait(limit time.Duration) (Signal, syscall.Errno) {
 	return Signal(sig), errno
 }
 
-// Pending is the set of signals that wait to be taken.
+// Pending returns the set of pending signals.
 func (s *Signals) Pending() (pending Set) {
 	sys(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&pending)), 8, 0, 0, 0, 0)
 	return pending
 }
 
-// Watch has Next return an event with the signal Changed when fd becomes readable
-// (fcntl(2), "Signals"). Nothing has to wait for the descriptor then. The signal goes to
-// the main thread, for a thread of the runtime would take its default action.
+// Watch makes Next return an event with the signal Changed when fd becomes readable
+// (fcntl(2), "Signals"). So no thread has to wait for the descriptor. The signal goes to the main
+// thread, because a thread of the runtime would take its default action.
 func (s *Signals) Watch(fd int) error {
 	s.waitFor |= bit(Changed)
 	s.watching = true

@@ -13,30 +13,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Signals is the source of the signals sent to this process. Without the assembly of
-// signals_native.go it is os/signal, with its limits: equal signals in quick succession
-// become one, 27 and 34 are not delivered, the sender is unknown, and a SIGURG cannot be
-// told from the scheduler's own.
+// Signals is the source of the signals sent to this process. It uses os/signal, because
+// the assembly of signals_native.go is missing. os/signal merges equal signals in quick
+// succession, does not deliver 27 and 34, and does not name the sender. It cannot tell
+// a SIGURG of another process from the scheduler's.
 type Signals struct {
 	inherited inheritance
 	received  chan os.Signal
-	early     []os.Signal // taken from received by Pending
+	early     []os.Signal // signals that Pending took from received
 	ignored   Set
 	changed   chan struct{}
 }
 
-// Claim takes over every signal that can be taken. The caller is the main thread, locked.
+// Claim takes over every signal that os/signal can take. The caller has to be locked to
+// the main thread.
 func Claim() *Signals {
 	s := &Signals{inherited: inherit(), received: make(chan os.Signal, 2048)}
 	limitRuntime()
 	for sig := Signal(1); sig < numSignals; sig++ {
-		// An ignored signal stays ignored, for the program inherits that.
+		// Leave an ignored signal alone, because the program inherits it as ignored.
 		if !signal.Ignored(sig) {
 			signal.Notify(s.received, sig)
 		}
 	}
-	// The runtime leaves 34 to a C library and its default action in place, which ends
-	// a process that is not PID 1.
+	// The runtime leaves 34 to a C library. Its default action stays in place and would
+	// end a process that is not PID 1.
 	ignore(rtmin)
 	return s
 }
@@ -48,13 +49,13 @@ func ignore(sig Signal) {
 	}
 }
 
-// Without leaves sig to whatever else has claimed it.
+// Without makes Next ignore sig, which another part of the program has claimed.
 func (s *Signals) Without(sig Signal) { s.ignored |= bit(sig) }
 
-// Forever is a limit that does not come.
+// Forever is no limit.
 const Forever = time.Duration(math.MaxInt64)
 
-// Next waits for a signal, no longer than limit. ok is false where none has come.
+// Next waits for a signal, at most for limit. ok is false if no signal has come.
 func (s *Signals) Next(limit time.Duration) (e Event, ok bool) {
 	var expired <-chan time.Time
 	if limit != Forever {
@@ -81,9 +82,9 @@ func (s *Signals) Next(limit time.Duration) (e Event, ok bool) {
 	}
 }
 
-// Pending is the set of signals that wait to be taken.
+// Pending returns the set of signals that Next has not returned yet.
 func (s *Signals) Pending() (pending Set) {
-	for len(s.received) > 0 { // nothing else takes from it
+	for len(s.received) > 0 { // no other goroutine receives from it
 		s.early = append(s.early, <-s.received)
 	}
 	for _, sig := range s.early {
@@ -92,7 +93,7 @@ func (s *Signals) Pending() (pending Set) {
 	return pending
 }
 
-// Watch has Next return an event with the signal Changed when fd becomes readable.
+// Watch makes Next return an event with the signal Changed when fd becomes readable.
 func (s *Signals) Watch(fd int) error {
 	s.changed = make(chan struct{})
 	go func() {
@@ -103,7 +104,7 @@ func (s *Signals) Watch(fd int) error {
 			} else if err != unix.EINTR {
 				return
 			}
-			time.Sleep(10 * time.Millisecond) // for the receiver to read it
+			time.Sleep(10 * time.Millisecond) // gives the receiver time to read it
 		}
 	}()
 	return nil

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errnoOf is the errno in what a system call returned, or 0. The kernel returns errors
-// as -4095 to -1 (syscall(2), "Architecture calling conventions").
+// errnoOf returns the errno in the result of a system call, or 0. The kernel returns an
+// error as a number from -4095 to -1 (syscall(2), "Architecture calling conventions").
 //
 //go:nosplit
 func errnoOf(result uintptr) syscall.Errno {
@@ -19,7 +19,7 @@ func errnoOf(result uintptr) syscall.Errno {
 	return 0
 }
 
-// result splits what a system call returned.
+// result splits the result of a system call into a value and an errno.
 func result(r uintptr) (int, syscall.Errno) {
 	if errno := errnoOf(r); errno != 0 {
 		return -1, errno
@@ -27,15 +27,16 @@ func result(r uintptr) (int, syscall.Errno) {
 	return int(r), 0
 }
 
-// Kill is kill(2). It returns 0 where that succeeds.
+// Kill calls kill(2). It returns 0 on success.
 func Kill(pid int, sig Signal) syscall.Errno {
 	return errnoOf(sys(unix.SYS_KILL, uintptr(pid), uintptr(sig), 0, 0, 0, 0))
 }
 
-// Now is the time on a clock that nobody sets (CLOCK_MONOTONIC, clock_gettime(2)).
+// Now returns the time of a clock that no process can set (CLOCK_MONOTONIC,
+// clock_gettime(2)).
 func Now() time.Duration { return clock(unix.CLOCK_MONOTONIC) }
 
-// WallClock is the time since 1970 in UTC (CLOCK_REALTIME).
+// WallClock returns the time since 1970 in UTC (CLOCK_REALTIME).
 func WallClock() time.Duration { return clock(unix.CLOCK_REALTIME) }
 
 func clock(id uintptr) time.Duration {
@@ -44,7 +45,7 @@ func clock(id uintptr) time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// Chdir is chdir(2).
+// Chdir calls chdir(2).
 func Chdir(dir string) syscall.Errno {
 	path, err := syscall.BytePtrFromString(dir)
 	if err != nil {
@@ -53,20 +54,21 @@ func Chdir(dir string) syscall.Errno {
 	return errnoOf(sys(unix.SYS_CHDIR, uintptr(unsafe.Pointer(path)), 0, 0, 0, 0, 0))
 }
 
-// SetGroup is setpgid(2).
+// SetGroup calls setpgid(2).
 func SetGroup(pid, group int) syscall.Errno {
 	return errnoOf(sys(unix.SYS_SETPGID, uintptr(pid), uintptr(group), 0, 0, 0, 0))
 }
 
-// ForegroundGroup is the foreground process group of the terminal fd (tcgetpgrp(3)).
+// ForegroundGroup returns the foreground process group of the terminal fd
+// (tcgetpgrp(3)).
 func ForegroundGroup(fd int) (group int, errno syscall.Errno) {
 	var g int32
 	errno = errnoOf(sys(unix.SYS_IOCTL, uintptr(fd), unix.TIOCGPGRP, uintptr(unsafe.Pointer(&g)), 0, 0, 0))
 	return int(g), errno
 }
 
-// SetForegroundGroup makes group the foreground process group of the terminal fd. With
-// SIGTTOU blocked that works from the background too (tcsetpgrp(3)).
+// SetForegroundGroup makes group the foreground process group of the terminal fd. It
+// blocks SIGTTOU, so it works from the background too (tcsetpgrp(3)).
 func SetForegroundGroup(fd, group int) syscall.Errno {
 	old := swapMask(unix.SIG_BLOCK, bit(unix.SIGTTOU))
 	g := int32(group)
@@ -75,12 +77,13 @@ func SetForegroundGroup(fd, group int) syscall.Errno {
 	return errno
 }
 
-// Detach lets a process go that made this one its tracer by PTRACE_TRACEME, and that
-// the kernel has stopped with sig. Without it the process would never run again: only
-// its tracer can continue it (ptrace(2)). It reports whether pid was traced.
+// Detach releases a process that has made this process its tracer by PTRACE_TRACEME,
+// and that the kernel has stopped with sig. Otherwise that process would never run
+// again, because only its tracer can continue it (ptrace(2)). Detach reports whether
+// pid was traced.
 //
-// The process gets the signal, as it would have without a tracer. The exception is the
-// SIGTRAP that the kernel sends a traced process after execve(2): it looks as if the
+// The process then gets the signal, as it would without a tracer. The exception is the
+// SIGTRAP that the kernel sends to a traced process after execve(2). It looks as if the
 // process had sent it to itself, and no process expects it.
 func Detach(pid int, sig Signal) (traced bool, errno syscall.Errno) {
 	if sig == unix.SIGTRAP {
@@ -95,7 +98,7 @@ func Detach(pid int, sig Signal) (traced bool, errno syscall.Errno) {
 	return errno != unix.ESRCH, errno
 }
 
-// siginfo is the siginfo_t of a signal that a process sent (sigaction(2)).
+// siginfo is a siginfo_t for a signal that a process sent (sigaction(2)).
 type siginfo struct {
 	signo, errno, code, _ int32
 	pid                   int32
@@ -103,7 +106,8 @@ type siginfo struct {
 	_                     [104]byte
 }
 
-// Values of si_code (sigaction(2)). What the kernel raised for a fault is above zero.
+// Values of si_code (sigaction(2)). A signal that the kernel raised for a fault has a
+// value above zero.
 const (
 	siUser  = 0
 	siTkill = -6

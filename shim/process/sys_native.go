@@ -2,7 +2,7 @@
 
 package process
 
-// sys makes a system call and returns what the kernel returned: errors are negative
-// numbers. Unlike syscall.Syscall it tells Go's runtime nothing, and unlike
-// syscall.RawSyscall it can be called before the runtime has started.
+// sys makes a system call and returns the kernel's result, in which an error is a
+// negative number. Unlike syscall.Syscall, it tells Go's runtime nothing. Unlike
+// syscall.RawSyscall, it works before the runtime has started.
 func sys(number, a, b, c, d, e, f uintptr) uintptr

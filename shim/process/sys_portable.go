@@ -4,8 +4,9 @@ package process
 
 import "syscall"
 
-// sys makes a system call that Go's runtime does not see, and returns what the kernel
-// returned: errors are negative numbers. What the arguments point to is on the heap.
+// sys makes a system call that Go's runtime does not see. It returns the kernel's
+// result, in which an error is a negative number. Memory that an argument points to is
+// on the heap.
 //
 //go:uintptrescapes
 //go:nosplit
