@@ -28,7 +28,7 @@ func versionLine(s *settings) string {
 	return "cgshim version " + version + build + " - git." + commit + "\n"
 }
 
-// usage is the whole of --help. The man page's list is made from the same table.
+// usage is the text of --help, from the table of options.
 func usage(s *settings) string {
 	var b strings.Builder
 	name := s.Name
@@ -54,7 +54,11 @@ func usage(s *settings) string {
 		}
 		b.WriteString(left)
 		b.WriteString(strings.Repeat(" ", max(1, 32-len(left))))
-		b.WriteString(o.help + "\n")
+		b.WriteString(o.help)
+		if o.arg != "" && o.initial != "none" {
+			b.WriteString(" (" + o.initial + ")")
+		}
+		b.WriteString("\n")
 	}
 	b.WriteString("\nVariables (a flag beats its variable, but TINI_VERBOSITY beats -v):\n ")
 	column := 1
