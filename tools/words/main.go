@@ -25,10 +25,10 @@ var measures = []struct {
 	pattern        *regexp.Regexp
 	comments, docs float64
 }{
-	{"who, somebody, nobody", regexp.MustCompile(`(?i)\b(who|whom|whoever|somebody|someone|nobody|anybody|anyone|everybody|everyone)\b`), 2, 1},
+	{"who, somebody, nobody", regexp.MustCompile(`(?i)\b(who|whom|whoever|somebody|someone|nobody|anybody|anyone|everybody|everyone)\b`), 2, 0.3},
 	// The colon at the end of a paragraph, before a list or code, is left out.
-	{"colons", regexp.MustCompile(`[\pL\d)"'*_]:\s+\S`), 16, 6},
-	{"that of, one that, what is", regexp.MustCompile(`(?i)\b(that of|those of|ones? that|what is)\b`), 4, 1},
+	{"colons", regexp.MustCompile(`[\pL\d)"'*_]:\s+\S`), 16, 1.5},
+	{"that of, one that, what is", regexp.MustCompile(`(?i)\b(that of|those of|ones? that|what is)\b`), 4, 0.6},
 }
 
 // A passage is prose without line breaks, as a comment or a paragraph.
@@ -153,6 +153,7 @@ var (
 	inlineCode = regexp.MustCompile("`[^`]*`")
 	linkTarget = regexp.MustCompile(`\]\([^)]*\)`)
 	separator  = regexp.MustCompile(`^[|\s:-]+$`)
+	fact       = regexp.MustCompile(`^- (Status|Date): `) // of a decision
 	item       = regexp.MustCompile(`^\s*([-*]|\d+\.) `)
 )
 
@@ -174,13 +175,14 @@ func markdown(text string) []passage {
 			generated = false
 			continue
 		}
+		title := strings.HasPrefix(line, "#") || fact.MatchString(line) // a message may be a title
 		code := after && strings.HasPrefix(line, "    ") && !item.MatchString(line)
-		if fenced || generated || code || separator.MatchString(line) {
+		if fenced || generated || code || title || separator.MatchString(line) {
 			p.add(i+1, "")
 			continue
 		}
 		after = strings.TrimSpace(line) == ""
-		if strings.HasPrefix(line, "|") || strings.HasPrefix(line, "#") || item.MatchString(line) {
+		if strings.HasPrefix(line, "|") || item.MatchString(line) {
 			p.add(i+1, "")
 		}
 		line = linkTarget.ReplaceAllString(inlineCode.ReplaceAllString(line, "CODE"), "]")
