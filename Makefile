@@ -3,7 +3,7 @@ MAKEFLAGS += --no-print-directory
 export CGO_ENABLED := 0
 
 # The version is the tag's. Without one (a tarball, a shallow clone) the packager gives
-# it, or the binary says the one that the module has (usage.go).
+# it, or the binary has the module's (version.go).
 VERSION ?= $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' --abbrev=12 2>/dev/null))
 COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 GOARCH ?= $(shell go env GOHOSTARCH)
@@ -17,7 +17,7 @@ BASE ?= docker:dind
 IMAGE ?= cgshim:dind
 DIST ?= dist
 
-# The build, for packagers to copy: docs/packaging.md. What makes it more than
+# The build, for packagers to copy (docs/packaging.md). What makes it more than
 # `go build` is here, each with its reason.
 #
 #   -trimpath, -buildvcs=false  the same binary from a clone and from a tarball
@@ -61,7 +61,7 @@ race: ## the packages with goroutines under the race detector
 	@$(NEED) cc
 	CGO_ENABLED=1 go test -race . ./shim ./reaper
 
-# What these test is not in the test's package: no cached results.
+# What these test is not in the test's package, so no results are cached.
 test-root: build ## as root, in namespaces: against the built binary and against tini
 	@$(NEED) tini busybox unshare cc
 	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|bench|images|builds)(/|$$)')
@@ -135,7 +135,7 @@ cross: ## every Linux port of Go
 repro: ## the binary built in two directories is the same
 	cd tools && go run ./release -binaries -only amd64 -version "$(or $(VERSION),0.0.0)" -commit "$(COMMIT)" -out $(CURDIR)/bin/repro
 
-# The tag is the version, and without one there is nothing to be released: 0.0.0-dev.
+# The tag is the version. Without a tag there is no release, and the version is 0.0.0-dev.
 release: VERSION := $(or $(VERSION),0.0.0-dev)
 release: ## binaries, packages, images, SBOM and checksums in dist/, tried out; ONLY=amd64,arm64
 	@$(NEED) dpkg-deb lintian rpm rpm2cpio mandoc qemu-arm-static qemu-system-aarch64 busybox dockerd docker docker-registry unshare

@@ -221,7 +221,7 @@ func options() []option {
 			set: setVerbose,
 		},
 		{
-			// No -q: tini refuses it, and all letters are kept as tini has them.
+			// There is no -q, for tini refuses it, and all letters are kept as tini has them.
 			long: "quiet", env: "CGSHIM_QUIET", initial: "off",
 			help: "log warnings and errors only",
 			full: "Log warnings and errors only, and no notice of a delegation.",
@@ -304,7 +304,7 @@ func parseOptions(args, env []string) (*settings, error) {
 // completeCgroup sets the fields of the package cgroup that depend on several options.
 func (s *settings) completeCgroup() {
 	if s.Cgroup.Timeout == 0 {
-		s.Cgroup.Timeout = -1 // none: 0 is the default there
+		s.Cgroup.Timeout = -1 // for none, since 0 is the default there
 	}
 	switch {
 	case s.mirrorLimits:

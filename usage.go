@@ -38,8 +38,9 @@ func usage(s *settings) string {
 	b.WriteString("Usage: " + name + " [OPTIONS] [--] PROGRAM [ARGS...]\n" +
 		"       " + name + " --check [--json]\n" +
 		"       " + name + " --pause\n\n" +
-		"The PID 1 of a container that runs containers: delegates its cgroup, starts\n" +
-		"PROGRAM, forwards signals, reaps orphans, exits with PROGRAM's status.\n\n")
+		"The PID 1 of a container that runs containers. It delegates the container's\n" +
+		"cgroup, starts PROGRAM, forwards signals, reaps orphans, and exits with the\n" +
+		"status of PROGRAM.\n\n")
 	if s.Tini {
 		b.WriteString("Called as " + name + " it keeps tini's defaults: --cgroup=off, a subreaper only with -s,\n" +
 			"TINI_VERBOSITY=1, and options are taken from anywhere before a --.\n\n")

@@ -19,7 +19,7 @@ import (
 	"strings"
 )
 
-// measures are what is counted, and how often it may occur in 1,000 words.
+// measures lists the words that are counted, and how many of them 1,000 words may have.
 var measures = []struct {
 	name           string
 	pattern        *regexp.Regexp
@@ -200,14 +200,21 @@ func markdown(text string) []passage {
 
 func manual(text string) []passage {
 	var p paragraphs
+	literal := false
 	for i, line := range strings.Split(text, "\n") {
 		if strings.HasPrefix(line, ".") {
-			if macro, _, _ := strings.Cut(line[1:], " "); slices.Contains([]string{"It", "Pp", "Sh", "Ss", "Dl", "El", "Bl"}, macro) {
+			macro, _, _ := strings.Cut(line[1:], " ")
+			if macro == "Bd" || macro == "Ed" {
+				literal = macro == "Bd"
+			}
+			if slices.Contains([]string{"It", "Pp", "Sh", "Ss", "Bd", "Ed", "El", "Bl"}, macro) {
 				p.add(i+1, "")
 			}
 			continue
 		}
-		p.add(i+1, line)
+		if !literal {
+			p.add(i+1, line)
+		}
 	}
 	return p.list
 }

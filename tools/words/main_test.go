@@ -16,7 +16,7 @@ func TestCount(t *testing.T) {
 		{"a.md", "# Who\n\nAn example:\n\n    who: code\n\n| cell: one | `who: x` |\n|---|---|\n\n```\nwho\n```\n", 5, []int{0, 1, 0}},
 		{"a.md", "Made by make; do not edit.\n\n| who |\n", 0, []int{0, 0, 0}},
 		{"a.md", "<!-- begin table -->\nwho\n<!-- end table -->\n[a: b](who)\n", 2, []int{0, 1, 0}},
-		{"a.8", ".Nm who\nthat of\nthe kernel: it\n", 5, []int{0, 1, 1}},
+		{"a.8", ".Nm who\nthat of\nthe kernel: it\n.Bd -literal\nwho: x\n.Ed\n", 5, []int{0, 1, 1}},
 		{"a.txt", "who\n", 0, []int{0, 0, 0}},
 	} {
 		list, docs := passages(c.name, c.text)
