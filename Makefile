@@ -179,7 +179,7 @@ CHECKS := lint size test race test-root test-starved run builds test-images test
 check: RUNFLAGS = -all
 check: export BENCHROUNDS = 1
 check: export ONLY = amd64,arm64,riscv64
-check: ## what CI runs; a check that cannot run here fails
+check: ## all tests, as CI runs them on each push; what cannot run here fails
 	@for verb in $(CHECKS); do \
 		echo "=== make $$verb"; \
 		began=$$(date +%s); \

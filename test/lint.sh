@@ -53,4 +53,10 @@ done
 for page in $(echo "$files" | grep -E '\.[1-8]$'); do
 	quiet mandoc -Tlint -Wwarning "$page"
 done
+# Words that make a text hard to follow. tools/words/main.go has the limits.
+# shellcheck disable=SC2086 # a list of words
+{
+	say go -C tools test ./words
+	say go -C tools run ./words -root "$root" $files
+}
 exit $bad

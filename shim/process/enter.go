@@ -26,7 +26,7 @@ var (
 
 	//lint:ignore U1000 used by entry_amd64.s
 	scratchTLS [16]byte
-	probed     uint32   // entry_*.s
+	probed     uint32 // entry_*.s
 )
 
 // sigaction is the struct of rt_sigaction(2), which differs from libc's.

@@ -4,7 +4,7 @@
 #
 #   test/deps/install.sh COMMAND...
 #
-# It asks for commands, not for packages: a machine that has dockerd from
+# It asks for commands, not for packages, because a machine that has dockerd from
 # somewhere else keeps it.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
