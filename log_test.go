@@ -57,8 +57,11 @@ var levelsByName = []struct {
 	level      shim.Level
 	name, tini string
 }{
-	{shim.LevelError, "error", "FATAL"}, {shim.LevelWarn, "warn", "WARN "}, {shim.LevelInfo, "info", "INFO "},
-	{shim.LevelDebug, "debug", "DEBUG"}, {shim.LevelTrace, "trace", "TRACE"},
+	{shim.LevelError, "error", "FATAL"},
+	{shim.LevelWarn, "warn", "WARN "},
+	{shim.LevelInfo, "info", "INFO "},
+	{shim.LevelDebug, "debug", "DEBUG"},
+	{shim.LevelTrace, "trace", "TRACE"},
 }
 
 func TestVerbosityShowsALevelAndTheOnesAbove(t *testing.T) {
