@@ -16,8 +16,8 @@ func children(pid int) int {
 	return len(strings.Fields(string(data)))
 }
 
-// 10,000 orphans end at once: SIGCHLD coalesces, all are reaped, and the status of
-// the child is not among what is lost.
+// 10,000 orphans end at once, and SIGCHLD coalesces. The init reaps all of them and
+// does not lose the status of the child.
 func TestTenThousandOrphans(t *testing.T) {
 	r := pid1(t, "--", lab.Probe(t), "orphans", "10000")
 	hold, write, err := os.Pipe()
@@ -61,7 +61,7 @@ func TestPause(t *testing.T) {
 	for _, sig := range []int{15, 2} {
 		r := pid1(t, "--pause")
 		r.Start(t)
-		// A process that enters the namespace and leaves an orphan there.
+		// A process enters the namespace and leaves an orphan there.
 		lab.Until(t, "the pause to be ready", func() bool {
 			dir, _ := os.Readlink(fmt.Sprintf("/proc/%d/cwd", r.PID()))
 			return dir == "/"
@@ -81,7 +81,7 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// An idle init does nothing at all: no thread of it is switched to.
+// An idle init does nothing at all. The kernel switches to none of its threads.
 func TestIdle(t *testing.T) {
 	idle := 20 * time.Second
 	if v := os.Getenv("CGSHIM_IDLE"); v != "" {
@@ -107,9 +107,9 @@ func TestIdle(t *testing.T) {
 		}
 		return n
 	}
-	// The runtime's monitor goes to sleep some milliseconds after the main thread,
-	// which wakes up once more to give memory back when the child has run for a
-	// second.
+	// The runtime's monitor thread goes to sleep some milliseconds after the main
+	// thread. The main thread wakes up once more to return memory after the child has
+	// run for a second.
 	before := switches()
 	lab.Until(t, "the init to settle", func() bool {
 		time.Sleep(1500 * time.Millisecond)
@@ -117,7 +117,7 @@ func TestIdle(t *testing.T) {
 		before = switches()
 		return before == last
 	})
-	time.Sleep(idle) // what is measured
+	time.Sleep(idle) // the measured time
 	if after := switches(); after != before {
 		t.Errorf("%d context switches in %v", after-before, idle)
 	}
