@@ -21,8 +21,8 @@ ARG COMMIT
 #
 # - docker-init, which the base's entry script executes last, is cgshim. So there is one
 #   init, and dockerd finds it for `docker run --init` inside as well, where it is as tini.
-# - dind, the script, is not executable, and so the entry script leaves it out: cgshim
-#   does its work. It is COPY and not RUN: another platform's shell does not run here.
+# - dind, the script, is not executable, and so the entry script leaves it out. cgshim
+#   does its work. It is COPY and not RUN, for another platform's shell does not run here.
 RUN export GOARM="${TARGETVARIANT#v}" \
     && make build OUT=/out/cgshim VERSION="$VERSION" COMMIT="$COMMIT" ${TARGETARCH:+GOARCH="$TARGETARCH"} \
     && mkdir -p /dind/usr/local/bin \

@@ -21,7 +21,7 @@ DIST ?= dist
 # beyond `go build`, each with its reason.
 #
 #   -trimpath, -buildvcs=false  the same binary from a clone and from a tarball
-#   -s -w                       no symbol table and no DWARF: 2.7 MB instead of 4.1
+#   -s -w                       no symbol table and no DWARF: 2.9 MB instead of 4.3
 #   -X                          what --version says
 LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION)) $(if $(COMMIT),-X main.commit=$(COMMIT))
 #   -E                          the ports with an entry point of our own, which records the
@@ -31,8 +31,8 @@ ENTRY_amd64 := github.com/cgshim/cgshim/shim/process.entry
 ENTRY_arm64 := github.com/cgshim/cgshim/shim/process.entry
 LDFLAGS += $(if $(ENTRY_$(GOARCH)),-E $(ENTRY_$(GOARCH)))
 #   cgshim_release, and -checklinkname=0, which it needs: the binary names parts of Go's
-#                               runtime (shim/process/runtime_release.go), so that a signal that comes while
-#                               the runtime starts does not end it
+#                               runtime (shim/process/runtime_release.go), so that a
+#                               signal that comes while the runtime starts does not end it
 TAGS := cgshim_release
 LDFLAGS += -checklinkname=0
 BUILD = GOOS=linux go build -trimpath -buildvcs=false -tags '$(TAGS)' -ldflags '$(LDFLAGS)'
@@ -47,8 +47,8 @@ export CGSHIM_BIN ?= $(CURDIR)/bin/cgshim
 
 # The names after NEED in a recipe are the programs that the verb installs.
 help: ## list the verbs, and the programs that each installs by apt if they are missing
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s %s\n", $$1, $$2 } \
-		/^\t@\$$\(NEED\) / { sub(/^[^)]*\) /, ""); printf "%-10s   installs %s\n", "", $$0 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 } \
+		/^\t@\$$\(NEED\) / { sub(/^[^)]*\) /, ""); printf "%-12s   installs %s\n", "", $$0 }' $(MAKEFILE_LIST)
 
 build: ## the static binary, bin/cgshim
 	GOARCH=$(GOARCH) $(BUILD) -o $(OUT) .
@@ -64,19 +64,37 @@ race: ## the packages with goroutines under the race detector
 # These tests test another package than their own, so Go must not cache the results.
 test-root: build ## as root, in namespaces: against the built binary and against tini
 	@$(NEED) tini busybox unshare cc
-	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|bench|images|builds)(/|$$)')
+	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|systems|bench|images|builds|starved)(/|$$)')
 	@$(MAKE) -s build TAGS=cgshim_release,cgshim_portable ENTRY_$(GOARCH)= OUT=bin/cgshim-portable
 	cd test && CGSHIM_BIN=$(CURDIR)/bin/cgshim-portable go test -count=1 ./init -run '$(PORTABLE)'
+
+test-starved: build ## as root, what an init outlives, and tini beside it; STARVED_TIME=60s for longer
+	@$(NEED) tini cc bindfs qemu-x86_64-static
+	cd test && go test -count=1 -timeout 60m ./starved $(STARVEDFLAGS)
+
+test-starved-vm: build ## the fork storm at pids.max on 8 CPUs, under QEMU
+	@$(NEED) tini cc qemu-system-x86_64 busybox
+	cc -static -O1 -o bin/starved test/starved/testdata/starved.c
+	cd test && go build -o ../bin/vmrun ./vm
+	cd test && CGSHIM_VM_CPUS=8 CGSHIM_STARVED=/pkg CGSHIM_STARVED_TIME=$(or $(STARVED_TIME),60s) \
+		CGSHIM_VM_FILES="$(CURDIR)/bin/cgshim $(CURDIR)/bin/starved /usr/bin/tini-static" \
+		go test -count=1 -exec $(CURDIR)/bin/vmrun -v ./starved -run 'TestForkStorm|TestSignalsWithoutProcesses'
 
 test-vm: build ## the cgroup code on Debian kernels with every v2 controller, under QEMU
 	@$(NEED) qemu-system-x86_64 busybox
 	cd test && go build -o ../bin/vmrun ./vm && go test -count=1 ./vm
 	@printf '%s\n' $(KERNELS) | xargs -P 2 -I KERNEL \
-		env CGSHIM_VM_KERNEL=KERNEL go test -count=1 -exec $(CURDIR)/bin/vmrun ./cgroup
+		env CGSHIM_VM_KERNEL=KERNEL go test -count=1 -timeout 40m -exec $(CURDIR)/bin/vmrun ./cgroup
 
 test-e2e: build ## dockerd under cgshim and under its peers, in the VM
 	@$(NEED) qemu-system-x86_64 busybox mkfs.ext4
 	cd test && go test -v -count=1 -timeout 30m ./e2e
+
+test-k8s: build ## a real kubelet with cgshim in its pods, in the VM; K8S_API=1: and an API server
+	cd test && CGSHIM_K8S_API=$(K8S_API) go test -v -count=1 -timeout 60m ./systems -run Kubelet
+
+test-systems: build ## today's Docker, systemd, LXC and a supervisor in Go, in the VM
+	cd test && go test -v -count=1 -timeout 60m ./systems -skip Kubelet
 
 run: build ## start a real dockerd under cgshim in a sandbox, show it, stop it
 	@$(NEED) dockerd docker busybox nsenter
@@ -86,9 +104,9 @@ image: ## docker:dind with cgshim as its init, by the Dockerfile: make image BAS
 	@$(NEED) docker
 	docker build --build-arg BASE=$(BASE) --build-arg VERSION="$(VERSION)" --build-arg COMMIT="$(COMMIT)" -t $(IMAGE) .
 
-test-images: ## the Dockerfile by both builders of Docker, on bases made here
+test-images: build ## the Dockerfile by both builders of Docker, on bases made here
 	@$(NEED) dockerd docker busybox git unshare
-	cd test && go test -count=1 -timeout 20m -run TestDockerfile ./images
+	cd test && go test -count=1 -timeout 20m -run 'TestDockerfile|TestExamples' ./images
 
 bench: build ## against the peers, side by side; BENCHROUNDS=1 to see that it runs
 	@$(NEED) cc tini dumb-init catatonit unshare
@@ -157,11 +175,11 @@ release-notes:
 
 # The checks that find most in the least time come first. The nightly run has the other
 # ports of a release, and the builds that need a C linker or another Go.
-CHECKS := lint size test race test-root run builds test-images test-vm test-e2e bench release cross
+CHECKS := lint size test race test-root test-starved run builds test-images test-vm test-e2e bench release cross
 check: RUNFLAGS = -all
 check: export BENCHROUNDS = 1
 check: export ONLY = amd64,arm64,riscv64
-check: ## what CI runs; a check that cannot run here fails
+check: ## all tests, as CI runs them on each push; what cannot run here fails
 	@for verb in $(CHECKS); do \
 		echo "=== make $$verb"; \
 		began=$$(date +%s); \
@@ -172,4 +190,4 @@ check: ## what CI runs; a check that cannot run here fails
 clean: ## remove everything that was built
 	rm -rf bin $(DIST)
 
-.PHONY: help build builds test race test-root test-vm test-e2e test-images run image bench fuzz cover lint vuln size cross repro release push-images version release-notes check clean
+.PHONY: help build builds test race test-root test-starved test-starved-vm test-vm test-e2e test-k8s test-systems test-images run image bench fuzz cover lint vuln size cross repro release push-images version release-notes check clean

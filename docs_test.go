@@ -191,7 +191,7 @@ func literals(f *ast.FuncDecl) (found []string) {
 	return found
 }
 
-// name is that of an identifier or of what a selector ends in.
+// name returns the name of an identifier, or the last name of a selector.
 func name(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.Ident:

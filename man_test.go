@@ -3,15 +3,24 @@ package main
 import (
 	"flag"
 	"os"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the option list of docs/cgshim.8")
+var update = flag.Bool("update", false, "write what docs/cgshim.8 and docs/options.md have from options.go")
 
-// The man page's options are those of --help.
+// The man page and docs/options.md have the options of options.go.
 func TestManPage(t *testing.T) {
-	const page, begin, end = "docs/cgshim.8", ".\\\" BEGIN OPTIONS\n", ".\\\" END OPTIONS\n"
+	isGenerated(t, "docs/cgshim.8", ".\\\" BEGIN OPTIONS\n", ".\\\" END OPTIONS\n", manOptions())
+	isGenerated(t, "docs/cgshim.8", ".\\\" BEGIN VARIABLES\n", ".\\\" END VARIABLES\n", manVariables())
+	isGenerated(t, "docs/options.md", "<!-- begin options -->\n", "<!-- end options -->\n", markdownOptions())
+}
+
+// isGenerated compares what page has between two markers with text.
+func isGenerated(t *testing.T, page, begin, end, text string) {
+	t.Helper()
 	data, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
@@ -19,15 +28,15 @@ func TestManPage(t *testing.T) {
 	before, rest, ok1 := strings.Cut(string(data), begin)
 	_, after, ok2 := strings.Cut(rest, end)
 	if !ok1 || !ok2 {
-		t.Fatalf("%s has no markers", page)
+		t.Fatalf("%s has no markers %q and %q", page, begin, end)
 	}
-	want := before + begin + manOptions() + end + after
+	want := before + begin + text + end + after
 	if *update {
 		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	} else if string(data) != want {
-		t.Errorf("%s is not what options.go says: go test -run TestManPage -update", page)
+		t.Errorf("%s is not what options.go says: go test . -run TestManPage -update", page)
 	}
 }
 
@@ -46,11 +55,131 @@ func manOptions() string {
 		if o.arg != "" {
 			b.WriteString(" Ns = Ns Ar " + o.arg)
 		}
-		// A line that begins with a dot or a quote would be a request.
-		b.WriteString("\n" + strings.ToUpper(o.help[:1]) + o.help[1:] + ".\n")
+		b.WriteString("\n" + manText(o.full))
+		if hasDefault(o) {
+			b.WriteString("The default is\n.Cm " + o.initial + " .\n")
+		}
 		if o.env != "" {
 			b.WriteString(".Pq Ev " + o.env + "\n")
 		}
 	}
 	return b.String()
+}
+
+// hasDefault reports whether a page names the default. Without it a switch is off.
+func hasDefault(o option) bool {
+	return o.initial != "none" && o.initial != "off" && o.initial != ""
+}
+
+func manVariables() string {
+	var b strings.Builder
+	for _, o := range options() {
+		if o.env != "" {
+			b.WriteString(".It Ev " + o.env + "\nSee\n.Fl -" + o.long + " .\n")
+		}
+	}
+	return b.String()
+}
+
+var (
+	argument = regexp.MustCompile(`\b(SIG|SRC|DST|CODE|DUR|NAME|VALUE|N)\b`)
+	literal  = regexp.MustCompile("`([^`]*)`")
+	manEnd   = regexp.MustCompile(`([.]) ([A-Z` + "`" + `c])`) // of a sentence, which has a line of its own
+)
+
+// manText is a description in mdoc(7). No sentence begins with a dot or a quote, which
+// would make it a request.
+func manText(full string) string {
+	full = strings.ReplaceAll(full, `\`, `\e`)
+	full = manEnd.ReplaceAllString(full, "$1\n$2")
+	full = literal.ReplaceAllStringFunc(full, func(s string) string {
+		return `\fB` + strings.ReplaceAll(strings.Trim(s, "`"), "-", `\-`) + `\fR`
+	})
+	full = strings.ReplaceAll(full, "PROGRAM", `\fIprogram\fR`)
+	return argument.ReplaceAllString(full, `\fI$0\fR`) + "\n"
+}
+
+func markdownOptions() string {
+	var b strings.Builder
+	for _, o := range options() {
+		b.WriteString("## `--" + o.long)
+		if o.arg != "" {
+			b.WriteString("=" + o.arg)
+		}
+		b.WriteString("`\n\n")
+		var facts []string
+		if o.short != "" {
+			facts = append(facts, "Short form `-"+o.short+"`")
+		}
+		if hasDefault(o) {
+			facts = append(facts, "default `"+o.initial+"`")
+		}
+		if o.env != "" {
+			facts = append(facts, "variable `"+o.env+"`")
+		}
+		if len(facts) > 0 {
+			line := strings.Join(facts, ", ") + "."
+			b.WriteString(strings.ToUpper(line[:1]) + line[1:] + "\n\n")
+		}
+		b.WriteString(fill(o.full, 92) + "\n\n")
+	}
+	return b.String()
+}
+
+// fill breaks text into lines of at most width bytes.
+func fill(text string, width int) string {
+	var b strings.Builder
+	column := 0
+	for _, word := range strings.Fields(text) {
+		switch {
+		case column == 0:
+		case column+1+len(word) > width:
+			b.WriteByte('\n')
+			column = 0
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	return b.String()
+}
+
+// A row's default is what the program does without the option.
+func TestDefaults(t *testing.T) {
+	for _, o := range options() {
+		switch {
+		case o.initial == "" || o.initial == "none" || o.long == "verbose":
+			continue
+		case o.long == "cgroup": // auto by name acts in more processes than auto by default
+			continue
+		}
+		want, err := parseOptions([]string{"cgshim", "x"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := parseOptions([]string{"cgshim", "--" + o.long + "=" + o.initial, "x"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Cgroup.Leaf == "init" {
+			got.Cgroup.Leaf = "" // the default of the package cgroup
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("--%s=%s is not the default: %+v, not %+v", o.long, o.initial, got, want)
+		}
+	}
+}
+
+// Each row has a line of help that fits, and whole sentences for the man page.
+func TestOptionTexts(t *testing.T) {
+	for _, o := range options() {
+		if o.help == "" || strings.HasSuffix(o.help, ".") || !strings.HasSuffix(o.full, ".") || strings.Count(o.full, "`")%2 != 0 {
+			t.Errorf("--%s: %q, %q", o.long, o.help, o.full)
+		}
+		if o.arg != "" && o.initial == "" {
+			t.Errorf("--%s takes a value and names no default", o.long)
+		}
+	}
 }

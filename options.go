@@ -30,124 +30,222 @@ type settings struct {
 	Path string // argv[0]
 }
 
-// An option is a row of --help, of the man page and of the parser.
+// An option is a row of the table that feeds the parser, --help, the man page and
+// docs/options.md.
 type option struct {
 	long, short, arg string // arg "" is a switch
 	env              string
-	present          bool // env set at all is on, as for tini
-	help             string
+	present          bool   // the switch is on if env is set to any value, as for tini
+	initial          string // the default, in the form that the option takes
+	help             string // one line
+	full             string // whole sentences, literal words in backquotes
 	set              func(s *settings, value string) error
 }
 
 func options() []option {
 	return []option{
 		{
-			long: "subreaper", short: "s", env: "TINI_SUBREAPER", present: true,
-			help: "be a child subreaper (by itself if not PID 1)", set: toggle(func(s *settings) *bool { return &s.Subreaper }),
+			long: "subreaper", short: "s", env: "TINI_SUBREAPER", present: true, initial: "off",
+			help: "become a child subreaper; automatic if not PID 1",
+			full: "Become a child subreaper, so that orphans come to cgshim even if it is not PID 1. " +
+				"Under its own name cgshim does so without the option. Under tini's names it takes the option. " +
+				"If the kernel refuses, cgshim ends with status 1.",
+			set: toggle(func(s *settings) *bool { return &s.Subreaper }),
 		},
 		{
-			long: "parent-death-signal", short: "p", arg: "SIG", env: "CGSHIM_PARENT_DEATH_SIGNAL",
-			help: "signal to get when the parent dies", set: func(s *settings, v string) (err error) {
+			long: "parent-death-signal", short: "p", arg: "SIG", env: "CGSHIM_PARENT_DEATH_SIGNAL", initial: "none",
+			help: "signal that cgshim gets when its parent dies",
+			full: "Have the kernel send the signal SIG to cgshim when its parent dies, and forward SIG to PROGRAM like any other signal. " +
+				"If the kernel refuses, cgshim ends with status 1.",
+			set: func(s *settings, v string) (err error) {
 				s.ParentDeath, err = shim.ParseSignal(v)
 				return err
 			},
 		},
 		{
-			long: "kill-group", short: "g", env: "TINI_KILL_PROCESS_GROUP", present: true,
-			help: "forward signals to the child's process group", set: toggle(func(s *settings) *bool { return &s.KillGroup }),
+			long: "kill-group", short: "g", env: "TINI_KILL_PROCESS_GROUP", present: true, initial: "off",
+			help: "forward signals to the child's process group",
+			full: "Forward signals to the whole process group of PROGRAM, and not to PROGRAM alone.",
+			set:  toggle(func(s *settings) *bool { return &s.KillGroup }),
 		},
 		{
-			long: "expect-exit", short: "e", arg: "CODE", env: "CGSHIM_EXPECT_EXIT",
-			help: "exit 0 for the status CODE; lists, ranges", set: setExpectExit,
+			long: "expect-exit", short: "e", arg: "CODE", env: "CGSHIM_EXPECT_EXIT", initial: "none",
+			help: "exit 0 if PROGRAM ends with CODE; list, range",
+			full: "Exit with status 0 if the exit status of PROGRAM is CODE. " +
+				"CODE is a number from 0 to 255, a range such as `100-127`, or a list of both with commas. " +
+				"The option can be repeated.",
+			set: setExpectExit,
 		},
 		{
-			long: "rewrite", short: "r", arg: "SRC:DST", env: "CGSHIM_REWRITE",
-			help: "send DST for the signal SRC, 0: drop; repeatable", set: setRewrite,
+			long: "rewrite", short: "r", arg: "SRC:DST", env: "CGSHIM_REWRITE", initial: "none",
+			help: "forward DST in place of the signal SRC; 0 drops",
+			full: "Forward the signal DST where cgshim gets the signal SRC. If DST is 0, SRC is dropped. " +
+				"`TERM:QUIT` is an example. The option can be repeated or have a list with commas.",
+			set: setRewrite,
 		},
 		{
-			long: "warn-on-reap", short: "w", env: "CGSHIM_WARN_ON_REAP",
-			help: "warn for each orphan reaped", set: toggle(func(s *settings) *bool { return &s.WarnOnReap }),
+			long: "warn-on-reap", short: "w", env: "CGSHIM_WARN_ON_REAP", initial: "off",
+			help: "log a warning for each orphan reaped",
+			full: "Log a warning for each orphan that cgshim reaps, with its PID and its status.",
+			set:  toggle(func(s *settings) *bool { return &s.WarnOnReap }),
 		},
 		{
-			long: "stop-timeout", arg: "DUR", env: "CGSHIM_STOP_TIMEOUT",
-			help: "KILL the child DUR after a stop signal (0: no)", set: duration(func(s *settings) *time.Duration { return &s.StopTimeout }),
+			long: "stop-timeout", arg: "DUR", env: "CGSHIM_STOP_TIMEOUT", initial: "0",
+			help: "KILL DUR after a stop signal; 0 never does",
+			full: "Kill PROGRAM with SIGKILL if it still runs DUR after the first stop signal. " +
+				"With 0 cgshim never kills PROGRAM. The clock stands still while the container is frozen. " +
+				"If cgshim may not kill PROGRAM and is PID 1, it ends with status 137, and the kernel kills the rest of the container. " +
+				"Choose less than the time-out of the runtime, which is 10 seconds for `docker stop`.",
+			set: duration(func(s *settings) *time.Duration { return &s.StopTimeout }),
 		},
 		{
-			long: "stop-signal", arg: "SIG", env: "CGSHIM_STOP_SIGNAL",
-			help: "signals that ask for an end (TERM,INT,QUIT)", set: setStopSignals,
+			long: "stop-signal", arg: "SIG", env: "CGSHIM_STOP_SIGNAL", initial: "TERM,INT,QUIT",
+			help: "signals that ask for a stop",
+			full: "Take SIG for a stop signal. A stop signal starts the clock of `--stop-timeout` and cuts `--drain-timeout` short. " +
+				"SIG can be a list with commas, which replaces the default list.",
+			set: setStopSignals,
 		},
 		{
-			long: "drain-timeout", arg: "DUR", env: "CGSHIM_DRAIN_TIMEOUT",
-			help: "then TERM the rest, KILL after DUR (0: exit)", set: duration(func(s *settings) *time.Duration { return &s.DrainTimeout }),
+			long: "drain-timeout", arg: "DUR", env: "CGSHIM_DRAIN_TIMEOUT", initial: "0",
+			help: "how long the rest may run after PROGRAM",
+			full: "When PROGRAM has ended, send TERM to all processes that are left, wait up to DUR for them, and send KILL. " +
+				"With 0 cgshim exits at once, as tini does. A stop signal in that time brings KILL at once.",
+			set: duration(func(s *settings) *time.Duration { return &s.DrainTimeout }),
 		},
 		{
-			long: "cgroup", arg: "MODE", env: "CGSHIM_CGROUP",
-			help: "delegate cgroups: auto, require, require-v2, off", set: setCgroup,
+			long: "cgroup", arg: "MODE", env: "CGSHIM_CGROUP", initial: "auto",
+			help: "delegate: auto, require, require-v2, off",
+			full: "Choose when to delegate the container's cgroup. " +
+				"With `auto` cgshim delegates if it is the entry point of a container and a delegation is possible. Otherwise it starts PROGRAM without one. " +
+				"With `require` it acts in any process of a container, and ends with status 125 without starting PROGRAM if the delegation is not possible. " +
+				"`require-v2` is `require` where containers are in cgroup v2, and `off` on cgroup v1, in a hybrid and in gVisor. " +
+				"With `off` it leaves cgroups alone. " +
+				"`auto` acts in any process too if it is given by name together with `--exec`. " +
+				"Under tini's names the default is `off`.",
+			set: setCgroup,
 		},
 		{
-			long: "cgroup-leaf", arg: "NAME", env: "CGSHIM_CGROUP_LEAF",
-			help: "leaf for the container's own processes (init)", set: setLeaf,
+			long: "cgroup-leaf", arg: "NAME", env: "CGSHIM_CGROUP_LEAF", initial: "init",
+			help: "cgroup for the container's own processes",
+			full: "Move the container's own processes to the cgroup NAME below the container's cgroup. " +
+				"No inner container may have that name.",
+			set: setLeaf,
 		},
 		{
-			long: "cgroup-timeout", arg: "DUR", env: "CGSHIM_CGROUP_TIMEOUT",
-			help: "how long to retry a busy delegation (5s)", set: duration(func(s *settings) *time.Duration { return &s.Cgroup.Timeout }),
+			long: "cgroup-timeout", arg: "DUR", env: "CGSHIM_CGROUP_TIMEOUT", initial: "5s",
+			help: "how long to retry a busy delegation",
+			full: "Retry for DUR while the cgroup is busy because processes keep entering it, or while another run of cgshim is at work. " +
+				"With 0 there is one attempt.",
+			set: duration(func(s *settings) *time.Duration { return &s.Cgroup.Timeout }),
 		},
 		{
-			long: "oom-group", arg: "VALUE", env: "CGSHIM_OOM_GROUP",
-			help: "memory.oom.group of the container: keep, 0 or 1", set: setOOMGroup,
+			long: "oom-group", arg: "VALUE", env: "CGSHIM_OOM_GROUP", initial: "keep",
+			help: "set memory.oom.group to 0 or 1, or keep",
+			full: "Write VALUE, 0 or 1, to the file memory.oom.group of the container's cgroup, and write it again when kubelet resets the file at a resize. " +
+				"With 1 the OOM killer ends the whole container, with 0 a single process. " +
+				"`keep` leaves the file as the runtime has set it.",
+			set: setOOMGroup,
 		},
 		{
-			long: "oom-score-adj", arg: "N", env: "CGSHIM_OOM_SCORE_ADJ",
-			help: "oom_score_adj of cgshim and PROGRAM (keep)", set: setOOMScoreAdj,
+			long: "oom-score-adj", arg: "N", env: "CGSHIM_OOM_SCORE_ADJ", initial: "keep",
+			help: "set oom_score_adj of cgshim and PROGRAM",
+			full: "Set oom_score_adj of cgshim and of PROGRAM to N, from -1000 to 1000. " +
+				"With a low number the OOM killer ends a process of an inner container before it ends PROGRAM. " +
+				"A number below the one that the container was started with needs CAP_SYS_RESOURCE. " +
+				"`keep` leaves the number as it is.",
+			set: setOOMScoreAdj,
 		},
 		{
-			long: "mirror-limits", arg: "on|off", env: "CGSHIM_MIRROR_LIMITS",
-			help: "the leaf has the container's limits (on)", set: toggle(func(s *settings) *bool { return &s.mirrorLimits }),
+			long: "mirror-limits", arg: "on|off", env: "CGSHIM_MIRROR_LIMITS", initial: "on",
+			help: "copy the container's limits to the leaf",
+			full: "Copy the container's limits of memory, swap, CPU and PIDs to the leaf, and copy them again when the container is resized in place. " +
+				"Programs that read only their own cgroup, such as the JVM, Node and Go, then see the limits that hold. " +
+				"With `--exec` nothing is left to follow a resize.",
+			set: toggle(func(s *settings) *bool { return &s.mirrorLimits }),
 		},
 		{
-			long: "mirror-cpu-max", env: "CGSHIM_MIRROR_CPU_MAX",
-			help: "cpu.max alone, where --mirror-limits is off", set: toggle(func(s *settings) *bool { return &s.mirrorCPUMax }),
+			long: "mirror-cpu-max", env: "CGSHIM_MIRROR_CPU_MAX", initial: "off",
+			help: "copy cpu.max even if --mirror-limits is off",
+			full: "Copy the container's cpu.max to the leaf even if `--mirror-limits` is off. " +
+				"The option has no effect while `--mirror-limits` is on.",
+			set: toggle(func(s *settings) *bool { return &s.mirrorCPUMax }),
 		},
 		{
-			long: "dind", env: "CGSHIM_DIND",
-			help: "securityfs, stale pid files, rshared /", set: toggle(func(s *settings) *bool { return &s.Dind }),
+			long: "dind", env: "CGSHIM_DIND", initial: "off",
+			help: "do what docker:dind's entry script does besides",
+			full: "Prepare the container for dockerd as the entry script of docker:dind does, besides the cgroups. " +
+				"Set the variable container to `docker` for PROGRAM if it is not set. Mount securityfs. " +
+				"Remove the pid files of a dockerd or containerd that no longer runs, with those that the arguments of dockerd name. " +
+				"As the last step, make the mount `/` and all mounts below it shared. " +
+				"A step that fails is logged, and PROGRAM is started all the same.",
+			set: toggle(func(s *settings) *bool { return &s.Dind }),
 		},
 		{
-			long: "tmp-tmpfs", env: "CGSHIM_TMP_TMPFS",
-			help: "tmpfs on /tmp if it is no mount point", set: toggle(func(s *settings) *bool { return &s.TmpTmpfs }),
+			long: "tmp-tmpfs", env: "CGSHIM_TMP_TMPFS", initial: "off",
+			help: "mount a tmpfs on /tmp unless it is a mount",
+			full: "Mount a tmpfs on `/tmp` unless something is mounted there. The files that the image has in `/tmp` are then hidden.",
+			set:  toggle(func(s *settings) *bool { return &s.TmpTmpfs }),
 		},
 		{
-			long: "exec", short: "x", env: "CGSHIM_EXEC",
-			help: "set up, then become PROGRAM: same PID", set: toggle(func(s *settings) *bool { return &s.Exec }),
+			long: "exec", short: "x", env: "CGSHIM_EXEC", initial: "off",
+			help: "set up, then become PROGRAM with the same PID",
+			full: "Do the set-up and then become PROGRAM, with the same PID. " +
+				"cgshim is gone then, and neither reaps nor forwards signals. " +
+				"A supervisor that starts dockerd can use this form in place of a shell script.",
+			set: toggle(func(s *settings) *bool { return &s.Exec }),
 		},
 		{
-			long: "pause", short: "P",
-			help: "run nothing: reap until TERM or INT", set: toggle(func(s *settings) *bool { return &s.Pause }),
+			long: "pause", short: "P", initial: "off",
+			help: "start nothing, reap until TERM or INT",
+			full: "Start no program. Reap orphans until TERM or INT comes, and exit with status 0.",
+			set:  toggle(func(s *settings) *bool { return &s.Pause }),
 		},
 		{
-			long: "check",
-			help: "change nothing, print what would be done", set: toggle(func(s *settings) *bool { return &s.check }),
+			long: "check", initial: "off",
+			help: "change nothing, report what would be done",
+			full: "Change nothing and start nothing. Print what the container is, what cgshim would do and what to change. " +
+				"In a running container, print whether its entry point has delegated the cgroup.",
+			set: toggle(func(s *settings) *bool { return &s.check }),
 		},
 		{
-			long: "json",
-			help: "log as JSON (also CGSHIM_LOG_FORMAT=json)", set: toggle(func(s *settings) *bool { return &s.json }),
+			long: "json", initial: "off",
+			help: "write the log and --check as JSON",
+			full: "Write each line of the log, and what `--check` prints, as JSON. `CGSHIM_LOG_FORMAT=json` does the same.",
+			set:  toggle(func(s *settings) *bool { return &s.json }),
 		},
 		{
-			long: "verbose", short: "v", env: "TINI_VERBOSITY",
-			help: "more output, repeatable; the variable is 0 to 4", set: setVerbose,
+			long: "verbose", short: "v", env: "TINI_VERBOSITY", initial: "1",
+			help: "log more; can be repeated",
+			full: "Log one level more. The option can be repeated. " +
+				"The variable is the level, from 0 for errors to 4 for everything. The variable wins over the option, as for tini.",
+			set: setVerbose,
 		},
 		{
-			// No -q: tini refuses it, and all letters are kept as tini has them.
-			long: "quiet", env: "CGSHIM_QUIET",
-			help: "warnings and errors only", set: toggle(func(s *settings) *bool { return &s.quiet }),
+			// There is no -q, for tini refuses it, and all letters are kept as tini has them.
+			long: "quiet", env: "CGSHIM_QUIET", initial: "off",
+			help: "log warnings and errors only",
+			full: "Log warnings and errors only, and no notice of a delegation.",
+			set:  toggle(func(s *settings) *bool { return &s.quiet }),
 		},
-		{long: "license", short: "l", help: "print the licence", set: printer(func(*settings) string { return license })},
-		{long: "help", short: "h", help: "print this", set: printer(func(s *settings) string { return usage(s) })},
-		{long: "version", help: "print the version", set: printer(versionLine)},
+		{
+			long: "license", short: "l", help: "print the licence and exit",
+			full: "Print the licence and exit.",
+			set:  printer(func(*settings) string { return license }),
+		},
+		{
+			long: "help", short: "h", help: "print this list and exit",
+			full: "Print a summary of the options and exit.",
+			set:  printer(func(s *settings) string { return usage(s) }),
+		},
+		{
+			long: "version", help: "print the version and exit",
+			full: "Print the version and exit. The version says so if the binary is a portable build, which lacks what the README lists under Limits.",
+			set:  printer(versionLine),
+		},
 	}
 }
 
-// parseOptions reads the command line, then the variables: a flag beats its
+// parseOptions reads the command line, then the variables. A flag beats its
 // CGSHIM_* variable, and TINI_VERBOSITY beats -v as it does for tini.
 func parseOptions(args, env []string) (*settings, error) {
 	s := &settings{verbosity: int(shim.LevelWarn), mirrorLimits: true}
@@ -203,11 +301,10 @@ func parseOptions(args, env []string) (*settings, error) {
 	return s, nil
 }
 
-// completeCgroup says in the words of the package cgroup what it takes several options
-// to know.
+// completeCgroup sets the fields of the package cgroup that depend on several options.
 func (s *settings) completeCgroup() {
 	if s.Cgroup.Timeout == 0 {
-		s.Cgroup.Timeout = -1 // none: 0 is the default there
+		s.Cgroup.Timeout = -1 // for none, since 0 is the default there
 	}
 	switch {
 	case s.mirrorLimits:
@@ -218,20 +315,20 @@ func (s *settings) completeCgroup() {
 	}
 }
 
-// tiniNames are the names that make this program tini. Podman 2 and 3 mount
-// their init as /dev/init. That is a path and not a name, for other programs are called
-// init too.
+// tiniNames are the names under which this program keeps tini's defaults. Podman 2 and 3
+// mount their init as /dev/init. parseOptions compares the whole path /dev/init, for other
+// programs are called init too.
 var tiniNames = []string{"tini", "tini-static", "docker-init", "podman-init"}
 
 // A tiniError is a mistake in the words of tini and of getopt(3).
 type tiniError struct {
 	message string
-	value   bool // of an option: tini says so in a line of its log, without the usage
+	value   bool // an option's value is wrong, which tini logs without the usage
 }
 
 func (e *tiniError) Error() string { return e.message }
 
-// usageError is a mistake on the command line, in tini's words under tini's names.
+// usageError turns a mistake on the command line into tini's words under tini's names.
 func usageError(s *settings, err error) error {
 	if !s.Tini {
 		return err
@@ -261,7 +358,8 @@ func (o *option) fromEnv(s *settings, given bool) error {
 	case o.env == "" || !set || given && o.env != "TINI_VERBOSITY":
 		return nil
 	case o.env == "TINI_VERBOSITY":
-		// As tini, by atoi(3): what follows the number does not matter, none is 0.
+		// tini reads the variable with atoi(3), which ignores what follows the number and
+		// takes no number for 0.
 		digits := strings.TrimLeft(v, " +")
 		if end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
 			digits = digits[:end]
@@ -279,7 +377,7 @@ func (o *option) fromEnv(s *settings, given bool) error {
 	return nil
 }
 
-// value is an option as pflag wants it.
+// value adapts an option to pflag.
 type value struct {
 	o *option
 	s *settings

@@ -28,7 +28,7 @@ func versionLine(s *settings) string {
 	return "cgshim version " + version + build + " - git." + commit + "\n"
 }
 
-// usage is the whole of --help. The man page's list is made from the same table.
+// usage is the text of --help, from the table of options.
 func usage(s *settings) string {
 	var b strings.Builder
 	name := s.Name
@@ -38,8 +38,9 @@ func usage(s *settings) string {
 	b.WriteString("Usage: " + name + " [OPTIONS] [--] PROGRAM [ARGS...]\n" +
 		"       " + name + " --check [--json]\n" +
 		"       " + name + " --pause\n\n" +
-		"The PID 1 of a container that runs containers: delegates its cgroup, starts\n" +
-		"PROGRAM, forwards signals, reaps orphans, exits with PROGRAM's status.\n\n")
+		"The PID 1 of a container that runs containers. It delegates the container's\n" +
+		"cgroup, starts PROGRAM, forwards signals, reaps orphans, and exits with the\n" +
+		"status of PROGRAM.\n\n")
 	if s.Tini {
 		b.WriteString("Called as " + name + " it keeps tini's defaults: --cgroup=off, a subreaper only with -s,\n" +
 			"TINI_VERBOSITY=1, and options are taken from anywhere before a --.\n\n")
@@ -54,7 +55,11 @@ func usage(s *settings) string {
 		}
 		b.WriteString(left)
 		b.WriteString(strings.Repeat(" ", max(1, 32-len(left))))
-		b.WriteString(o.help + "\n")
+		b.WriteString(o.help)
+		if o.arg != "" && o.initial != "none" {
+			b.WriteString(" (" + o.initial + ")")
+		}
+		b.WriteString("\n")
 	}
 	b.WriteString("\nVariables (a flag beats its variable, but TINI_VERBOSITY beats -v):\n ")
 	column := 1

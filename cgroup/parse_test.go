@@ -81,7 +81,8 @@ const statusSample = "Name:\tcgshim\nUid:\t1000\t1001\t1002\t1003\nGid:\t2000\t2
 
 func TestParseStatus(t *testing.T) {
 	c := parseStatus(statusSample)
-	if c.uid != 1003 || c.gid != 2003 || !slices.Equal(c.groups, []int{4, 4294967294}) {
+	highest := uint32(4294967294) // does not fit an int of 32 bits
+	if c.uid != 1003 || c.gid != 2003 || !slices.Equal(c.groups, []int{4, int(highest)}) {
 		t.Errorf("%+v", c)
 	}
 	if !c.capable(unix.CAP_SYS_ADMIN) || !c.capable(unix.CAP_DAC_OVERRIDE) || c.capable(unix.CAP_CHOWN) {

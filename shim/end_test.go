@@ -214,8 +214,10 @@ func TestDrain(t *testing.T) {
 		{
 			name: "where cgroup.kill is refused SIGKILL serves", moves: []move{chld(timeout+time.Millisecond, gone)},
 			world: func(s *shim, w *world) { left(s, w); s.delegated, w.noKill = true, unix.EOPNOTSUPP },
-			want: []string{"kill -1 SIGTERM", "kill -1 SIGCONT", draining, "cgroup.kill", "debug cgroup.kill not used err=operation not supported",
-				"kill -1 SIGKILL", rest}, takes: timeout + time.Millisecond,
+			want: []string{
+				"kill -1 SIGTERM", "kill -1 SIGCONT", draining, "cgroup.kill", "debug cgroup.kill not used err=operation not supported",
+				"kill -1 SIGKILL", rest,
+			}, takes: timeout + time.Millisecond,
 		},
 		{
 			name: "beside another PID 1 the inner containers are not this process's", moves: []move{chld(timeout+time.Millisecond, gone)},

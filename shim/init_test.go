@@ -135,7 +135,7 @@ func TestRun(t *testing.T) {
 		{name: "the status is the program's", script: "exit 7", status: 7, log: []string{"info child exited pid="}},
 		{name: "a signal is 128 and its number", script: "kill -9 $$", status: 137, log: []string{"warn child ended by signal"}},
 		{name: "a signal reaches the program", script: "trap 'exit 9' TERM; kill -TERM $PPID; while :; do sleep 0.1; done", status: 9, log: []string{"debug forwarding signal signal=SIGTERM"}},
-		{name: "an orphan is reaped", script: "p=$(sh -c 'sleep 0 >/dev/null & echo $!'); while kill -0 $p 2>/dev/null; do :; done; exit 3", status: 3, log: []string{"debug reaped orphan pid=", "info child exited pid="}},
+		{name: "an orphan is reaped", script: "f=$(mktemp -u); mkfifo $f; p=$(sh -c \"{ read x <$f; } >/dev/null & echo \\$!\"); echo >$f; rm $f; while kill -0 $p 2>/dev/null; do :; done; exit 3", status: 3, log: []string{"debug reaped orphan pid=", "info child exited pid="}},
 		{name: "a stop time-out kills", script: "trap '' TERM; kill -TERM $PPID; while :; do sleep 0.1; done", config: Config{StopTimeout: 1}, status: 137, log: []string{"warn child did not stop in time"}},
 		{name: "what is left gets TERM", script: "sleep 1000 >/dev/null 2>&1 & exit 4", config: Config{DrainTimeout: 1e11}, status: 4, log: []string{"info draining timeout="}},
 		{name: "no such program", config: Config{Args: []string{"/no/such"}}, status: 127, log: []string{"error cannot execute program=/no/such err=no such file or directory reason=no such file"}},

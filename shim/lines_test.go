@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"syscall"
 	"testing"
@@ -105,7 +106,7 @@ func TestLineAsJSON(t *testing.T) {
 }
 
 func TestNoValueIsLongerThanItsRoom(t *testing.T) {
-	longest := values{pid: -1 << 63, fromPID: -1 << 63, fromUID: -1 << 63, status: -1 << 63, elapsed: -1 << 63, kills: 1<<64 - 1}
+	longest := values{pid: math.MinInt, fromPID: math.MinInt, fromUID: math.MinInt, status: math.MinInt, elapsed: math.MinInt64, kills: 1<<64 - 1}
 	for sig := range process.Signal(process.NumSignals) {
 		for errno := range syscall.Errno(140) {
 			longest.signal, longest.received, longest.errno = sig, sig, errno

@@ -92,9 +92,7 @@ func TestSupervise(t *testing.T) {
 		{
 			name: "one SIGCHLD stands for many children, and the program's end is the end", level: LevelDebug,
 			moves: []move{{event: process.Event{Signal: unix.SIGCHLD}, do: func(w *world) {
-				for _, e := range []reaper.Exit{{PID: 20, Status: exited(1)}, {PID: program, Status: exited(5)}, {PID: 21, Status: killed(unix.SIGKILL)}} {
-					w.ended = append(w.ended, e)
-				}
+				w.ended = append(w.ended, reaper.Exit{PID: 20, Status: exited(1)}, reaper.Exit{PID: program, Status: exited(5)}, reaper.Exit{PID: 21, Status: killed(unix.SIGKILL)})
 			}}},
 			want: []string{
 				"debug reaped orphan pid=20 status=1", "debug reaped orphan pid=21 status=137",

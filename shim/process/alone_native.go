@@ -53,7 +53,17 @@ func Alone() {
 	growStack()
 	threads, _ := runtime.ThreadCreateProfile(nil) // returns the number of threads, with the main thread
 	old := swapMask(unix.SIG_BLOCK, faults)
-	alone = endThreads(uintptr(os.Getpid()), uint32(threads-1))
+	if endThreads(uintptr(os.Getpid()), uint32(threads-1)) {
+		// The monitor may have asked this goroutine to yield. A locked goroutine would
+		// hand over to a thread that has ended. Without the lock it yields to itself, on
+		// the only thread.
+		resetStackGuard()
+		unlockMainThread()
+		for range mostLocks {
+			runtime.UnlockOSThread() // once for each lock, and nothing without one
+		}
+		alone = true
+	}
 	swapMask(unix.SIG_SETMASK, old)
 }
 
@@ -82,9 +92,12 @@ func endThreads(pid uintptr, threads uint32) bool {
 		}
 	}
 	atomic.StoreUint32(&ending, 0)
-	resetStackGuard()
 	return true
 }
+
+// mostLocks is more than the number of times that a caller locks the main goroutine to
+// its thread. The package cgroup locks it too.
+const mostLocks = 8
 
 // A thread gets half a second to take its signal.
 const tries = 10_000

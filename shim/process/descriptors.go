@@ -27,11 +27,11 @@ func closeBetween(first, last int) {
 	}
 	// Linux before 5.9 and some seccomp profiles do not know close_range(2). The list
 	// of descriptors changes while this loop reads it, so the loop starts again until
-	// it closes nothing.
+	// it closes nothing. The list has the descriptor that this loop reads from.
 	for again := true; again; {
 		again = false
-		listed := eachNumber("/proc/self/fd", func(fd int) bool {
-			if fd >= first && fd <= last && errnoOf(sys(unix.SYS_CLOSE, uintptr(fd), 0, 0, 0, 0, 0)) == 0 {
+		listed := eachNumber("/proc/self/fd", func(own, fd int) bool {
+			if fd >= first && fd <= last && fd != own && errnoOf(sys(unix.SYS_CLOSE, uintptr(fd), 0, 0, 0, 0, 0)) == 0 {
 				again = true
 			}
 			return true

@@ -24,8 +24,9 @@ var (
 	inheritedEnv     unsafe.Pointer
 	inheritedLimits  [len(limits)]limit
 
-	scratchTLS [16]byte // entry_amd64.s
-	probed     uint32   // entry_*.s
+	//lint:ignore U1000 used by entry_amd64.s
+	scratchTLS [16]byte
+	probed     uint32 // entry_*.s
 )
 
 // sigaction is the struct of rt_sigaction(2), which differs from libc's.
@@ -128,7 +129,7 @@ var blockedAtEntry = ^(faults | 1<<(unix.SIGURG-1) | libc)
 func keepBlocked() {
 	type row struct { // runtime.sigTabT
 		flags int32
-		name  string
+		_     string // its name
 	}
 	const (
 		sigNotify, sigKill, sigThrow, sigIgn, sigUnblock = 1, 2, 4, 0x100, 0x80

@@ -41,7 +41,7 @@ func ReadFile(name string) ([]byte, error) {
 
 // Entries returns the names in dir, unsorted and as far as they can be read.
 func Entries(dir string) (names []string) {
-	eachEntry(dir, func(name []byte) bool {
+	eachEntry(dir, func(_ int, name []byte) bool {
 		names = append(names, string(name))
 		return true
 	})
@@ -50,7 +50,9 @@ func Entries(dir string) (names []string) {
 
 // EachProcess calls fn for the PID of each process in /proc until fn returns false. It
 // allocates nothing.
-func EachProcess(fn func(pid int) bool) { eachNumber("/proc", fn) }
+func EachProcess(fn func(pid int) bool) {
+	eachNumber("/proc", func(_, pid int) bool { return fn(pid) })
+}
 
 // Parent returns the parent of a process. It returns 0 if the process has ended, or if
 // its parent is outside of the PID namespace. /proc/PID/stat has the parent after the
@@ -78,8 +80,8 @@ func Parent(pid int) (parent int) {
 
 // eachNumber calls fn for each name in dir that is a number, until fn returns false. It
 // reports whether dir could be read.
-func eachNumber(dir string, fn func(n int) bool) bool {
-	return eachEntry(dir, func(name []byte) bool {
+func eachNumber(dir string, fn func(own, n int) bool) bool {
+	return eachEntry(dir, func(own int, name []byte) bool {
 		n := 0
 		for _, digit := range name {
 			if digit < '0' || digit > '9' {
@@ -87,15 +89,16 @@ func eachNumber(dir string, fn func(n int) bool) bool {
 			}
 			n = n*10 + int(digit-'0')
 		}
-		return fn(n)
+		return fn(own, n)
 	})
 }
 
 // dirents is the buffer for reading directories. There is only one thread.
 var dirents [4096]byte
 
-// eachEntry calls fn for each name in dir, until fn returns false (getdents(2)).
-func eachEntry(dir string, fn func(name []byte) bool) bool {
+// eachEntry calls fn for each name in dir, until fn returns false (getdents(2)). own is
+// the descriptor of dir.
+func eachEntry(dir string, fn func(own int, name []byte) bool) bool {
 	fd, err := open(dir, unix.O_DIRECTORY)
 	if err != nil {
 		return false
@@ -114,7 +117,7 @@ func eachEntry(dir string, fn func(name []byte) bool) bool {
 				end++
 			}
 			at += int(entry.Reclen)
-			if name := name[:end]; string(name) != "." && string(name) != ".." && !fn(name) {
+			if name := name[:end]; string(name) != "." && string(name) != ".." && !fn(fd, name) {
 				return true
 			}
 		}

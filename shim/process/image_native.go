@@ -21,18 +21,24 @@ import (
 // allocates nothing. If the kernel refuses to copy a part, that part stays as it is.
 func Pin() {
 	headers, bias := programHeaders()
+	var relroStart, relroEnd uintptr // written to before the runtime started, and not now
+	for i := range headers {
+		if h := &headers[i]; h.kind == ptRelro {
+			relroStart, relroEnd = (bias+h.vaddr)&^(page-1), (bias+h.vaddr+h.memsz)&^(page-1)
+			copyPages(relroStart, relroEnd, pfR)
+		}
+	}
 	for i := range headers {
 		h := &headers[i]
-		start, end := bias+h.vaddr&^(page-1), bias+h.vaddr+h.filesz
+		start, end := (bias+h.vaddr)&^(page-1), bias+h.vaddr+h.filesz
 		switch {
-		case h.kind == ptLoad && h.flags&pfW != 0:
-			dirty(start, end)
-		case h.kind == ptLoad:
+		case h.kind != ptLoad:
+		case h.flags&pfW != 0:
+			dirty(start, end, relroStart, relroEnd)
+		default:
 			used := lineTable(start, end)
 			copyPages(start, used, h.flags)
 			release(used, end)
-		case h.kind == ptRelro:
-			copyPages(start, bias+h.vaddr+h.memsz, pfR)
 		}
 	}
 }
@@ -117,10 +123,12 @@ func copyPages(start, end uintptr, flags uint32) {
 	sys(unix.SYS_MUNMAP, at, size, 0, 0, 0, 0)
 }
 
-// dirty writes to each page the value that is there.
-func dirty(start, end uintptr) {
+// dirty writes to each page the value that is there, except to the read-only pages.
+func dirty(start, end, readOnly, readOnlyEnd uintptr) {
 	for at := start; at < end; at += page {
-		atomic.AddUint32(*(**uint32)(unsafe.Pointer(&at)), 0)
+		if at < readOnly || at >= readOnlyEnd {
+			atomic.AddUint32(*(**uint32)(unsafe.Pointer(&at)), 0)
+		}
 	}
 }
 

@@ -312,5 +312,5 @@ func (p *Program) exec() syscall.Errno {
 //go:norace
 func execve(path *byte, argv, envv []*byte) syscall.Errno {
 	return errnoOf(sys(unix.SYS_EXECVE, uintptr(unsafe.Pointer(path)),
-		uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envv[0])), 0, 0, 0))
+		uintptr(unsafe.Pointer(unsafe.SliceData(argv))), uintptr(unsafe.Pointer(unsafe.SliceData(envv))), 0, 0, 0))
 }

@@ -8,5 +8,8 @@ import "runtime"
 // function.
 func LockMainThread() { runtime.LockOSThread() }
 
+// unlockMainThread undoes LockMainThread.
+func unlockMainThread() { runtime.UnlockOSThread() }
+
 // nofileBefore returns nothing, because this build cannot know the limit.
 func nofileBefore() []savedLimit { return nil }

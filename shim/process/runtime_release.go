@@ -36,6 +36,12 @@ func lockOSThread()
 // function.
 func LockMainThread() { lockOSThread() }
 
+//go:linkname unlockOSThread runtime.unlockOSThread
+func unlockOSThread()
+
+// unlockMainThread undoes LockMainThread.
+func unlockMainThread() { unlockOSThread() }
+
 // origRlimitNofile is the limit before the syscall package raised it, or nil if the
 // package did not raise it.
 //

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -51,6 +52,68 @@ func TestForwardable(t *testing.T) {
 	for sig := Signal(1); sig < numSignals; sig++ {
 		if Forwardable(sig) == never[sig] {
 			t.Errorf("Forwardable(%d) = %v", sig, Forwardable(sig))
+		}
+	}
+}
+
+// Each set has its members here a second time, as numbers of signal(7).
+func TestSetsHoldTheirSignals(t *testing.T) {
+	without := func(gone ...Signal) (rest []Signal) {
+		for sig := Signal(1); sig < numSignals; sig++ {
+			if !slices.Contains(gone, sig) {
+				rest = append(rest, sig)
+			}
+		}
+		return rest
+	}
+	for _, c := range []struct {
+		name string
+		set  Set
+		want []Signal
+	}{
+		{"faults", faults, []Signal{4, 5, 6, 7, 8, 11, 31}},
+		{"uncatchable", uncatchable, []Signal{9, 19}},
+		{"libc", libc, []Signal{32, 33}},
+		{"terminal", terminal, []Signal{21, 22}},
+		{"notForwarded", notForwarded, []Signal{4, 5, 6, 7, 8, 9, 11, 17, 19, 21, 22, 31, 32, 33}},
+		{"notRewritable", notRewritable, []Signal{4, 5, 6, 7, 8, 9, 11, 17, 19, 31, 32, 33}},
+		{"all", ^Set(0), without()},
+		{"none", SetOf(), nil},
+		{"some", SetOf(1, 15, 64), []Signal{1, 15, 64}},
+	} {
+		for sig := Signal(1); sig < numSignals; sig++ {
+			if c.set.Has(sig) != slices.Contains(c.want, sig) {
+				t.Errorf("%s: %d is in it: %v", c.name, sig, c.set.Has(sig))
+			}
+		}
+	}
+}
+
+// What tini leaves unblocked in itself (src/tini.c, configure_signals), and what it does
+// with the rest: it forwards everything but CHLD.
+func TestForwardableIsTinisTable(t *testing.T) {
+	unblocked := []Signal{unix.SIGFPE, unix.SIGILL, unix.SIGSEGV, unix.SIGBUS, unix.SIGABRT, unix.SIGTRAP, unix.SIGSYS, unix.SIGTTIN, unix.SIGTTOU}
+	other := []Signal{unix.SIGCHLD, unix.SIGKILL, unix.SIGSTOP, 32, 33}
+	for sig := Signal(1); sig < numSignals; sig++ {
+		if want := !slices.Contains(unblocked, sig) && !slices.Contains(other, sig); Forwardable(sig) != want {
+			t.Errorf("Forwardable(%d) = %v", sig, !want)
+		}
+	}
+}
+
+func TestSignalsHaveNamesAndTexts(t *testing.T) {
+	for sig, want := range map[Signal][2]string{
+		1: {"SIGHUP", "Hangup"}, 9: {"SIGKILL", "Killed"}, 15: {"SIGTERM", "Terminated"}, 10: {"SIGUSR1", "User defined signal 1"},
+		29: {"SIGIO", "I/O possible"}, 34: {"SIGRTMIN", "Real-time signal 0"}, 37: {"SIGRTMIN+3", "Real-time signal 3"},
+		64: {"SIGRTMIN+30", "Real-time signal 30"},
+	} {
+		if name, text := SignalName(sig), SignalText(sig); name != want[0] || text != want[1] {
+			t.Errorf("%d is %q, %q, want %q", sig, name, text, want)
+		}
+	}
+	for _, sig := range []Signal{-1, 65} {
+		if SignalName(sig) == "" || SignalText(sig) != "Unknown signal" {
+			t.Errorf("%d is %q, %q", sig, SignalName(sig), SignalText(sig))
 		}
 	}
 }

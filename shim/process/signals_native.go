@@ -53,6 +53,7 @@ type Signals struct {
 	watching  bool
 	runtime   [numSignals]sigaction // the handlers of Go's runtime
 	info      siginfo
+	owner     [2]int32 // struct f_owner_ex
 }
 
 // Claim takes over every signal that a process can take. The caller has to be locked to
@@ -164,15 +165,17 @@ func (s *Signals) Pending() (pending Set) {
 }
 
 // Watch makes Next return an event with the signal Changed when fd becomes readable
-// (fcntl(2), "Signals"). So no thread has to wait for the descriptor.
+// (fcntl(2), "Signals"). So no thread has to wait for the descriptor. The signal goes to the main
+// thread, because a thread of the runtime would take its default action.
 func (s *Signals) Watch(fd int) error {
 	s.waitFor |= bit(Changed)
 	s.watching = true
 	swapMask(unix.SIG_BLOCK, bit(Changed))
-	const fSetsig = 10
+	const fSetsig, fSetownEx = 10, 15
+	s.owner = [2]int32{0, self} // F_OWNER_TID
 	for _, call := range [...]struct{ command, value uintptr }{
 		{fSetsig, uintptr(Changed)},
-		{unix.F_SETOWN, uintptr(self)},
+		{fSetownEx, uintptr(unsafe.Pointer(&s.owner))},
 		{unix.F_SETFL, unix.O_ASYNC | unix.O_NONBLOCK},
 	} {
 		if errno := errnoOf(sys(unix.SYS_FCNTL, uintptr(fd), call.command, call.value, 0, 0, 0)); errno != 0 {

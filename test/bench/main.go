@@ -90,6 +90,7 @@ func main() {
 	helper = filepath.Join(dir, "bench")
 	run(exec.Command("cc", "-static", "-O2", "-Wall", "-o", helper, filepath.Join(filepath.Dir(here), "testdata/bench.c")))
 	run(exec.Command("cc", "-static", "-O1", "-o", helper+"-probe", filepath.Join(filepath.Dir(here), "../internal/lab/testdata/probe.c")))
+	run(exec.Command("cc", "-static", "-O1", "-o", helper+"-starved", filepath.Join(filepath.Dir(here), "../starved/testdata/starved.c")))
 	for _, list := range [][]peer{peers, delegators} {
 		for i := range list {
 			if list[i].args[0] == "CGSHIM" {
@@ -110,6 +111,7 @@ func main() {
 	signalLatency()
 	orphanStorm()
 	steadyOrphans()
+	memoryAfterOrphans()
 	idle()
 	table := render()
 	fmt.Print(table)
@@ -311,6 +313,7 @@ func steadyOrphans() {
 			cmd := pid1(p, w, helper, "steady", strconv.Itoa(orphans))
 			check(cmd.Start())
 			w.Close()
+			worked := 0.0
 			peak, done := 0, make(chan float64)
 			go func() {
 				var took float64
@@ -321,6 +324,7 @@ func steadyOrphans() {
 			for took := 0.0; took == 0; {
 				_, zombies := children(cmd.Process.Pid)
 				peak = max(peak, zombies)
+				worked = max(worked, processorTime(cmd.Process.Pid))
 				select {
 				case took = <-done:
 					add("orphans a second, made and reaped one after the other", p.name, "/s", orphans/(took/1e9))
@@ -328,10 +332,63 @@ func steadyOrphans() {
 				}
 			}
 			add("orphans one after the other, most zombies seen", p.name, "", float64(peak))
+			add("processor time of the init for each of these orphans", p.name, "us", worked/orphans/1e3)
 			r.Close()
 			end(cmd)
 		}
 	}
+}
+
+// processorTime is what the threads of a process have run so far, in nanoseconds
+// (Documentation/scheduler/sched-stats.rst).
+func processorTime(pid int) (sum float64) {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	for _, task := range tasks {
+		data, _ := os.ReadFile(task)
+		if fields := strings.Fields(string(data)); len(fields) > 0 {
+			n, _ := strconv.ParseFloat(fields[0], 64)
+			sum += n
+		}
+	}
+	return sum
+}
+
+// memoryAfterOrphans has 100,000 children of the init end, and looks at what it has then.
+func memoryAfterOrphans() {
+	orphans := 100_000
+	if rounds == 1 {
+		orphans = 1_000
+	}
+	for range max(1, rounds/20) {
+		for _, p := range peers {
+			r, w, err := os.Pipe()
+			check(err)
+			cmd := pid1(p, nil, helper+"-starved", "orphans", strconv.Itoa(orphans))
+			cmd.Stdout = w
+			check(cmd.Start())
+			w.Close()
+			word := make([]byte, 16)
+			_, err = r.Read(word) // ready
+			check(err)
+			check(syscall.Kill(child(cmd.Process.Pid), syscall.SIGUSR1))
+			_, err = r.Read(word) // made
+			check(err)
+			for n := 0; n != 1; n, _ = children(cmd.Process.Pid) {
+			}
+			add(fmt.Sprintf("proportional set size after %d orphans", orphans), p.name, "kB", field(fmt.Sprintf("/proc/%d/smaps_rollup", cmd.Process.Pid), "Pss:"))
+			r.Close()
+			end(cmd)
+		}
+	}
+}
+
+// child is the program of an init, its first child.
+func child(pid int) int {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	check(err)
+	first, err := strconv.Atoi(strings.Fields(string(data))[0])
+	check(err)
+	return first
 }
 
 // children counts a process's children, and samples how many are zombies.
@@ -369,6 +426,9 @@ func idle() {
 		pid := cmds[i].Process.Pid
 		add(fmt.Sprintf("context switches in %v of idling", period), p.name, "", float64(switches(pid)-before[i]))
 		add("proportional set size, idle", p.name, "kB", field(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss:"))
+		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		check(err)
+		add("threads, idle", p.name, "", float64(len(tasks)))
 		add("anonymous memory, idle", p.name, "kB", field(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Anonymous:"))
 		end(cmds[i])
 		info, err := os.Stat(p.args[0])

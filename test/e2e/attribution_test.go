@@ -131,7 +131,7 @@ func (o *outer) holdsPIDs() error {
 	}
 	err := eventually(time.Minute, func() error {
 		if n := len(processes("sleep 7322")); n > pidsLimit {
-			return &hopeless{fmt.Errorf("%d inner processes where the outer container may have %d", n, pidsLimit)}
+			return hopeless(fmt.Errorf("%d inner processes where the outer container may have %d", n, pidsLimit))
 		}
 		if o.refusedForks() == 0 {
 			return errors.New("the fork bomb met no limit")
@@ -209,7 +209,7 @@ tracepoint:sched:sched_process_exec /comm == "id"/ { printf("exec %lu %s\n", cgr
 		err := fmt.Errorf("bpftrace does not attach: %s", out.String())
 		select {
 		case <-ended:
-			return &hopeless{fmt.Errorf("%w: %v", err, cmd.ProcessState)}
+			return hopeless(fmt.Errorf("%w: %v", err, cmd.ProcessState))
 		default:
 			return err
 		}

@@ -3,16 +3,12 @@ package e2e
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 )
-
-const cgroupRoot = "/sys/fs/cgroup"
 
 // host is what a container must leave as it was.
 type host struct {
@@ -70,17 +66,6 @@ func leavesTheHost(baseline string, f func() error) error {
 	before.options = baseline
 	defer before.repair()
 	return errors.Join(f(), before.since())
-}
-
-// groupsBelow lists the cgroups below dir, without dir.
-func groupsBelow(dir string) (found []string) {
-	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() && path != dir {
-			found = append(found, path)
-		}
-		return nil
-	})
-	return found
 }
 
 // since says what is different now.
@@ -176,39 +161,4 @@ func resetOptions() {
 func options() string {
 	h, _ := observe()
 	return h.options
-}
-
-// cgroupOf returns a process's cgroup as the top level has it.
-func cgroupOf(pid int) (string, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-	if err != nil {
-		return "", err
-	}
-	for line := range strings.Lines(string(data)) {
-		if path, ok := strings.CutPrefix(line, "0::"); ok {
-			return strings.TrimSpace(path), nil
-		}
-	}
-	return "", fmt.Errorf("/proc/%d/cgroup: no cgroup v2", pid)
-}
-
-// processes returns the PIDs whose command line contains the text.
-func processes(text string) (pids []int) {
-	entries, _ := os.ReadDir("/proc")
-	for _, e := range entries {
-		var pid int
-		if n, _ := fmt.Sscanf(e.Name(), "%d", &pid); n != 1 {
-			continue
-		}
-		line := strings.ReplaceAll(read("/proc/"+e.Name()+"/cmdline"), "\x00", " ")
-		if strings.Contains(line, text) {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
-}
-
-func read(path string) string {
-	data, _ := os.ReadFile(path)
-	return strings.TrimSpace(string(data))
 }

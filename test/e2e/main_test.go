@@ -12,25 +12,18 @@
 package e2e
 
 import (
-	"bufio"
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"os/signal"
-	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-)
 
-// inGuest is set for the test binary in the machine.
-const inGuest = "CGSHIM_E2E_GUEST"
+	"github.com/cgshim/cgshim/test/internal/rig"
+)
 
 // half is what one of two machines runs; the other runs the rest. Each has one
 // processor: two emulated ones wait for each other more than they get done.
@@ -39,7 +32,7 @@ const half = "^Test(Attribution|SharedCgroupMount|Exec|InitPath|Scratch)$"
 // programs are the tests without a dockerd, which have a machine of their own: where
 // there is but one processor, no limit of them shows.
 const (
-	programs     = "^Test(Programs|OOMScore)$"
+	programs     = "^Test(Programs|OOMScore|Resize)$"
 	withPrograms = "CGSHIM_E2E_PROGRAMS"
 )
 
@@ -52,7 +45,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	flag.Parse()
-	guest := os.Getenv(inGuest) != ""
+	guest := rig.Guest()
 	if !guest && os.Getenv("E2E_HOST") == "" {
 		err := onMachines()
 		if err != nil {
@@ -90,12 +83,10 @@ func (lineWriter) Write(p []byte) (int, error) { return fmt.Printf("\n%s%s", res
 
 // onMachines runs this binary in one machine, or where all is to run in two at once.
 func onMachines() error {
-	install := exec.Command("../deps/install.sh", "qemu-system-x86_64", "busybox", "mkfs.ext4")
-	install.Stdout, install.Stderr = os.Stderr, os.Stderr
-	if err := install.Run(); err != nil {
+	if err := rig.Install("qemu-system-x86_64", "busybox", "mkfs.ext4"); err != nil {
 		return err
 	}
-	image, err := rootDisk()
+	image, err := rootDisk.Image()
 	if err != nil {
 		return err
 	}
@@ -104,9 +95,9 @@ func onMachines() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	runner := filepath.Join(dir, "vmrun")
-	if out, err := exec.Command("go", "build", "-o", runner, "../vm").CombinedOutput(); err != nil {
-		return fmt.Errorf("go build ../vm: %w\n%s", err, out)
+	runner, err := rig.Runner(dir)
+	if err != nil {
+		return err
 	}
 	both := strings.TrimSuffix(half, ")$") + "|" + strings.TrimPrefix(programs, "^Test(")
 	shares := []share{{args: []string{"-test.run=" + half}}, {args: []string{"-test.skip=" + both}}, withoutDocker}
@@ -140,50 +131,13 @@ var withoutDocker = share{args: []string{"-test.run=" + programs}, env: []string
 
 // runOn runs a share of the tests in a machine and fills in the table.
 func runOn(runner, image string, s share, result *table) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	bin, err := filepath.Abs(cgshim())
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(bin); err != nil {
-		return fmt.Errorf("%w: run make build", err)
-	}
-	// An interrupted run takes its machines with it.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	cmd := exec.CommandContext(ctx, runner, append(append([]string{self}, os.Args[1:]...), s.args...)...)
-	cmd.Env = append(append(os.Environ(), s.env...), inGuest+"=1", "CGSHIM_BIN=/pkg/"+filepath.Base(bin),
-		"CGSHIM_VM_DISK="+image, "CGSHIM_VM_FILES="+bin, "CGSHIM_VM_MEMORY="+cmp.Or(s.memory, "4G"), "CGSHIM_VM_TIMEOUT=25m", "CGSHIM_VM_CPUS="+cmp.Or(s.cpus, "1"))
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.Stderr = os.Stderr
-	console, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	lines := bufio.NewReader(console)
-	err = errors.New("the machine ended without a table")
-	for ended := false; !ended; {
-		line, failed := lines.ReadString('\n')
-		if text, ok := strings.CutPrefix(line, resultLine); ok {
-			err = json.Unmarshal([]byte(text), result)
-		} else {
-			fmt.Print(line)
-		}
-		ended = failed != nil
-	}
-	return errors.Join(err, cmd.Wait())
-}
-
-// cgshim is the binary under test.
-func cgshim() string {
-	if bin := os.Getenv("CGSHIM_BIN"); bin != "" {
-		return bin
-	}
-	return "../../bin/cgshim"
+	none := errors.New("the machine ended without a table")
+	m := rig.Machine{Image: image, Env: append([]string{
+		"CGSHIM_VM_MEMORY=" + cmp.Or(s.memory, "4G"), "CGSHIM_VM_TIMEOUT=25m", "CGSHIM_VM_CPUS=" + cmp.Or(s.cpus, "1"),
+	}, s.env...)}
+	err := m.Run(runner, resultLine, func(text string) error {
+		none = nil
+		return json.Unmarshal([]byte(text), result)
+	}, s.args...)
+	return errors.Join(none, err)
 }

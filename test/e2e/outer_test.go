@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cgshim/cgshim/test/internal/rig"
 )
 
 // variant is an entry point of the outer container.
@@ -22,38 +24,6 @@ var (
 	unshared = variant{"unshare", []string{"/bin/tini", "--", "/bin/unshare", "--cgroup", "/unshared"}}
 	variants = []variant{ours, dind, unshared}
 )
-
-// nest is the loop that the peers share: everybody into a leaf, then every
-// controller, again until nobody has come in between.
-const nest = `
-nest() {
-	mkdir -p /sys/fs/cgroup/init
-	until {
-		xargs -rn1 </sys/fs/cgroup/cgroup.procs >/sys/fs/cgroup/init/cgroup.procs
-		sed 's/ / +/g; s/^/+/' /sys/fs/cgroup/cgroup.controllers >/sys/fs/cgroup/cgroup.subtree_control
-	} 2>/dev/null; do :; done
-}
-`
-
-// dindSteps does what moby's hack/dind does, in its order.
-const dindSteps = `#!/bin/sh
-export container=docker
-grep -q ' /sys/kernel/security ' /proc/mounts || mount -t securityfs none /sys/kernel/security
-grep -q ' /tmp ' /proc/mounts || mount -t tmpfs none /tmp
-` + nest + `
-[ ! -e /sys/fs/cgroup/cgroup.controllers ] || nest
-mount --make-rshared /
-exec "$@"
-`
-
-// unshareSteps is for a new cgroup namespace.
-const unshareSteps = `#!/bin/sh
-umount /sys/fs/cgroup
-mount -t cgroup2 cgroup /sys/fs/cgroup
-` + nest + `
-nest
-exec "$@"
-`
 
 // outer is a container that runs dockerd.
 type outer struct {
@@ -129,7 +99,7 @@ func (o *outer) ready() error {
 		}
 		if state, _ := docker("inspect", "--format={{.State.Status}} {{.State.ExitCode}}", o.id); !strings.HasPrefix(state, "running") {
 			logs, _ := o.logs()
-			return &hopeless{fmt.Errorf("the outer container is %s: %s", state, tail(logs, 3))}
+			return hopeless(fmt.Errorf("the outer container is %s: %s", state, tail(logs, 3)))
 		}
 		return err
 	})
@@ -183,33 +153,4 @@ func (o *outer) remove() error {
 
 // under says whether every process whose command line has the text is in the
 // container's cgroup or below it, and that there is one.
-func (o *outer) under(text string) error {
-	return eventually(20*time.Second, func() error {
-		pids := processes(text)
-		if len(pids) == 0 {
-			return fmt.Errorf("no process %q on the machine", text)
-		}
-		for _, pid := range pids {
-			path, err := cgroupOf(pid)
-			if err != nil {
-				return err
-			}
-			if path != o.cgroup && !strings.HasPrefix(path, o.cgroup+"/") {
-				return &hopeless{fmt.Errorf("%s (%d) is in %s, outside %s", text, pid, path, o.cgroup)}
-			}
-		}
-		return nil
-	})
-}
-
-// counter is a value of a flat keyed file; -1 where there is none.
-func counter(file, key string) int {
-	for line := range strings.Lines(read(file)) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if name == key {
-			n, _ := strconv.Atoi(value)
-			return n
-		}
-	}
-	return -1
-}
+func (o *outer) under(text string) error { return rig.Under(o.cgroup, text) }

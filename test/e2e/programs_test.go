@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -21,6 +22,7 @@ type contained struct {
 	set    string   // shell, before the init
 	init   []string // nil: tini
 	args   []string
+	during func(dir string) error // what the host does meanwhile
 }
 
 // onDisk skips what wants the programs of the machines' root disk.
@@ -73,15 +75,23 @@ func (c contained) run(t *testing.T) (status int, out string) {
 	args := append([]string{"--cgroup", "bash", "-c", setUpContainer + c.set + `exec "$@"`, "bash"}, init...)
 	cmd := exec.Command("unshare", append(args, c.args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(group.Fd()), Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS}
-	said, err := cmd.CombinedOutput()
-	if cmd.ProcessState == nil {
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	if c.during != nil {
+		if err := c.during(dir); err != nil {
+			_ = cmd.Process.Kill()
+			t.Error(err)
+		}
+	}
+	_ = cmd.Wait()
 	wait := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if wait.Signaled() {
-		return 128 + int(wait.Signal()), string(said)
+		return 128 + int(wait.Signal()), said.String()
 	}
-	return wait.ExitStatus(), string(said)
+	return wait.ExitStatus(), said.String()
 }
 
 // asGoProgram makes the test binary a Go program that says how many processors it uses.
@@ -180,5 +190,47 @@ func TestOOMScore(t *testing.T) {
 			!alive && (status != 137 || strings.Contains(out, "goes on")) {
 			t.Errorf("%s: %d, %q", adj, status, out)
 		}
+	}
+}
+
+// A resize in place reaches the leaf while the program runs, and memory.oom.group, which
+// kubelet sets with it, becomes again what --oom-group asks for.
+func TestResize(t *testing.T) {
+	onDisk(t)
+	c := contained{
+		limits: map[string]string{"memory.max": "256M", "pids.max": "500"},
+		init:   []string{cgshim(), "--cgroup=require", "--oom-group=0", "--"},
+		args:   []string{"bash", "-c", `until [ "$(cat /sys/fs/cgroup/init/pids.max)" = 77 ]; do busybox sleep 0.1; done; exit 7`},
+	}
+	c.during = func(dir string) error {
+		is := func(name, want string) error {
+			return eventually(30*time.Second, func() error {
+				if got := strings.TrimSpace(read(dir + "/" + name)); got != want {
+					return fmt.Errorf("%s is %q, want %q", name, got, want)
+				}
+				return nil
+			})
+		}
+		if err := is("init/memory.max", "268435456"); err != nil {
+			return err
+		}
+		for _, change := range [][4]string{
+			{"memory.max", "300M", "init/memory.max", "314572800"},
+			{"memory.max", "max", "init/memory.max", "max"},
+			{"cpu.max", "300000 100000", "init/cpu.max", "300000 100000"},
+			{"memory.oom.group", "1", "memory.oom.group", "0"},
+			{"pids.max", "77", "init/pids.max", "77"},
+		} {
+			if err := os.WriteFile(dir+"/"+change[0], []byte(change[1]), 0); err != nil {
+				return err
+			}
+			if err := is(change[2], change[3]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if status, out := c.run(t); status != 7 {
+		t.Errorf("%d, %s", status, tail(out, 5))
 	}
 }

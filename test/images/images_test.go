@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cgshim/cgshim/test/internal/docker"
+	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
 var root = func() string {
@@ -121,11 +122,18 @@ func TestDockerfile(t *testing.T) {
 			t.Run("dind", func(t *testing.T) { testDind(t, d, "dind:built", "dind:local", says) })
 		})
 	}
-	t.Run("examples", func(t *testing.T) { testExamples(t, d) })
 }
 
 // The examples that users build images from, on replacements of their base images.
-func testExamples(t *testing.T, d *docker.Daemon) {
+func TestExamples(t *testing.T) {
+	d := docker.Start(t)
+	bin := lab.Cgshim(t)
+	says, err := exec.Command(bin, "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Import("cgshim:built", docker.Files{"cgshim": bin})
+	dind(t, d, "dind:local")
 	example := func(name string) string {
 		data, err := os.ReadFile(filepath.Join(root, "examples", name))
 		if err != nil {
@@ -135,7 +143,7 @@ func testExamples(t *testing.T, d *docker.Daemon) {
 	}
 	t.Run("Dockerfile.dind", func(t *testing.T) {
 		d.BuildFrom(true, example("Dockerfile.dind"), "--network=none", "--build-arg=CGSHIM=cgshim:built", "--build-arg=BASE=dind:local", "--tag=dind:example")
-		testDind(t, d, "dind:example", "dind:local", says)
+		testDind(t, d, "dind:example", "dind:local", string(says))
 	})
 	t.Run("Dockerfile.debian", func(t *testing.T) {
 		d.Import("debian:local", docker.Busybox(t, docker.Files{

@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,7 +26,6 @@ func newContainer(t *testing.T) *container {
 	t.Helper()
 	lab.Root(t)
 	dir := lab.Cgroup(t)
-	top := filepath.Dir(dir)
 	group, err := os.Open(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -103,5 +101,47 @@ func TestStopSignalEndsTheRetry(t *testing.T) {
 	kill(t, r.PID(), 15)
 	if status := r.Wait(t); status != 143 || time.Since(began) > 20*time.Second {
 		t.Errorf("%d after %v, %q", status, time.Since(began), r.Stderr.String())
+	}
+}
+
+// A process in a cgroup of the container's that no PID of its own PID namespace names is
+// out of kill(2)'s reach. cgroup.kill ends it with the rest.
+func TestDrainEndsTheInnerCgroups(t *testing.T) {
+	c := newContainer(t)
+	hold, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Close()
+	defer write.Close()
+	r := c.pid1(lab.Cgshim(t), "--cgroup=require", "--drain-timeout=200ms", "--", "sh", "-c",
+		"mkdir /sys/fs/cgroup/inner; (trap '' TERM; echo ready; while :; do sleep 0.05; done) & read x; exit 6")
+	r.Stdin = hold
+	r.Start(t)
+	t.Cleanup(func() {
+		_ = r.Cmd.Process.Kill()
+		lab.Until(t, "the inner cgroup to be removed", func() bool {
+			err := syscall.Rmdir(c.dir + "/inner")
+			return err == nil || err == syscall.ENOENT
+		})
+	})
+	lab.Until(t, "the program", func() bool { return r.Stdout.String() == "ready\n" || dead(r.PID()) })
+	other := exec.Command("sleep", "1000")
+	other.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = other.Process.Kill()
+		_ = other.Wait()
+	})
+	if err := os.WriteFile(c.dir+"/inner/cgroup.procs", []byte(strconv.Itoa(other.Process.Pid)), 0); err != nil {
+		t.Fatalf("%v, %q", err, r.Stderr.String())
+	}
+	write.Close()
+	lab.Until(t, "the end", func() bool { return dead(r.PID()) })
+	lab.Until(t, "the inner cgroup's process to end", func() bool { return dead(other.Process.Pid) })
+	if status := r.Wait(t); status != 6 {
+		t.Errorf("%d, %q", status, r.Stderr.String())
 	}
 }

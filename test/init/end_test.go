@@ -32,6 +32,126 @@ func TestStopTimeoutWithAGroupThatWasLeft(t *testing.T) {
 	}
 }
 
+// At the stop time-out the whole group is killed, where the signals go to the group. Not as
+// PID 1, whose exit would kill the rest in any case.
+func TestStopTimeoutKillsTheGroup(t *testing.T) {
+	lab.Root(t)
+	r := lab.Run{Path: lab.Cgshim(t), Args: []string{
+		"--cgroup=off", "-g", "--stop-timeout=200ms", "--",
+		"sh", "-c", "trap '' TERM; sleep 1000 & echo $!; while :; do sleep 0.05; done",
+	}}
+	r.Start(t)
+	other := 0
+	lab.Until(t, "the rest of the group", func() bool {
+		_, err := fmt.Sscan(r.Stdout.String(), &other)
+		return err == nil && lab.Status(other, "Name") == "sleep"
+	})
+	t.Cleanup(func() { _ = syscall.Kill(other, syscall.SIGKILL) })
+	kill(t, r.PID(), 15)
+	lab.Until(t, "the init to end", func() bool { return dead(r.PID()) })
+	lab.Until(t, "the rest of the group to end", func() bool { state := lab.Status(other, "State"); return state == "" || state[0] == 'Z' })
+	if status := r.Wait(t); status != 137 {
+		t.Errorf("%d, %q", status, r.Stderr.String())
+	}
+}
+
+// What a line raises that cannot be written is not the program's: the file must not grow
+// (RLIMIT_FSIZE), or has no reader.
+func TestSignalsOfTheLogStayHere(t *testing.T) {
+	lab.Root(t)
+	file, err := os.CreateTemp(t.TempDir(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	read.Close()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := os.NewFile(uintptr(pair[0]), "socket")
+	defer socket.Close()
+	syscall.Close(pair[1])
+	for _, to := range []*os.File{file, write, socket} {
+		r := &lab.Run{Path: "/usr/bin/prlimit", PID1: true, ErrorTo: to}
+		r.Args = []string{"--fsize=0", lab.Cgshim(t), "--cgroup=off", "-vvvv"}
+		r = listening(t, r)
+		for range 3 {
+			kill(t, r.PID(), 10) // a line each
+		}
+		relayed(t, r, 12)
+		got := heard(t, r)
+		for _, own := range []int{13, 25} {
+			if got[own] > 0 {
+				t.Errorf("%s: signal %d reached the program", to.Name(), own)
+			}
+		}
+		if got[12] != 1 {
+			t.Errorf("%s: %v", to.Name(), got)
+		}
+	}
+}
+
+// The OOM kills that are said are those since the program was started. The files are made
+// up: a hybrid host has no memory.events.
+func TestOOMKillsAreCounted(t *testing.T) {
+	for _, c := range []struct {
+		script, says string
+		status       int
+	}{
+		{`exit 3`, "", 3},
+		{`echo "oom_kill 5" >"$EVENTS"; exit 3`, `"oom_kills": 2`, 3},
+		{`echo "oom_kill 4" >"$EVENTS"; kill -KILL $$`, `"oom_kills": 1`, 137},
+		{`kill -KILL $$`, "SIGKILL", 137},
+	} {
+		r := pid1(t, "--", "sh", "-c", c.script)
+		r.Args = append([]string{"-c", `mount --make-rprivate / && mount -t tmpfs cgroup /sys/fs/cgroup || exit 99
+own=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
+mkdir -p "$own"
+export EVENTS="$own/memory.events"
+echo "oom_kill 3" >"$EVENTS"
+exec "$0" "$@"`, r.Path}, r.Args...)
+		r.Path = "/bin/sh"
+		r.Attr.Cloneflags = syscall.CLONE_NEWNS
+		status := r.Do(t)
+		said := r.Stderr.String()
+		if status != c.status || !strings.Contains(said, c.says) || strings.Contains(said, "oom_kills") != strings.Contains(c.says, "oom_kills") {
+			t.Errorf("%q: %d, %q", c.script, status, said)
+		}
+	}
+}
+
+// A line is longer than the room that is left in the pipe, and nobody reads.
+func TestAStuckReaderOfALongLine(t *testing.T) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	fd := int(write.Fd())
+	_ = syscall.SetNonblock(fd, true)
+	for err = nil; err == nil; {
+		_, err = syscall.Write(fd, make([]byte, 4096))
+	}
+	_ = syscall.SetNonblock(fd, false)
+	if n, err := read.Read(make([]byte, 8192)); n != 8192 {
+		t.Fatal(n, err)
+	}
+	r := pid1(t, "--", "/"+strings.Repeat("x", 40_000))
+	r.ErrorTo = write
+	r.Start(t)
+	lab.Until(t, "the end", func() bool { return dead(r.PID()) })
+	if status := r.Wait(t); status == 0 {
+		t.Errorf("%d", status)
+	}
+}
+
 func TestStopTimeoutOfARewrittenSignal(t *testing.T) {
 	r := pid1(t, "--rewrite=TERM:WINCH", "--stop-timeout=200ms", "--", "sh", "-c", "echo ready; while :; do sleep 0.05; done")
 	r.Start(t)

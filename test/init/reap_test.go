@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/cgshim/cgshim/test/internal/lab"
+	"golang.org/x/sys/unix"
 )
 
 func children(pid int) int {
@@ -81,45 +83,99 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// An idle init does nothing at all. The kernel switches to none of its threads.
+// An idle init does nothing at all. It is one thread once the program is there: nothing
+// of Go's runtime is left that could wake up every now and then.
 func TestIdle(t *testing.T) {
-	idle := 20 * time.Second
-	if v := os.Getenv("CGSHIM_IDLE"); v != "" {
-		var err error
-		if idle, err = time.ParseDuration(v); err != nil {
-			t.Fatal(err)
-		}
-	}
 	r := pid1(t, "--", "sleep", "1000")
 	r.Start(t)
 	r.Child(t)
-	switches := func() (n int) {
-		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", r.PID()))
-		if err != nil {
-			t.Fatal(err)
+	// The init wakes up once more, to copy its code when the child has run for a moment.
+	// From then on no wait ends by itself, however long a test looks.
+	var why string
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(why)
 		}
-		for _, task := range tasks {
-			tid, _ := strconv.Atoi(task.Name())
-			for _, kind := range []string{"voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"} {
-				count, _ := strconv.Atoi(lab.Status(tid, kind))
-				n += count
-			}
-		}
-		return n
-	}
-	// The runtime's monitor thread goes to sleep some milliseconds after the main
-	// thread. The main thread wakes up once more to return memory after the child has
-	// run for a second.
-	before := switches()
-	lab.Until(t, "the init to settle", func() bool {
-		time.Sleep(1500 * time.Millisecond)
-		last := before
-		before = switches()
-		return before == last
 	})
-	time.Sleep(idle) // the measured time
-	if after := switches(); after != before {
-		t.Errorf("%d context switches in %v", after-before, idle)
+	lab.Until(t, "the init to settle", func() bool {
+		before := contextSwitches(t, r.PID())
+		time.Sleep(1500 * time.Millisecond)
+		why = wakesUp(t, r.PID())
+		return why == "" && contextSwitches(t, r.PID()) == before
+	})
+	if n := len(threads(t, r.PID())); n != 1 {
+		t.Errorf("%d threads", n)
 	}
-	t.Logf("%v idle: resident %s, threads %s", idle, lab.Status(r.PID(), "VmRSS"), lab.Status(r.PID(), "Threads"))
+	t.Logf("resident %s, threads %s", lab.Status(r.PID(), "VmRSS"), lab.Status(r.PID(), "Threads"))
+}
+
+func contextSwitches(t *testing.T, pid int) (n int) {
+	for _, tid := range threads(t, pid) {
+		for _, kind := range []string{"voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"} {
+			count, _ := strconv.Atoi(lab.Status(tid, kind))
+			n += count
+		}
+	}
+	return n
+}
+
+func threads(t *testing.T, pid int) (tids []int) {
+	t.Helper()
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		tid, _ := strconv.Atoi(task.Name())
+		tids = append(tids, tid)
+	}
+	return tids
+}
+
+// timeouts are the system calls that a thread may wait in, and which argument points to
+// a struct timespec that ends the wait; -1: none.
+var timeouts = map[int]int{
+	unix.SYS_RT_SIGTIMEDWAIT: 2, unix.SYS_FUTEX: 3, unix.SYS_PPOLL: 2, unix.SYS_NANOSLEEP: 0,
+	unix.SYS_RT_SIGSUSPEND: -1, unix.SYS_WAIT4: -1, unix.SYS_WAITID: -1,
+}
+
+// wakesUp says which thread will wake up within a year without anything having happened,
+// "" if none does: what each waits in, and for how long (proc_pid_syscall(5)).
+func wakesUp(t *testing.T, pid int) string {
+	t.Helper()
+	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer memory.Close()
+	for _, tid := range threads(t, pid) {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/syscall", pid, tid))
+		if err != nil {
+			return err.Error()
+		}
+		fields := strings.Fields(string(data))
+		number, err := strconv.Atoi(fields[0])
+		if err != nil {
+			return fmt.Sprintf("thread %d is %s", tid, fields[0])
+		}
+		argument, known := timeouts[number]
+		if !known {
+			return fmt.Sprintf("thread %d is in system call %d", tid, number)
+		}
+		if argument < 0 {
+			continue
+		}
+		address, _ := strconv.ParseInt(fields[1+argument], 0, 64)
+		if address == 0 {
+			continue
+		}
+		var limit unix.Timespec
+		if _, err := memory.ReadAt((*[unsafe.Sizeof(limit)]byte)(unsafe.Pointer(&limit))[:], address); err != nil {
+			return err.Error()
+		}
+		if limit.Sec < 365*24*3600 {
+			return fmt.Sprintf("thread %d wakes up after %d s in system call %d", tid, limit.Sec, number)
+		}
+	}
+	return ""
 }

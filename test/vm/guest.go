@@ -28,7 +28,13 @@ var mounts = []struct {
 	{"/sys/fs/cgroup", "cgroup2", "nsdelegate,memory_recursiveprot", syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC},
 }
 
-// guest is /init. It does not return.
+// A machine's own init starts what is left to do by this program and argument.
+const (
+	program = "/init.vm"
+	service = "service"
+)
+
+// guest is /init, or the service. It does not return.
 func guest() {
 	status, err := runJob()
 	if err != nil {
@@ -50,25 +56,10 @@ func runJob() (int, error) {
 	if err := json.Unmarshal(data, &j); err != nil {
 		return 0, err
 	}
-	if j.Disk {
-		if err := switchRoot(j.Modules); err != nil {
+	if os.Getpid() == 1 {
+		if err := prepare(j); err != nil {
 			return 0, err
 		}
-	}
-	for _, m := range mounts {
-		if err := os.MkdirAll(m.point, 0o755); err != nil {
-			return 0, err
-		}
-		if err := syscall.Mount(m.kind, m.point, m.kind, m.flags, m.data); err != nil {
-			return 0, fmt.Errorf("mount %s: %w", m.point, err)
-		}
-	}
-	if err := enableControllers(); err != nil {
-		return 0, err
-	}
-	// devtmpfs(5) has none of these; a shell's <(...) and docker's images want them.
-	for name, target := range map[string]string{"fd": "fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"} {
-		_ = os.Symlink("/proc/self/"+target, "/dev/"+name)
 	}
 	fmt.Println("\n" + begin)
 	cmd := exec.Command(j.Args[0], j.Args[1:]...)
@@ -78,6 +69,59 @@ func runJob() (int, error) {
 		return 0, err
 	}
 	return reapUntil(cmd.Process.Pid)
+}
+
+// prepare makes the machine what a container host is.
+func prepare(j job) error {
+	if j.Disk {
+		if err := switchRoot(j.Modules); err != nil {
+			return err
+		}
+	}
+	if j.Init != "" {
+		return handOver(j.Init)
+	}
+	for _, m := range mounts {
+		if err := os.MkdirAll(m.point, 0o755); err != nil {
+			return err
+		}
+		if err := syscall.Mount(m.kind, m.point, m.kind, m.flags, m.data); err != nil {
+			return fmt.Errorf("mount %s: %w", m.point, err)
+		}
+	}
+	// devtmpfs(5) has none of these; a shell's <(...) and docker's images want them.
+	for name, target := range map[string]string{"fd": "fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"} {
+		_ = os.Symlink("/proc/self/"+target, "/dev/"+name)
+	}
+	return enableControllers()
+}
+
+// unit is what systemd starts the rest of the job by. It has a cgroup that is its own
+// to divide, and ends with the machine.
+const unit = `[Unit]
+After=basic.target
+[Service]
+ExecStart=` + program + " " + service + `
+StandardOutput=tty
+StandardError=tty
+TTYPath=/dev/ttyS0
+Delegate=yes
+LimitNOFILE=1048576
+`
+
+// handOver makes the disk's own init the machine's. It returns only an error.
+func handOver(path string) error {
+	const units = "/etc/systemd/system"
+	if err := os.MkdirAll(units+"/multi-user.target.wants", 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(units+"/vmrun.service", []byte(unit), 0o644); err != nil {
+		return err
+	}
+	if err := os.Symlink("../vmrun.service", units+"/multi-user.target.wants/vmrun.service"); err != nil {
+		return err
+	}
+	return fmt.Errorf("exec %s: %w", path, syscall.Exec(path, []string{path, "--unit=multi-user.target", "--show-status=0"}, nil))
 }
 
 // reapUntil waits for every child, as PID 1 has to, and returns the exit status of
@@ -124,7 +168,10 @@ func switchRoot(modules []string) error {
 	if err := syscall.Mount(disk, "/disk", "ext4", 0, ""); err != nil {
 		return fmt.Errorf("mount %s: %w", disk, err)
 	}
-	if out, err := exec.Command("/bin/busybox", "cp", "-a", "/pkg", "/test.bin", "/disk/").CombinedOutput(); err != nil {
+	if out, err := exec.Command("/bin/busybox", "cp", "-a", "/pkg", "/test.bin", "/job.json", "/disk/").CombinedOutput(); err != nil {
+		return fmt.Errorf("cp to the disk: %w: %s", err, out)
+	}
+	if out, err := exec.Command("/bin/busybox", "cp", "/init", "/disk"+program).CombinedOutput(); err != nil {
 		return fmt.Errorf("cp to the disk: %w: %s", err, out)
 	}
 	if err := os.Chdir("/disk"); err != nil {

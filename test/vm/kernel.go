@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/cgshim/cgshim/test/internal/rig"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,17 +23,13 @@ func findKernel(version string) (string, error) {
 	if version == "" {
 		version = "6.1"
 	}
-	cache, err := os.UserCacheDir()
+	cache, err := rig.Cache("kernels")
 	if err != nil {
 		return "", err
 	}
-	cache = filepath.Join(cache, "cgshim", "kernels")
 	unpacked := filepath.Join(cache, version)
 	if have := vmlinuz(unpacked); have != "" {
 		return have, nil
-	}
-	if err := os.MkdirAll(cache, 0o755); err != nil {
-		return "", err
 	}
 	// One at a time: apt gives up where another one has its lists.
 	dir, err := os.Open(cache)
@@ -90,13 +87,13 @@ func fetchAnywhere(version, cache string) (root string, err error) {
 		return root, nil
 	}
 	// The lists may be old: of a version that the mirror has no more.
-	if out, failed := apt("apt-get", nil, "update", "-qq").CombinedOutput(); failed != nil {
+	if out, failed := rig.Apt("apt-get", nil, "update", "-qq").CombinedOutput(); failed != nil {
 		return "", fmt.Errorf("%w; apt-get update: %w\n%s", err, failed, out)
 	}
 	if root, err = fetch(version, cache, nil); err == nil {
 		return root, nil
 	}
-	options, failed := otherReleases(cache)
+	options, failed := rig.Releases(filepath.Join(cache, "apt"), releases...)
 	if failed != nil {
 		return "", fmt.Errorf("%w; in other releases of Debian: %w", err, failed)
 	}
@@ -105,43 +102,6 @@ func fetchAnywhere(version, cache string) (root string, err error) {
 
 // releases of Debian with an older kernel than the machine's, and with newer ones.
 var releases = []string{"bullseye", "trixie", "sid"}
-
-// otherReleases returns the options by which apt looks into them on the mirror that
-// the machine uses, with lists of its own, and fetches these.
-func otherReleases(cache string) (options []string, err error) {
-	out, err := apt("apt-get", nil, "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian", "Label: Debian").Output()
-	mirror, _, found := strings.Cut(string(out), "\n")
-	if err != nil || !found {
-		return nil, fmt.Errorf("apt-get indextargets: no mirror of Debian: %q, %w", out, err)
-	}
-	dir := filepath.Join(cache, "apt")
-	if err := os.MkdirAll(filepath.Join(dir, "lists", "partial"), 0o755); err != nil {
-		return nil, err
-	}
-	var sources strings.Builder
-	for _, release := range releases {
-		fmt.Fprintf(&sources, "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", mirror, release)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "sources.list"), []byte(sources.String()), 0o644); err != nil {
-		return nil, err
-	}
-	for _, option := range []string{
-		"Dir::Etc::SourceList=" + filepath.Join(dir, "sources.list"), "Dir::Etc::SourceParts=/dev/null",
-		"Dir::State::Lists=" + filepath.Join(dir, "lists"), "Dir::Cache::pkgcache=", "Dir::Cache::srcpkgcache=",
-		"Acquire::Languages=none", "APT::Sandbox::User=root",
-	} {
-		options = append(options, "-o", option)
-	}
-	if out, err := apt("apt-get", options, "update", "-qq").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("apt-get update: %w\n%s", err, out)
-	}
-	return options, nil
-}
-
-// apt is a call of one of apt's tools.
-func apt(tool string, options []string, args ...string) *exec.Cmd {
-	return exec.Command(tool, slices.Concat(options, args)...)
-}
 
 // fetch unpacks the kernel's packages into a new directory in cache.
 func fetch(version, cache string, options []string) (root string, err error) {
@@ -161,7 +121,7 @@ func fetch(version, cache string, options []string) (root string, err error) {
 		}
 	}
 	for _, step := range []*exec.Cmd{
-		apt("apt-get", options, get...),
+		rig.Apt("apt-get", options, get...),
 		exec.Command("sh", "-c", "for deb in *.deb; do dpkg-deb -x $deb root || exit; done"),
 	} {
 		step.Dir = work
@@ -175,7 +135,7 @@ func fetch(version, cache string, options []string) (root string, err error) {
 
 // newestPackage finds the newest linux-image-VERSION*-cloud-amd64.
 func newestPackage(version string, options []string) (string, error) {
-	out, err := apt("apt-cache", options, "pkgnames", "linux-image-"+version+".").Output()
+	out, err := rig.Apt("apt-cache", options, "pkgnames", "linux-image-"+version+".").Output()
 	if err != nil {
 		return "", fmt.Errorf("apt-cache pkgnames: %w", err)
 	}
@@ -194,7 +154,7 @@ func newestPackage(version string, options []string) (string, error) {
 
 // downloadable tells a package from a name that other packages only mention.
 func downloadable(name string, options []string) bool {
-	out, err := apt("apt-cache", options, "policy", name).Output()
+	out, err := rig.Apt("apt-cache", options, "policy", name).Output()
 	return err == nil && strings.Contains(string(out), "Candidate:") && !strings.Contains(string(out), "Candidate: (none)")
 }
 

@@ -16,7 +16,8 @@
 // lists files that the guest is to find beside testdata.
 //
 // CGSHIM_VM_DISK names an ext4 image that becomes the root file system. What the
-// guest writes to it is gone afterwards.
+// guest writes to it is gone afterwards. CGSHIM_VM_INIT names a program on it, systemd,
+// that becomes the machine's init; the binary is then a service of it.
 package main
 
 import (
@@ -44,6 +45,7 @@ type job struct {
 	Args    []string
 	Env     []string
 	Disk    bool     // that it is to become the root file system
+	Init    string   // on the disk
 	Modules []string // that the disk's programs need
 }
 
@@ -55,7 +57,7 @@ const (
 )
 
 func main() {
-	if os.Getpid() == 1 {
+	if os.Getpid() == 1 || len(os.Args) == 2 && os.Args[1] == service {
 		guest()
 	}
 	if len(os.Args) < 2 {
@@ -96,6 +98,7 @@ func initramfs(kernel, binary string, args []string) (string, error) {
 		Args: append([]string{"/test.bin"}, withoutTestLog(args)...),
 		Env:  []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "CGSHIM_MUST_RUN=1"},
 		Disk: os.Getenv("CGSHIM_VM_DISK") != "",
+		Init: os.Getenv("CGSHIM_VM_INIT"),
 	}
 	var modules []string
 	if spec.Disk {
@@ -196,7 +199,7 @@ func boot(kernel, image string) (int, error) {
 	case interrupted.Err() != nil:
 		return 0, errors.New("interrupted")
 	case ctx.Err() != nil:
-		return 0, fmt.Errorf("the machine did not finish within %v", timeout)
+		return 0, errors.Join(fmt.Errorf("the machine did not finish within %v", timeout), err)
 	case err != nil && waited != nil:
 		return 0, fmt.Errorf("%w; qemu: %w", err, waited)
 	}

@@ -58,7 +58,7 @@ func Start(t *testing.T) *Daemon {
 		"--pidfile", filepath.Join(dir, "pid"), "--host", "unix://"+d.socket(),
 		"--bridge=none", "--iptables=false", "--ip6tables=false", "--cgroup-parent=/"+filepath.Base(dir))
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,9 +20,10 @@ import (
 
 // Binaries of the peers, from Debian's packages.
 const (
-	Tini      = "/usr/bin/tini"
-	DumbInit  = "/usr/bin/dumb-init"
-	Catatonit = "/usr/bin/catatonit"
+	Tini       = "/usr/bin/tini"
+	TiniStatic = "/usr/bin/tini-static"
+	DumbInit   = "/usr/bin/dumb-init"
+	Catatonit  = "/usr/bin/catatonit"
 )
 
 // Root skips a test that needs root, or fails it if every test has to run.
@@ -199,9 +201,18 @@ func Cgroup(t testing.TB) (dir string) {
 	}
 	controllers, err := os.ReadFile(top + "/cgroup.controllers")
 	Need(t, err == nil && len(controllers) > 1, "a cgroup2 hierarchy with a controller")
-	enable := "+" + strings.Join(strings.Fields(string(controllers)), " +")
-	if err := os.WriteFile(top+"/cgroup.subtree_control", []byte(enable), 0); err != nil {
+	enabled, err := os.ReadFile(top + "/cgroup.subtree_control")
+	if err != nil {
 		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(string(controllers)) {
+		if slices.Contains(strings.Fields(string(enabled)), name) {
+			continue
+		}
+		if err := os.WriteFile(top+"/cgroup.subtree_control", []byte("+"+name), 0); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.WriteFile(top+"/cgroup.subtree_control", []byte("-"+name), 0) })
 	}
 	dir, err = os.MkdirTemp(top, "cgshim-test-")
 	if err != nil {

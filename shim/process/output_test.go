@@ -1,0 +1,158 @@
+package process
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A write to standard error returns, whatever is there. Where it does not the test waits
+// for the helper and gives up.
+func TestWriteErrorNeitherBlocksNorEnds(t *testing.T) {
+	for _, c := range []struct{ name, helper, want string }{
+		{"a pipe that is full", "full pipe", "0 EAGAIN"},
+		{"a pipe with room for a page takes one, whatever the length of the line", "page of a pipe", "4096 EAGAIN"},
+		{"a pipe with room for all", "roomy pipe", "20000 none, read 20000"},
+		{"a pipe without a reader", "closed pipe", "0 EAGAIN, and alive"},
+		{"a descriptor that is closed", "closed descriptor", "0 EAGAIN"},
+		{"a descriptor that cannot be written to", "read-only", "0 EBADF"},
+		{"a terminal", "terminal", `6 none, shown "hello\r\n"`},
+		{"a terminal that is stopped", "stopped terminal", "0 EAGAIN"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, "/proc/self/exe")
+			cmd.Env = []string{helperEnv + "=write: " + c.helper}
+			wants(t, cmd, c.want)
+		})
+	}
+	t.Run("a reader that has stopped costs less from then on, until it reads", func(t *testing.T) {
+		wants(t, helper("write: patience"), "1ms 100ms")
+	})
+}
+
+func init() {
+	pipe := func() (r, w int) {
+		var p [2]int
+		must(unix.Pipe2(p[:], unix.O_CLOEXEC))
+		must(unix.Dup3(p[1], 2, 0))
+		must(unix.Close(p[1]))
+		return p[0], 2
+	}
+	fill := func(w int) {
+		must(unix.SetNonblock(w, true))
+		for page := make([]byte, 4096); ; {
+			if _, err := unix.Write(w, page); err != nil {
+				break
+			}
+		}
+		must(unix.SetNonblock(w, false)) // as a program leaves it
+	}
+	write := func(n int) string {
+		// The scheduler's SIGURG would interrupt a write that blocks.
+		swapMask(unix.SIG_BLOCK, ^Set(0))
+		written, errno := WriteError(bytes.Repeat([]byte("x"), n))
+		name := "none"
+		if errno != 0 {
+			name = unix.ErrnoName(errno)
+		}
+		return strconv.Itoa(written) + " " + name
+	}
+	terminal := func() (master int) {
+		master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		must(err)
+		must(unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0))
+		n, err := unix.IoctlGetInt(master, unix.TIOCGPTN)
+		must(err)
+		slave, err := unix.Open("/dev/pts/"+strconv.Itoa(n), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		must(err)
+		must(unix.Dup3(slave, 2, 0))
+		return master
+	}
+	for name, fn := range map[string]func(){
+		"full pipe": func() {
+			_, w := pipe()
+			fill(w)
+			fmt.Println(write(10))
+		},
+		"page of a pipe": func() {
+			r, w := pipe()
+			fill(w)
+			_, err := unix.Read(r, make([]byte, 4096))
+			must(err)
+			fmt.Println(write(3 * 4096))
+		},
+		"roomy pipe": func() {
+			r, _ := pipe()
+			out := write(20_000)
+			n, err := unix.Read(r, make([]byte, 1<<20))
+			must(err)
+			fmt.Printf("%s, read %d\n", out, n)
+		},
+		"closed pipe": func() {
+			r, _ := pipe()
+			must(unix.Close(r))
+			fmt.Println(write(10) + ", and alive")
+		},
+		"closed descriptor": func() {
+			must(unix.Close(2))
+			fmt.Println(write(10))
+		},
+		"read-only": func() {
+			fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			must(err)
+			must(unix.Dup3(fd, 2, 0))
+			fmt.Println(write(10))
+		},
+		"terminal": func() {
+			master := terminal()
+			written, errno := WriteError([]byte("hello\n"))
+			shown := make([]byte, 100)
+			n, err := unix.Read(master, shown)
+			must(err)
+			fmt.Printf("%d %s, shown %q\n", written, map[bool]string{true: "none", false: "error"}[errno == 0], shown[:n])
+		},
+		"stopped terminal": func() {
+			terminal()
+			must(unix.IoctlSetInt(2, unix.TCXONC, 0)) // TCOOFF (ioctl_tty(2))
+			fmt.Println(write(10))
+		},
+		"patience": func() {
+			r, w := pipe()
+			fill(w)
+			write(10)
+			first := patience
+			_, err := unix.Read(r, make([]byte, 1<<20))
+			must(err)
+			write(10)
+			fmt.Println(first, patience)
+		},
+	} {
+		helpers["write: "+name] = fn
+	}
+}
+
+func TestWriteOutput(t *testing.T) {
+	cmd := helper("write output")
+	out, err := cmd.Output()
+	if want := strings.Repeat("0123456789", 100_000); err != nil || string(out) != want {
+		t.Errorf("%d of %d bytes, %v", len(out), len(want), err)
+	}
+}
+
+func init() {
+	helpers["write output"] = func() {
+		if n, errno := WriteOutput([]byte(strings.Repeat("0123456789", 100_000))); n != 1_000_000 || errno != 0 {
+			fmt.Fprintln(os.Stderr, n, errno)
+		}
+	}
+}

@@ -1,0 +1,318 @@
+package starved
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgshim/cgshim/test/internal/lab"
+)
+
+// The container may have no more processes and tries to make some all the time, so that
+// there is room for a thread of the init at one moment and none at the next.
+func TestForkStorm(t *testing.T) {
+	took := 10 * time.Second
+	// The second one is what crosses into a virtual machine.
+	if v := cmp.Or(os.Getenv("STARVED_TIME"), os.Getenv("CGSHIM_STARVED_TIME")); v != "" {
+		var err error
+		if took, err = time.ParseDuration(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	both(t, "reaches `pids.max` (30) while a program forks twice without end", func(t *testing.T, s side) sight {
+		r := by(s.run("--", helper, "storm"), groups(t, pidsMax(30))...)
+		r.Start(t)
+		if !listening(t, r, "ready") {
+			return ended(r, r.Wait(t), 0, 0)
+		}
+		if within(took, func() bool { return dead(r) }) { // what is measured
+			return ended(r, r.Wait(t), 0, 0)
+		}
+		got := end(t, s, r, syscall.SIGTERM, 42)
+		var made, refused int
+		if _, err := fmt.Sscanf(r.Stdout.String(), "ready\n%d %d\n", &made, &refused); err != nil || refused == 0 {
+			t.Fatalf("%q: no fork was refused: %v", r.Stdout.String(), err)
+		}
+		t.Logf("%d forks and %d refused in %v", made, refused, took)
+		if got.good {
+			got.text = fmt.Sprintf("lives for %v, then %s", took, got.text)
+		}
+		return got
+	})
+}
+
+// Signals come by the hundred thousand while the user may have no more processes.
+func TestSignalsWithoutProcesses(t *testing.T) {
+	const signals = 100_000
+	both(t, "fills RLIMIT_NPROC, and 100,000 signals come", func(t *testing.T, s side) sight {
+		r := limit(s.run("--", helper, "full"), "nproc", 12)
+		r.Start(t)
+		if !listening(t, r, "full") {
+			return ended(r, r.Wait(t), 0, 0)
+		}
+		for i := range signals {
+			sig := syscall.SIGUSR1
+			if i%2 == 1 {
+				sig = 40
+			}
+			if err := syscall.Kill(r.PID(), sig); err == syscall.EAGAIN { // RLIMIT_SIGPENDING
+				time.Sleep(time.Millisecond)
+			}
+		}
+		return end(t, s, r, syscall.SIGTERM, 42)
+	})
+}
+
+func TestOrphansWithLittleMemory(t *testing.T) {
+	orphans := count(t, "STARVED_ORPHANS", 100_000)
+	both(t, fmt.Sprintf("makes %d orphans, and the init has a memory limit of 8 MB", orphans), func(t *testing.T, s side) sight {
+		// The kernel frees what is left of a process a little later than it is reaped
+		// (RCU), so the program's is not the memory that the init has.
+		launcher := groups(t, memoryLimit(8<<20))
+		outside := filepath.Dir(launcher[1])
+		r := by(s.run("--", helper, "in", outside, helper, "orphans", fmt.Sprint(orphans)), launcher...)
+		r.Start(t)
+		if !listening(t, r, "ready") {
+			return ended(r, r.Wait(t), 0, 0)
+		}
+		lab.Until(t, "the first ones to be reaped", func() bool { return children(r.PID()) == 1 })
+		before := kilobytes(t, r.PID(), "Pss")
+		if err := syscall.Kill(r.Child(t), syscall.SIGUSR1); err != nil {
+			t.Fatal(err)
+		}
+		made := func() bool { return strings.Contains(r.Stdout.String(), "made\n") }
+		if !within(time.Duration(orphans)*time.Millisecond, func() bool { return made() || dead(r) }) || dead(r) {
+			if !dead(r) {
+				return sight{false, "does not reap them"}
+			}
+			return ended(r, r.Wait(t), 0, 0)
+		}
+		lab.Until(t, "all to be reaped", func() bool { return children(r.PID()) == 1 })
+		after := kilobytes(t, r.PID(), "Pss")
+		got := end(t, s, r, syscall.SIGTERM, 42)
+		if after > before+2*os.Getpagesize()/1024 {
+			got.good = false
+		}
+		if got.good || s.tini {
+			got.text = fmt.Sprintf("PSS %d kB before, %d kB after", before, after)
+		}
+		return got
+	})
+}
+
+// A program that an init executes may be a shell that had children already.
+func TestChildrenThatEndedBeforeTheExec(t *testing.T) {
+	both(t, "starts the init with three children that have ended", func(t *testing.T, s side) sight {
+		r := by(s.run("--", helper, "ready"), "before", "3")
+		r.Start(t)
+		if !listening(t, r, "ready") {
+			return ended(r, r.Wait(t), 0, 0)
+		}
+		began := time.Now()
+		if !within(s.patience(), func() bool { return children(r.PID()) == 1 }) {
+			return sight{false, fmt.Sprintf("%d zombies stay", children(r.PID())-1)}
+		}
+		took := time.Since(began)
+		got := end(t, s, r, syscall.SIGTERM, 42)
+		if got.good {
+			got.text = "reaped in " + short(took)
+		}
+		return got
+	})
+}
+
+// PID 1 becomes the tracer of a child that asks for it (ptrace(2), PTRACE_TRACEME), and
+// each signal of the child stops it until its tracer does something.
+func TestTracedChild(t *testing.T) {
+	both(t, "has a child that called ptrace(PTRACE_TRACEME)", func(t *testing.T, s side) sight {
+		r := s.run("--", helper, "traced")
+		r.Start(t)
+		if !within(s.patience(), func() bool { return strings.Contains(r.Stdout.String(), "ready\n") || dead(r) }) {
+			return sight{false, "the child stays stopped"}
+		}
+		if dead(r) {
+			return ended(r, r.Wait(t), 42, 0)
+		}
+		return end(t, s, r, syscall.SIGTERM, 42)
+	})
+}
+
+// A program of another user may not be killed (kill(2), EPERM). The kernel does, when PID
+// 1 exits.
+func TestSetuidProgramAtTheStopTimeout(t *testing.T) {
+	both(t, "has a setuid program under a PID 1 that is not root, and `--stop-timeout`", func(t *testing.T, s side) sight {
+		if s.tini {
+			return hasNot
+		}
+		program := bin + "/setuid"
+		data, err := os.ReadFile(helper)
+		if err == nil {
+			err = os.WriteFile(program, data, 0o755)
+		}
+		if err == nil {
+			err = os.Chmod(program, 0o755|os.ModeSetuid)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(program)
+		r := s.run("--stop-timeout=200ms", "--", program, "root")
+		r.Attr.Credential = &syscall.Credential{Uid: user(), Gid: user()}
+		r.Start(t)
+		if !listening(t, r, "ready") {
+			return ended(r, r.Wait(t), 0, 0)
+		}
+		if uid := lab.Status(r.Child(t), "Uid"); !strings.HasPrefix(uid, "0\t0") {
+			t.Fatalf("the program's user is %s", uid)
+		}
+		got := end(t, s, r, syscall.SIGTERM, 137)
+		if said := r.Stderr.String(); !strings.Contains(said, "may not be killed") {
+			t.Errorf("%q", said)
+		}
+		return got
+	})
+}
+
+// A stopped process takes no TERM before it goes on.
+func TestStoppedLeftovers(t *testing.T) {
+	both(t, "leaves a stopped process behind, and `--drain-timeout=5m`", func(t *testing.T, s side) sight {
+		if s.tini {
+			return hasNot
+		}
+		r := s.run("--drain-timeout=5m", "--", helper, "stopped")
+		r.Start(t)
+		began := time.Now()
+		if !within(s.patience(), func() bool { return dead(r) }) {
+			return sight{false, "waits for it"}
+		}
+		took := time.Since(began)
+		return ended(r, r.Wait(t), 6, took)
+	})
+}
+
+// The image names its own signal (Dockerfile, STOPSIGNAL).
+func TestStopSignals(t *testing.T) {
+	for _, c := range []struct {
+		signals string
+		sent    syscall.Signal
+	}{{"WINCH", syscall.SIGWINCH}, {"USR1,RTMIN+3", 37}, {"TERM,USR1", syscall.SIGUSR1}} {
+		both(t, fmt.Sprintf("has STOPSIGNAL %s, `--stop-signal=%s` and `--stop-timeout`", unix.SignalName(c.sent), c.signals), func(t *testing.T, s side) sight {
+			if s.tini {
+				return hasNot
+			}
+			r := s.run("--stop-signal="+c.signals, "--stop-timeout=200ms", "--", helper, "deaf")
+			r.Start(t)
+			if !listening(t, r, "ready") {
+				return ended(r, r.Wait(t), 0, 0)
+			}
+			return end(t, s, r, c.sent, 137)
+		})
+	}
+}
+
+// The variable does what the option does, and TERM asks for no end where it is not named.
+func TestStopSignalVariable(t *testing.T) {
+	lab.Root(t)
+	r := cgshim.run("--stop-timeout=200ms", "--", helper, "deaf")
+	r.Env = []string{"CGSHIM_STOP_SIGNAL=USR2"}
+	r.Start(t)
+	if !listening(t, r, "ready") {
+		t.Fatal(r.Stderr.String())
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+		_ = syscall.Kill(r.PID(), sig)
+	}
+	if within(time.Second, func() bool { return dead(r) }) { // five times what it waits
+		t.Fatalf("TERM ended it: %q", r.Stderr.String())
+	}
+	if got := end(t, cgshim, r, syscall.SIGUSR2, 137); !got.good {
+		t.Error(got.text)
+	}
+}
+
+// There is always a signal to take: the time to stop comes all the same.
+func TestSignalsWithoutEnd(t *testing.T) {
+	both(t, "sends PID 1 real-time signals without end, and `--stop-timeout=1s`", func(t *testing.T, s side) sight {
+		if s.tini {
+			return hasNot
+		}
+		r := s.run("--stop-timeout=1s", "--", helper, "deaf")
+		r.Start(t)
+		if !listening(t, r, "ready") {
+			return ended(r, r.Wait(t), 0, 0)
+		}
+		var over atomic.Bool
+		defer over.Store(true)
+		for range 2 {
+			go func() {
+				for !over.Load() {
+					if err := syscall.Kill(r.PID(), 40); err != nil {
+						time.Sleep(time.Millisecond) // RLIMIT_SIGPENDING: the queue is full
+					}
+				}
+			}()
+		}
+		lab.Until(t, "signals to wait", func() bool { return lab.Status(r.PID(), "ShdPnd") != "0000000000000000" })
+		got := end(t, s, r, syscall.SIGTERM, 137)
+		if said := r.Stderr.String(); !strings.Contains(said, "did not stop in time") {
+			t.Errorf("%q", said)
+		}
+		return got
+	})
+}
+
+// docker pause takes nothing from the time that the program has.
+func TestFreezeAfterTheStopSignal(t *testing.T) {
+	both(t, "is frozen for 4 s after a TERM, and `--stop-timeout=3s`", func(t *testing.T, s side) sight {
+		if s.tini {
+			return hasNot
+		}
+		dir, v1 := newGroup(t, "freezer", nil)
+		freeze := func(on bool) {
+			file, value, event := dir+"/cgroup.freeze", "0", dir+"/cgroup.events"
+			if on {
+				value = "1"
+			}
+			want := "frozen " + value
+			if v1 {
+				file, value, event = dir+"/freezer.state", "THAWED", dir+"/freezer.state"
+				if on {
+					value = "FROZEN"
+				}
+				want = value
+			}
+			if err := os.WriteFile(file, []byte(value), 0); err != nil {
+				t.Fatal(err)
+			}
+			lab.Until(t, want, func() bool {
+				state, _ := os.ReadFile(event)
+				return strings.Contains(string(state), want)
+			})
+		}
+		r := by(s.run("--stop-timeout=3s", "--", helper, "slow", "300"), "in", dir)
+		r.Start(t)
+		if !listening(t, r, "ready") {
+			return ended(r, r.Wait(t), 0, 0)
+		}
+		t.Cleanup(func() { freeze(false) })
+		began := time.Now()
+		if err := syscall.Kill(r.PID(), syscall.SIGTERM); err != nil || !listening(t, r, "term") {
+			t.Fatal(err, r.Stderr.String())
+		}
+		freeze(true)
+		time.Sleep(4 * time.Second) // what is measured
+		freeze(false)
+		if !within(s.patience(), func() bool { return dead(r) }) {
+			return sight{false, "does not end"}
+		}
+		return ended(r, r.Wait(t), 42, time.Since(began))
+	})
+}

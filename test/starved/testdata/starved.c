@@ -1,0 +1,353 @@
+/*
+ * What takes things away from an init, and the programs that do under it what a container
+ * should not. Go cannot be it: its runtime needs threads and memory.
+ *
+ * Launchers. Each executes COMMAND:
+ *   starved in DIR COMMAND...              in the cgroup DIR
+ *   starved limit NAME VALUE COMMAND...    with this hard and soft resource limit, without
+ *                                          capabilities, and without a new privilege
+ *   starved closed COMMAND...              with the descriptors 0 to 2 closed, but 3 open
+ *   starved before N COMMAND...            with N children that have ended
+ *
+ * Programs:
+ *   starved exit STATUS
+ *   starved storm                          fork twice without end, until TERM: then how many
+ *                                          forks there were and how many were refused, and 42
+ *   starved full                           processes until the kernel refuses one, then "full";
+ *                                          signals end nothing but TERM, with 42
+ *   starved orphans N                      "ready"; at USR1 N children of the init, one after
+ *                                          the other, which end at once; then "made"; ends by
+ *                                          TERM, with 42
+ *   starved deaf                           "ready"; no signal but KILL ends it
+ *   starved ready                          "ready"; ends by TERM, with 42
+ *   starved root                           become root altogether, as a setuid program; deaf
+ *   starved slow MILLISECONDS              "ready"; "term" at TERM, and 42 so much later
+ *   starved traced                         have the parent trace it, and get a signal; then
+ *                                          ready
+ *   starved stopped                        leave a stopped process, exit with 6
+ *   starved stubborn                       "ready"; leaves its parent an orphan in the own
+ *                                          process group; both are deaf
+ *   starved fill                           fill stderr, leave an orphan that ends, "ready"; ends by
+ *                                          TERM, with 42
+ *   starved flood                          write to stderr without end, from four processes,
+ *                                          "ready"; ends by TERM, with 42
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t got;
+static void on_signal(int sig) { (void)sig, got = 1; }
+
+static int fail(const char *what)
+{
+	perror(what);
+	return 99;
+}
+
+static int run(char **command)
+{
+	execv(command[0], command);
+	return fail(command[0]);
+}
+
+static void say(const char *word)
+{
+	if (write(1, word, strlen(word)) < 0)
+		_exit(98);
+}
+
+/* Without SA_RESTART: the signal interrupts what waits. */
+static void catch(int sig)
+{
+	struct sigaction action = {.sa_handler = on_signal};
+	sigaction(sig, &action, NULL);
+}
+
+static void until(int sig, const char *word)
+{
+	sigset_t set, old;
+	got = 0;
+	catch(sig);
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	sigprocmask(SIG_BLOCK, &set, &old);
+	say(word);
+	while (!got)
+		sigsuspend(&old);
+}
+
+static int until_term(const char *word)
+{
+	until(SIGTERM, word);
+	return 42;
+}
+
+static int deaf(const char *word)
+{
+	sigset_t all;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL);
+	say(word);
+	while (pause() < 0)
+		;
+	return 0;
+}
+
+static int limit(char **args)
+{
+	static const struct {
+		const char *name;
+		int resource;
+	} names[] = {
+		{"as", RLIMIT_AS}, {"data", RLIMIT_DATA}, {"stack", RLIMIT_STACK},
+		{"nofile", RLIMIT_NOFILE}, {"nproc", RLIMIT_NPROC}, {"fsize", RLIMIT_FSIZE},
+	};
+	struct rlimit l;
+	l.rlim_cur = l.rlim_max = strtoull(args[1], NULL, 10);
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (strcmp(args[0], names[i].name) == 0)
+			return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || setrlimit(names[i].resource, &l) ? fail("setrlimit") : run(args + 2);
+	return fail(args[0]);
+}
+
+static int in(char **args)
+{
+	char file[4096];
+	int fd;
+	snprintf(file, sizeof file, "%s/cgroup.procs", args[0]);
+	if ((fd = open(file, O_WRONLY)) < 0 || write(fd, "0", 1) != 1)
+		return fail(file);
+	close(fd);
+	return run(args + 1);
+}
+
+static int before(char **args)
+{
+	int n = atoi(args[0]);
+	prctl(PR_SET_PDEATHSIG, 0); /* the test's is the init's no more */
+	for (int i = 0; i < n; i++) {
+		siginfo_t info;
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(3);
+		waitid(P_PID, pid, &info, WEXITED | WNOWAIT);
+	}
+	return run(args + 1);
+}
+
+/* Two processes at once, which do not wait: a place that has become free is taken at once,
+ * by them or by a thread of the init. */
+static int storm(void)
+{
+	int numbers[2];
+	long long counts[2], made = 0, refused = 0;
+	char line[100];
+	if (pipe(numbers) < 0)
+		return fail("pipe");
+	for (int i = 0; i < 2; i++)
+		if (fork() == 0) {
+			/* How long each lives: so long that the limit is reached all the time
+			 * on this machine, and not longer. */
+			double life = 1e6;
+			catch(SIGTERM);
+			counts[0] = counts[1] = 0;
+			while (!got) {
+				pid_t pid = fork();
+				if (pid == 0) {
+					struct timespec t = {0, life};
+					signal(SIGTERM, SIG_DFL);
+					if (fork() == 0)
+						nanosleep(&t, NULL);
+					_exit(0);
+				}
+				counts[pid < 0]++;
+				life *= pid < 0 ? 0.98 : 1.1;
+				life = life < 1e6 ? 1e6 : life > 9e8 ? 9e8 : life;
+				while (waitpid(-1, NULL, WNOHANG) > 0)
+					;
+			}
+			_exit(write(numbers[1], counts, sizeof counts) != sizeof counts);
+		}
+	close(numbers[1]);
+	until(SIGTERM, "ready\n");
+	signal(SIGTERM, SIG_IGN);
+	kill(0, SIGTERM); /* the init has given the program a group of its own */
+	while (read(numbers[0], counts, sizeof counts) == sizeof counts)
+		made += counts[0], refused += counts[1];
+	snprintf(line, sizeof line, "%lld %lld\n", made, refused);
+	say(line);
+	return 42;
+}
+
+static int full(void)
+{
+	for (int sig = 1; sig <= SIGRTMAX; sig++)
+		if (sig != SIGTERM && sig != SIGCHLD)
+			signal(sig, SIG_IGN);
+	for (;;) {
+		pid_t pid = fork();
+		if (pid == 0)
+			for (;;)
+				pause();
+		if (pid < 0)
+			break;
+	}
+	return until_term("full\n");
+}
+
+/* The parent of a process that clone(2) makes with CLONE_PARENT is the caller's. The init
+ * cannot tell it from an orphan, and one call is enough. */
+static int gone(void *unused)
+{
+	(void)unused;
+	_exit(0);
+}
+
+static int orphans(int n)
+{
+	static char stack[16384] __attribute__((aligned(16)));
+	for (int i = -100; i < n; i++) {
+		if (i == 0)
+			until(SIGUSR1, "ready\n");
+		pid_t pid = clone(gone, stack + sizeof stack, CLONE_PARENT | CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+		if (pid < 0)
+			return fail("clone");
+		/* Not more than the init can reap: a zombie is there until then. */
+		while (i % 500 == 0 && kill(pid, 0) == 0)
+			usleep(200);
+	}
+	return until_term("made\n");
+}
+
+static int slow(int milliseconds)
+{
+	until_term("ready\n");
+	say("term\n");
+	/* Many short sleeps: one long one would go on while the process is frozen. */
+	for (int i = 0; i < milliseconds; i += 10)
+		usleep(10000);
+	return 42;
+}
+
+static int traced(void)
+{
+	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+		return fail("ptrace");
+	signal(SIGUSR1, SIG_IGN); /* its tracer is told all the same */
+	signal(SIGWINCH, SIG_DFL);
+	raise(SIGUSR1);
+	raise(SIGWINCH);
+	return until_term("ready\n");
+}
+
+static int stopped(void)
+{
+	int status;
+	pid_t middle = fork();
+	if (middle == 0) {
+		pid_t pid = fork();
+		if (pid == 0)
+			for (;;)
+				pause();
+		kill(pid, SIGSTOP);
+		waitpid(pid, &status, WUNTRACED);
+		_exit(!WIFSTOPPED(status));
+	}
+	waitpid(middle, &status, 0);
+	return WEXITSTATUS(status) == 0 ? 6 : 99;
+}
+
+static int fill(void)
+{
+	static char x[4096];
+	int flags = fcntl(2, F_GETFL);
+	fcntl(2, F_SETFL, flags | O_NONBLOCK);
+	memset(x, 'x', sizeof x);
+	for (size_t size = sizeof x; size > 0; size /= 2)
+		while (write(2, x, size) > 0)
+			;
+	fcntl(2, F_SETFL, flags);
+	pid_t middle = fork();
+	if (middle == 0) {
+		fork();
+		_exit(0);
+	}
+	waitpid(middle, NULL, 0);
+	return until_term("ready\n");
+}
+
+static int flood(void)
+{
+	static char x[3000];
+	memset(x, 'x', sizeof x);
+	for (int i = 0; i < 4; i++) {
+		if (fork() != 0)
+			continue;
+		for (;;)
+			if (write(2, x, 100 + rand() % 2900) < 0)
+				usleep(100);
+	}
+	return until_term("ready\n");
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	int number = argc > 2 ? atoi(argv[2]) : 0;
+#define IS(name, least) (argc > (least) && strcmp(what, name) == 0)
+	if (IS("in", 3))
+		return in(argv + 2);
+	if (IS("limit", 4))
+		return limit(argv + 2);
+	if (IS("closed", 2)) {
+		for (int fd = 0; fd < 3; fd++)
+			close(fd);
+		return run(argv + 2);
+	}
+	if (IS("before", 3))
+		return before(argv + 2);
+	if (IS("exit", 2))
+		return number;
+	if (IS("storm", 1))
+		return storm();
+	if (IS("full", 1))
+		return full();
+	if (IS("orphans", 2))
+		return orphans(number);
+	if (IS("deaf", 1))
+		return deaf("ready\n");
+	if (IS("ready", 1))
+		return until_term("ready\n");
+	if (IS("root", 1))
+		return setuid(geteuid()) ? fail("setuid") : deaf("ready\n");
+	if (IS("slow", 2))
+		return slow(number);
+	if (IS("traced", 1))
+		return traced();
+	if (IS("stopped", 1))
+		return stopped();
+	if (IS("stubborn", 1)) {
+		if (fork() == 0)
+			return deaf("");
+		return deaf("ready\n");
+	}
+	if (IS("fill", 1))
+		return fill();
+	if (IS("flood", 1))
+		return flood();
+	fputs("usage: see starved.c\n", stderr);
+	return 97;
+}
