@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reap waits for any child, so each test has a process of its own: the test binary again.
+// Reap waits for any child, so each test runs in a process of its own, which is this
+// binary again.
 const (
 	helperEnv = "CGSHIM_TEST_HELPER"
 	childEnv  = "CGSHIM_TEST_CHILD"
@@ -30,7 +31,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child ends or stops as it is told.
+// child ends or stops as its argument says.
 func child(how string) {
 	var n int
 	switch {
@@ -112,7 +113,7 @@ var helpers = map[string]func(){
 		}
 	},
 	"coalesced": func() {
-		// One pending SIGCHLD for all of them.
+		// One pending SIGCHLD stands for all of them.
 		unixBlock(unix.SIGCHLD)
 		var pids, got []int
 		for range 20 {
@@ -147,11 +148,11 @@ var helpers = map[string]func(){
 		}
 	},
 	"pause": func() {
-		early := start("exit 1") // before anything listens for SIGCHLD
+		early := start("exit 1") // before go-reap listens for SIGCHLD
 		await(early, unix.WEXITED)
 		Pause()
 		late := start("exit 2")
-		gone := func(pid int) { // a zombie can be signalled, what was reaped cannot
+		gone := func(pid int) { // kill succeeds on a zombie, but not on a reaped process
 			for unix.Kill(pid, 0) == nil {
 				syscall.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 			}

@@ -9,7 +9,7 @@ import (
 	"github.com/cgshim/cgshim/cgroup"
 )
 
-// The text has all that the JSON has.
+// The text has every field of the JSON.
 func TestCheckPrintsWhatTheJSONHas(t *testing.T) {
 	group := func(n int) *cgroup.Group {
 		return &cgroup.Group{
@@ -73,7 +73,7 @@ func TestCheckPrintsWhatTheJSONHas(t *testing.T) {
 	}
 }
 
-// What may not be read is neither ours nor the host's.
+// A namespace that may not be read is neither this container's nor the host's.
 func TestCheckSaysUnknown(t *testing.T) {
 	text := (&diagnosis{Facts: new(cgroup.Facts)}).text()
 	for _, key := range []string{"user namespace", "cgroup namespace", "pid namespace", "mount namespace"} {
@@ -83,7 +83,7 @@ func TestCheckSaysUnknown(t *testing.T) {
 	}
 }
 
-// No value makes a line of its own.
+// No value can look like a line of its own.
 func TestCheckEscapes(t *testing.T) {
 	const forged = "x\nverdict delegated already\x1b[2K\u202e"
 	text := (&diagnosis{Verdict: "v", Facts: &cgroup.Facts{

@@ -10,7 +10,7 @@ import (
 	"github.com/cgshim/cgshim/cgroup"
 )
 
-// What the user is told of the cgroup set-up, and whether the program may start.
+// The log lines about the cgroup set-up, and whether the program may start.
 func TestDelegateSaysWhatWasDone(t *testing.T) {
 	denied := &cgroup.Error{Op: "unshare", Path: "cgroup namespace", Err: unix.EPERM}
 	hintOf := func(err error) string {

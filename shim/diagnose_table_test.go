@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// put writes a file, and the directories above it.
+// put writes a file and makes the directories above it.
 func put(t *testing.T, name, content string, mode os.FileMode) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -26,16 +26,16 @@ func put(t *testing.T, name, content string, mode os.FileMode) {
 	}
 }
 
-// order is what binary.LittleEndian and binary.BigEndian are.
+// order is the interface that binary.LittleEndian and binary.BigEndian implement.
 type order interface {
 	binary.ByteOrder
 	binary.AppendByteOrder
 }
 
-// elfFor is the head of a static binary for a machine (elf(5)).
+// elfFor returns the header of a static binary for a machine (elf(5)).
 func elfFor(machine uint16, order order) []byte { return elfWith(machine, order, true, "") }
 
-// elfWith has a program header that names an interpreter.
+// elfWith adds a program header that names an interpreter.
 func elfWith(machine uint16, order order, wide bool, interpreter string) []byte {
 	data := make([]byte, 256, 512)
 	copy(data, "\x7fELF\x01\x01\x01")
@@ -49,7 +49,7 @@ func elfWith(machine uint16, order order, wide bool, interpreter string) []byte 
 	if interpreter == "" {
 		return data
 	}
-	// Two headers: PT_LOAD, then PT_INTERP, which is 3.
+	// Two program headers, PT_LOAD and then PT_INTERP, which is 3.
 	const at = 64
 	if wide {
 		order.PutUint64(data[32:], at)
@@ -71,7 +71,7 @@ func elfWith(machine uint16, order order, wide bool, interpreter string) []byte 
 	return append(data, interpreter+"\x00"...)
 }
 
-// One errno of execve(2) stands for several mistakes: the file tells which.
+// One errno of execve(2) has several causes, which the file tells apart.
 func TestDiagnose(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }

@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// What a file says of itself is not to be trusted.
+// The header of a file may be wrong.
 func FuzzELF(f *testing.F) {
 	header := make([]byte, 256)
 	copy(header, "\x7fELF\x02\x01\x01")
 	header[18], header[54], header[56] = 62, 56, 3
 	f.Add(header)
 	for i := range 8 {
-		header[32+i] = 0xff // e_phoff, where the program headers are
+		header[32+i] = 0xff // e_phoff, the offset of the program headers
 	}
 	header[39] = 0x7f
 	f.Add(header)

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// emptyRun has the pid files looked for in a directory of the test's, for this machine's
-// may have some.
+// emptyRun makes the code look for pid files in a directory of the test, because this
+// machine may have pid files of its own.
 func emptyRun(t *testing.T) (dir string) {
 	t.Helper()
 	old := pidRoots
@@ -106,10 +106,10 @@ func TestPidFilesAreLookedForWhereDockerdPutsThem(t *testing.T) {
 	}
 }
 
-// A pid file stays for a daemon that lives, and where it is none.
+// A pid file stays if its daemon is alive, and if it is no pid file.
 func TestHolder(t *testing.T) {
 	dir := t.TempDir()
-	daemon := filepath.Join(dir, "dockerd") // comm(5) is the name that was executed
+	daemon := filepath.Join(dir, "dockerd") // comm is the name of the executed file
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -46,8 +46,8 @@ func TestRemoveStalePidFiles(t *testing.T) {
 		return file
 	}
 	gone := []string{
-		write("docker.pid", "4194305\n"),                              // above the kernel's largest pid_max
-		write("containerd/containerd.pid", strconv.Itoa(os.Getpid())), // alive, but no daemon
+		write("docker.pid", "4194305\n"),                              // above the kernel's highest pid_max
+		write("containerd/containerd.pid", strconv.Itoa(os.Getpid())), // alive, but not a daemon
 		write("docker-empty.pid", ""),
 	}
 	kept := []string{

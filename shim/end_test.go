@@ -152,7 +152,7 @@ func TestExecFailure(t *testing.T) {
 		errno  syscall.Errno
 		config Config
 		status int
-		want   string // beginning
+		want   string // beginning of the line
 	}{
 		{"no such program is 127", unix.ENOENT, Config{Args: []string{"/no/such"}}, 127, "error cannot execute program=/no/such err=no such file or directory reason=no such file"},
 		{"one that may not be executed is 126", unix.EACCES, Config{Args: []string{"/"}}, 126, "error cannot execute program=/ err=permission denied reason=/ is a directory"},
@@ -186,7 +186,7 @@ func TestDrain(t *testing.T) {
 	draining, rest := "info draining timeout=3s", "warn processes are left after the drain timeout, killing them timeout=3s"
 	for _, c := range []struct {
 		name  string
-		none  bool // no --drain-timeout
+		none  bool // without --drain-timeout
 		world func(*shim, *world)
 		moves []move
 		want  []string
@@ -284,7 +284,7 @@ func TestDrain(t *testing.T) {
 }
 
 func init() {
-	// A child with a child of its own. Both end when standard input does.
+	// A child has a child of its own. Both end at the end of standard input.
 	helpers["parent"] = func() {
 		child := exec.Command("/proc/self/exe")
 		child.Env = []string{helperEnv + "=reader"}
@@ -298,7 +298,7 @@ func init() {
 	helpers["reader"] = func() { _, _ = os.Stdin.Read(make([]byte, 1)) }
 }
 
-// As another process than PID 1 it answers for its descendants and for nothing else.
+// A shim that is not PID 1 signals only its descendants.
 func TestDrainSignalsTheDescendants(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = []string{helperEnv + "=parent"}

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// redirected has a descriptor be another file for as long as fn runs, and returns what is
-// in the file then.
+// redirected makes a descriptor refer to another file while fn runs, and returns the
+// content of the file.
 func redirected(t *testing.T, fd, flags int, fn func()) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "file")
@@ -76,7 +76,7 @@ func TestFacade(t *testing.T) {
 	if !Rewritable(unix.SIGTTIN) || Rewritable(unix.SIGCHLD) {
 		t.Error("what can be rewritten")
 	}
-	if !strings.HasPrefix(Portable(), "portable build: ") { // a test has no entry point
+	if !strings.HasPrefix(Portable(), "portable build: ") { // a test binary has no ELF entry point
 		t.Errorf("%q", Portable())
 	}
 }

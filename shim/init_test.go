@@ -26,7 +26,7 @@ func TestAdopt(t *testing.T) {
 		// afterwards
 		subreaper bool
 		death     process.Signal
-		want      string // the beginning of the log
+		want      string // beginning of the log
 	}{
 		{name: "PID 1 needs nothing", pid1: true},
 		{name: "another process becomes a subreaper", subreaper: true, want: "trace registered as child subreaper"},
@@ -40,7 +40,7 @@ func TestAdopt(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var out adopted
-			// The state is a process's, so this is another one.
+			// The state belongs to the process, so test in another process.
 			ask(t, "adopt", adopting{c.config, c.pid1}, &out)
 			if out.Err != "" || out.Subreaper != c.subreaper || process.Signal(out.Death) != c.death || !strings.HasPrefix(out.Log, c.want) || (c.want == "") != (out.Log == "") {
 				t.Errorf("%+v", out)
@@ -73,7 +73,7 @@ type adopted struct {
 	Death     int
 }
 
-// answer runs a helper's function with what the test asks, and gives back what it returns.
+// answer runs the function of a helper with the test's input, and writes its result.
 func answer[In, Out any](fn func(In) Out) func() {
 	return func() {
 		var in In
@@ -108,7 +108,7 @@ func ask(t *testing.T, name string, in, out any) {
 
 func init() {
 	helpers["adopt"] = answer(func(in adopting) (out adopted) {
-		runtime.LockOSThread() // PR_SET_PDEATHSIG is the thread's
+		runtime.LockOSThread() // PR_SET_PDEATHSIG belongs to the thread
 		s, w := newWorld(new(testing.T), in.Config)
 		s.pid1 = in.PID1
 		if err := s.adopt(); err != nil {
@@ -124,13 +124,13 @@ func init() {
 	})
 }
 
-// A whole life, in a process that is not PID 1.
+// A whole run in a process that is not PID 1.
 func TestRun(t *testing.T) {
 	for _, c := range []struct {
 		name, script string
 		config       Config
 		status       int
-		log          []string // what is in it
+		log          []string // texts in the log
 	}{
 		{name: "the status is the program's", script: "exit 7", status: 7, log: []string{"info child exited pid="}},
 		{name: "a signal is 128 and its number", script: "kill -9 $$", status: 137, log: []string{"warn child ended by signal"}},
@@ -168,7 +168,7 @@ func TestRun(t *testing.T) {
 
 func init() {
 	if os.Getenv(helperEnv) == "run" {
-		runtime.LockOSThread() // TestMain runs on the main thread then
+		runtime.LockOSThread() // TestMain then runs on the main thread
 	}
 	helpers["run"] = func() {
 		signals := Claim()

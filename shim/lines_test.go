@@ -15,7 +15,7 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// say is what a Line of this rendered text writes.
+// say returns the output of a Line for this rendered text.
 func say(t *testing.T, rendered string, v values) string {
 	t.Helper()
 	var got []byte
@@ -158,7 +158,8 @@ func TestLongLinesAreCut(t *testing.T) {
 	})
 }
 
-// An init writes lines when there is no memory left to allocate (docs/adr/0007-alone.md).
+// An init writes these lines when it has no memory left to allocate
+// (docs/adr/0007-alone.md).
 func TestLinesAllocateNothing(t *testing.T) {
 	needNative(t)
 	n := 0
@@ -170,7 +171,7 @@ func TestLinesAllocateNothing(t *testing.T) {
 	v := someValues
 	for errno := range syscall.Errno(140) {
 		if strings.HasPrefix(errno.Error(), "errno ") {
-			continue // one that no system call has
+			continue // no system call returns this errno
 		}
 		v.errno = errno
 		if allocations := testing.AllocsPerRun(10, func() { l.say(&v) }); allocations != 0 {
@@ -200,7 +201,7 @@ func (l *lines) all() []*Line {
 	}
 }
 
-// tini 0.19's texts, from its src/tini.c, with the levels of its PRINT_ macros.
+// The texts of tini 0.19 from its src/tini.c, with the levels of its PRINT_ macros.
 func TestTinisLines(t *testing.T) {
 	s, w := newWorld(t, Config{Tini: true, Args: []string{"/bin/program", "x"}})
 	v := values{pid: 12, signal: unix.SIGUSR1, status: 3}

@@ -11,12 +11,12 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// What the program is sent, and what becomes of the shim, by signal and by child.
+// The signals that the program gets, and the way the shim ends, by signal and by child.
 func TestSupervise(t *testing.T) {
 	second := time.Second
 	stop := func(d time.Duration) Config { return Config{StopTimeout: d} }
 	grouped := func(d time.Duration) Config { return Config{StopTimeout: d, KillGroup: true} }
-	// A stream: there is always a signal that waits.
+	// In a stream, a signal is always pending.
 	stream := func(n int, every time.Duration) (moves []move) {
 		for range n {
 			moves = append(moves, signalled(unix.SIGUSR1).in(every))
@@ -268,12 +268,12 @@ func TestSupervise(t *testing.T) {
 	})
 }
 
-// A frozen container does not run, and neither does its time to stop.
+// A frozen container does not run, and its time to stop does not run either.
 func TestFreezeStopsTheClock(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		freeze time.Duration // after 0.5 s
-		killed time.Duration // when, on a clock that goes on
+		freeze time.Duration // begins after 0.5 s
+		killed time.Duration // time of the kill, on a clock that also runs in the freeze
 	}{
 		{"without a freeze a second is a second", 0, time.Second},
 		{"a freeze of an hour counts as the longest lap", time.Hour, time.Second + time.Hour - longestLap},
@@ -333,7 +333,7 @@ func TestClock(t *testing.T) {
 	})
 }
 
-// Nothing is allocated while the program runs (docs/adr/0007-alone.md).
+// The shim allocates nothing while the program runs (docs/adr/0007-alone.md).
 func TestSuperviseAllocatesNothing(t *testing.T) {
 	needNative(t)
 	s, w := newWorld(t, Config{StopTimeout: time.Second, WarnOnReap: true})
@@ -380,7 +380,7 @@ func (l countingLog) Line(level Level, msg string, facts ...any) *Line {
 	return NewLine([]byte(render(level, msg, facts)), func(line []byte) { *l.n += len(line) })
 }
 
-// needNative leaves out what holds without cgo and -race only, as the binary is built.
+// needNative skips a test in builds with cgo or -race. The released binary has neither.
 func needNative(t *testing.T) {
 	t.Helper()
 	if process.Lacks() == "without assembly" {

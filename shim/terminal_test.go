@@ -38,8 +38,9 @@ func openPTY(t *testing.T) (master, slave *os.File) {
 	return master, slave
 }
 
-// session runs a helper as the leader of a new session with this controlling terminal on
-// its standard input, and returns the lines that the helper prints.
+// session runs a helper as the leader of a new session. The session has this
+// controlling terminal on its standard input. session returns the lines that the helper
+// prints.
 func session(t *testing.T, name string, slave *os.File) []string {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
@@ -85,7 +86,8 @@ func TestOpenTerminal(t *testing.T) {
 	})
 }
 
-// The shell, the shim and the program of a job each in its group, by hand.
+// Three processes play the shell, the shim and the program of a job, each in a group of
+// its own.
 func TestJobControl(t *testing.T) {
 	_, slave := openPTY(t)
 	got := session(t, "shell", slave)
@@ -114,7 +116,7 @@ func must(err error) {
 	}
 }
 
-// inFront is the foreground process group of standard input.
+// inFront returns the foreground process group of standard input.
 func inFront() int {
 	group, errno := process.ForegroundGroup(0)
 	if errno != 0 {
@@ -150,9 +152,10 @@ func init() {
 	helpers["open as job"] = func() { must(again("open", &syscall.SysProcAttr{Foreground: true, Ctty: 0}).Run()) }
 	helpers["open in background"] = func() { must(again("open", &syscall.SysProcAttr{Setpgid: true}).Run()) }
 
-	// An interactive shell: it puts a job in front and follows its stops.
+	// This process plays an interactive shell. It puts a job in the foreground and
+	// follows its stops.
 	helpers["shell"] = func() {
-		runtime.LockOSThread() // SetForegroundGroup changes the mask of the thread
+		runtime.LockOSThread() // SetForegroundGroup changes the signal mask of the thread
 		own := unix.Getpgrp()
 		job := again("job", &syscall.SysProcAttr{Foreground: true, Ctty: 0})
 		must(job.Start())
@@ -187,7 +190,8 @@ func init() {
 		if t.own == inFront() {
 			fmt.Println("shim: in front at the start")
 		}
-		// The program: it lives until its standard input ends.
+		// This process plays the program, and lives until the end of its standard
+		// input.
 		program := again("reader", &syscall.SysProcAttr{Setpgid: true, Foreground: true, Ctty: 0})
 		r, w, err := os.Pipe()
 		must(err)
@@ -200,11 +204,12 @@ func init() {
 			return map[int]string{child: "program", t.own: "shim"}[inFront()]
 		}
 		fmt.Println("shim: the", name(), "is in front")
-		t.stopWith(child, unix.SIGTSTP) // and here it stops
+		t.stopWith(child, unix.SIGTSTP) // the shim stops here
 		fmt.Printf("shim: continued, with the program in front: %v\n", t.resume(child) && name() == "program")
 		fmt.Printf("shim: a second SIGCONT is the program's own: %v\n", t.resume(child))
-		// The shell puts a job in front that it started in the background. The program has
-		// stopped at its read, and the shim is in front.
+		// The shell has started a job in the background and now puts it in the
+		// foreground. The program has stopped at its read, and the shim is in the
+		// foreground group.
 		putInFront(t.own)
 		t.stopWith(child, unix.SIGTTIN)
 		fmt.Println("shim: in front again after the program's read from the background:", name())
@@ -214,7 +219,7 @@ func init() {
 		must(w.Close())
 		must(program.Wait())
 		putInFront(t.own)
-		// As if the program's group were still in front: the group of a child that lives.
+		// Put the group of a live child in the foreground, as if it were the program's.
 		other := again("waiter", &syscall.SysProcAttr{Setpgid: true, Foreground: true, Ctty: 0})
 		r, w, err = os.Pipe()
 		must(err)

@@ -15,8 +15,8 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// helpers are what the test binary does in the place of the tests where a test needs a
-// process of its own.
+// helpers are functions that the test binary runs instead of the tests, for a test that
+// needs a process of its own.
 var helpers = map[string]func(){}
 
 const helperEnv = "CGSHIM_TEST_HELPER"
@@ -24,30 +24,30 @@ const helperEnv = "CGSHIM_TEST_HELPER"
 func TestMain(m *testing.M) {
 	if name := os.Getenv(helperEnv); name != "" {
 		helpers[name]()
-		syscall.Exit(0) // without what a binary with coverage does in the end
+		syscall.Exit(0) // skips the end of a binary with coverage
 	}
 	os.Exit(m.Run())
 }
 
-// program is the PID of the program in a world.
+// program is the PID of the program in every world.
 const program = 7
 
-// world is a kernel and a log for a shim. Its time goes by while the shim waits, and by
-// nothing else.
+// world plays the kernel and the log for a shim. Its time passes only while the shim
+// waits.
 type world struct {
 	t       *testing.T
 	clock   time.Duration
 	moves   []move
 	pending process.Set
 	verbose Level
-	trace   []string // the system calls and the lines, in their order
+	trace   []string // the system calls and log lines, in order
 
-	ended     []reaper.Exit // and not reaped
-	living    int           // children that live
-	strangers bool          // processes that are no children live
+	ended     []reaper.Exit // children that ended and are not reaped
+	living    int           // number of live children
+	strangers bool          // other processes are alive
 	mortal    bool          // SIGKILL and SIGTERM end the program
 	refuse    map[int]syscall.Errno
-	tracees   map[int]syscall.Errno // what PTRACE_DETACH of a traced child answers
+	tracees   map[int]syscall.Errno // answer to PTRACE_DETACH for each traced child
 	oomKills  uint64
 	noCgroup  bool // memory.events cannot be read
 	noKill    unix.Errno
@@ -56,7 +56,7 @@ type world struct {
 	mounts    error
 }
 
-// move is what happens next: after some time a signal comes.
+// move is the next event: after some time a signal arrives.
 type move struct {
 	after time.Duration
 	event process.Event
@@ -65,7 +65,7 @@ type move struct {
 
 func signalled(sig process.Signal) move { return move{event: process.Event{Signal: sig}} }
 
-// ends has a child end, or stop, and SIGCHLD tell of it.
+// ends makes a child end or stop, with a SIGCHLD.
 func ends(pid int, status unix.WaitStatus) move {
 	return move{event: process.Event{Signal: unix.SIGCHLD}, do: func(w *world) {
 		w.ended = append(w.ended, reaper.Exit{PID: pid, Status: status})
@@ -77,13 +77,13 @@ func (m move) in(d time.Duration) move {
 	return m
 }
 
-// Wait statuses as the kernel makes them (wait(2), include/linux/wait.h).
+// Wait statuses in the kernel's encoding (wait(2), include/linux/wait.h).
 func exited(code int) unix.WaitStatus              { return unix.WaitStatus(code << 8) }
 func killed(sig process.Signal) unix.WaitStatus    { return unix.WaitStatus(sig) }
 func dumped(sig process.Signal) unix.WaitStatus    { return unix.WaitStatus(sig) | 0x80 }
 func stoppedBy(sig process.Signal) unix.WaitStatus { return unix.WaitStatus(sig)<<8 | 0x7f }
 
-// newWorld is a shim in a world in which the program runs.
+// newWorld returns a shim whose program runs in a new world.
 func newWorld(t *testing.T, config Config, moves ...move) (*shim, *world) {
 	t.Helper()
 	w := &world{t: t, moves: moves, verbose: LevelTrace, clock: time.Hour, refuse: map[int]syscall.Errno{}, tracees: map[int]syscall.Errno{}}
@@ -116,14 +116,14 @@ func (w *world) KillOthers() unix.Errno {
 	return w.noKill
 }
 
-// Watch is not asked for: the world has no limits to follow.
+// The world has no limits to follow, so nothing calls Watch.
 func (w *world) Watch(int) error { return nil }
 
 func (w *world) did(format string, args ...any) {
 	w.trace = append(w.trace, fmt.Sprintf(format, args...))
 }
 
-// Next is the source of the moves.
+// Next delivers the moves.
 func (w *world) Next(limit time.Duration) (process.Event, bool) {
 	switch {
 	case len(w.moves) == 0 && limit == process.Forever:
@@ -222,7 +222,7 @@ func render(level Level, msg string, facts []any) string {
 	return line + "\n"
 }
 
-// wants compares the trace.
+// wants compares the trace with the expected one.
 func (w *world) wants(want ...string) {
 	w.t.Helper()
 	if !slices.Equal(w.trace, want) {

@@ -1,6 +1,5 @@
 #!/bin/sh
-# Reads the sources and changes nothing. Every tool runs before this script exits with
-# 1.
+# Reads the sources and changes nothing. Every tool runs, even after a failure.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 root=$PWD

@@ -27,7 +27,7 @@ func TestParseSignal(t *testing.T) {
 func TestSignalNameIsReadBack(t *testing.T) {
 	for sig := Signal(1); sig < numSignals; sig++ {
 		if sig == 32 || sig == 33 {
-			continue // the C library's own have no name
+			continue // the signals of the C library have no name
 		}
 		if got, err := ParseSignal(SignalName(sig)); err != nil || got != sig {
 			t.Errorf("ParseSignal(%q) = %d, %v, want %d", SignalName(sig), got, err, sig)
@@ -46,7 +46,7 @@ func FuzzParseSignal(f *testing.F) {
 	})
 }
 
-// tini's set, measured by a sweep over its child: what a child is sent of the 64.
+// The set that tini forwards, measured by sending each of the 64 signals to it.
 func TestForwardable(t *testing.T) {
 	never := map[Signal]bool{4: true, 5: true, 6: true, 7: true, 8: true, 9: true, 11: true, 17: true, 19: true, 21: true, 22: true, 31: true, 32: true, 33: true}
 	for sig := Signal(1); sig < numSignals; sig++ {

@@ -1,8 +1,9 @@
 // Package builds builds cgshim in every way that people build Go programs, and runs each
 // binary as PID 1.
 //
-// CGSHIM_BUILDS=all builds them all; without it those that need no C compiler and no other
-// release of Go. CGSHIM_GOS lists the other releases, as GOTOOLCHAIN has them.
+// CGSHIM_BUILDS=all selects every build. By default only the builds run that need no C
+// compiler and no other release of Go. CGSHIM_GOS lists the other releases, as values
+// of GOTOOLCHAIN.
 package builds
 
 import (
@@ -32,12 +33,12 @@ var root = func() string {
 // A build is a way to make the binary.
 type build struct {
 	name string
-	args []string // of go build; nil: make build
+	args []string // arguments of go build; nil: make build
 	cgo  bool
-	gos  string // GOTOOLCHAIN, "" for the go that runs the test
-	slow bool   // with CGSHIM_BUILDS=all only
+	gos  string // GOTOOLCHAIN; "": the go that runs the test
+	slow bool   // runs only with CGSHIM_BUILDS=all
 
-	entry  bool // has the entry point and what it brings; any other says that it has not
+	entry  bool // has the entry point and everything that depends on it; other builds say what they lack
 	covers bool // writes to GOCOVERDIR
 }
 
@@ -82,7 +83,8 @@ func TestBuilds(t *testing.T) {
 	}
 }
 
-// Cgo brings threads that Go's runtime did not make and a libc that an empty image lacks.
+// With cgo the binary has threads that Go's runtime did not create, and it needs a libc
+// that an empty image lacks.
 func TestCgoIsRefused(t *testing.T) {
 	cmd := exec.Command("go", "build", "-o", filepath.Join(t.TempDir(), "cgshim"), ".")
 	cmd.Dir = root
@@ -120,7 +122,8 @@ func (b build) make(t *testing.T) string {
 	return bin
 }
 
-// run runs the binary as PID 1 of a PID namespace. The variables are added to PATH alone.
+// run runs the binary as PID 1 of a PID namespace. Its environment is PATH and the
+// variables.
 func run(t *testing.T, bin string, env []string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	cmd := command(t, bin, env, args...)
@@ -135,7 +138,7 @@ func result(out, errs *bytes.Buffer, err error) (string, string, int) {
 	case err == nil:
 		return out.String(), errs.String(), 0
 	case errors.As(err, &ended):
-		return out.String(), errs.String(), ended.ExitCode() // -1 where a signal ended it
+		return out.String(), errs.String(), ended.ExitCode() // -1 if a signal ended it
 	}
 	return out.String(), err.Error(), -1
 }
@@ -177,7 +180,8 @@ func testStatus(t *testing.T, b build, bin string) {
 	if !b.entry {
 		return
 	}
-	// What Go's runtime would read itself is the program's alone: the entry point hides it.
+	// Variables for Go's runtime reach only the program, because the entry point hides
+	// them.
 	stdout, stderr, status := run(t, bin, []string{"GOMEMLIMIT=abc", "GODEBUG=x=y"}, "--", "sh", "-c", "echo $GOMEMLIMIT $GODEBUG")
 	if stdout != "abc x=y\n" || status != 0 {
 		t.Errorf("GOMEMLIMIT=abc: status %d: %s%s", status, stdout, stderr)
@@ -222,8 +226,9 @@ func testOrphans(t *testing.T, bin string) {
 	}
 }
 
-// Go raises the soft limit of open files before main (package os). Where the entry point
-// has recorded the one at the start the child gets that, and ignores what was ignored then.
+// Go raises the soft limit of open files before main (package os). If the entry point
+// has recorded the original limit, the child gets that. The child also ignores the
+// signals that were ignored at the start.
 func testLimits(t *testing.T, b build, bin string) {
 	if !b.entry {
 		return

@@ -1,11 +1,10 @@
 #!/bin/sh
-# Installs the Debian packages that provide the given commands, where they are
-# missing, and says so.
+# Installs the Debian packages of the given commands that are missing, and reports them.
 #
 #   test/deps/install.sh COMMAND...
 #
-# It asks for commands, not for packages, because a machine that has dockerd from
-# somewhere else keeps it.
+# The arguments are commands and not packages, so a machine keeps a dockerd from another
+# source.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -29,7 +28,7 @@ package() {
 	esac
 }
 
-# The inner image is nothing but busybox: a dynamic one would lack its libraries.
+# The inner image has only busybox. A dynamic busybox would lack its libraries.
 provided() {
 	command -v "$1" >/dev/null || return 1
 	[ "$1" != busybox ] || ! ldd "$(command -v busybox)" >/dev/null 2>&1
@@ -57,8 +56,8 @@ fi
 
 lists() { $sudo apt-get update -qq </dev/null >&2; }
 
-# RUNLEVEL keeps invoke-rc.d(8) from starting the daemons of what is installed:
-# the rigs start their own.
+# RUNLEVEL keeps invoke-rc.d(8) from starting the installed daemons. The tests start
+# their own.
 install() {
 	# shellcheck disable=SC2086 # a list of words
 	$sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
@@ -71,7 +70,7 @@ echo "deps: apt-get install $packages" >&2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! install >"$log" 2>&1; then
-	lists # they may be old
+	lists # the lists may be old
 	install >"$log" 2>&1 || {
 		cat "$log" >&2
 		exit 1

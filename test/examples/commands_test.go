@@ -13,7 +13,7 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// A line is a command line of cgshim that an example has.
+// A line is a command line of cgshim in an example.
 type line struct {
 	file string
 	name string // argv[0]
@@ -21,7 +21,8 @@ type line struct {
 	env  map[string]string
 }
 
-// lines are all of them: as an entry point, and as docker-init of the image dind.
+// lines returns the lines of all examples, as an entry point and as docker-init of the
+// image dind.
 func lines(t *testing.T) (all []line) {
 	for _, s := range services(t) {
 		all = append(all, line{s.file, "docker-init", append([]string{"--"}, s.args...), s.env})
@@ -52,12 +53,12 @@ func lines(t *testing.T) (all []line) {
 	return all
 }
 
-// program answers in place of what an example starts.
+// program replaces the program that an example starts.
 const program = "#!/bin/sh\necho \"${0##*/}\" \"$@\"\nexit 3\n"
 
-// Each command line is one that cgshim takes, and starts the example's program with its
-// arguments. They run in mount and PID namespaces of their own, with an empty /run and with
-// cgroups left alone: what a delegation does is tested in a machine of its own.
+// cgshim accepts each command line and starts the example's program with its arguments.
+// The test uses mount and PID namespaces of its own and an empty /run, and it leaves
+// the cgroups alone. Other tests delegate, in a machine of their own.
 func TestCommandsRun(t *testing.T) {
 	lab.Root(t)
 	bin := lab.Cgshim(t)
@@ -88,7 +89,7 @@ func TestCommandsRun(t *testing.T) {
 				said, _, _ := strings.Cut(string(out), "\n\nUsage: ")
 				return said, cmd.ProcessState.ExitCode()
 			}
-			// The status says whether there is something to delegate on this machine.
+			// The status says whether this machine has a cgroup to delegate.
 			if out, status := run(append(slices.Clone(l.args[:end]), "--check")); !strings.HasPrefix(out, "verdict ") {
 				t.Errorf("%s %q %q: status %d: %s", l.name, l.args, l.env, status, out)
 			}

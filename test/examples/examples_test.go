@@ -69,7 +69,7 @@ func manifests(t *testing.T) map[string]*core.PodSpec {
 		}
 		pods[filepath.Base(file)] = spec
 	}
-	// The chart's values, of which template.spec is a pod's.
+	// The chart's values, in which template.spec is a pod's spec.
 	var values struct {
 		GithubConfigURL    string `json:"githubConfigUrl"`
 		GithubConfigSecret string `json:"githubConfigSecret"`
@@ -94,8 +94,8 @@ func variables(c core.Container) map[string]string {
 	return vars
 }
 
-// A volume that two containers share has the same path in both: a runner's
-// `docker run -v $PWD:...` is about files of dockerd's container.
+// A volume of two containers has the same path in both, because `docker run -v
+// $PWD:...` of a runner names files of dockerd's container.
 func TestManifests(t *testing.T) {
 	for file, spec := range manifests(t) {
 		paths := map[string]string{}
@@ -107,7 +107,7 @@ func TestManifests(t *testing.T) {
 				known, ok := paths[m.Name]
 				if !ok {
 					t.Errorf("%s: no volume %s", file, m.Name)
-				} else if known != "" && known != m.MountPath && m.Name != "dind-externals" { // copied in, not shared
+				} else if known != "" && known != m.MountPath && m.Name != "dind-externals" { // copied in and not shared
 					t.Errorf("%s: %s is %s in one container and %s in another", file, m.Name, known, m.MountPath)
 				}
 				paths[m.Name] = m.MountPath
@@ -151,8 +151,9 @@ func stopsInTime(t *testing.T, file string, vars map[string]string, grace time.D
 	}
 }
 
-// sockets are the values of --host of a command line that docker:dind's entry script
-// takes as it is. To options alone the script adds an API on TCP.
+// sockets returns the values of --host in a command line that docker:dind's entry
+// script leaves unchanged. If a command line has only options, the script adds an API
+// on TCP.
 func sockets(t *testing.T, file string, args []string) (paths []string) {
 	t.Helper()
 	if len(args) == 0 || args[0] != "dockerd" {
@@ -174,7 +175,7 @@ func sockets(t *testing.T, file string, args []string) (paths []string) {
 	return paths
 }
 
-// resolved is a path without the link from /var/run to /run.
+// resolved returns the path without the symbolic link /var/run.
 func resolved(file string) string {
 	if rest, found := strings.CutPrefix(file, "/var/run/"); found {
 		return "/run/" + rest
@@ -182,7 +183,7 @@ func resolved(file string) string {
 	return file
 }
 
-// clientSocket is what docker connects to.
+// clientSocket returns the address that docker connects to.
 func clientSocket(vars map[string]string) string {
 	host, set := vars["DOCKER_HOST"]
 	if !set {
@@ -193,11 +194,11 @@ func clientSocket(vars map[string]string) string {
 
 func isDind(c core.Container) bool { return strings.HasPrefix(c.Image, image) }
 
-// image is the one of a release.
+// image is the image of a release.
 const image = "ghcr.io/cgshim/dind"
 
-// The probes, and the clients in other containers, use a socket that dockerd is told
-// to listen on.
+// The probes and the clients in other containers use a socket that dockerd has to
+// listen on.
 func TestDockerdInPods(t *testing.T) {
 	found := 0
 	for file, spec := range manifests(t) {
@@ -239,8 +240,8 @@ func TestDockerdInPods(t *testing.T) {
 	}
 }
 
-// Empty, it turns the authentication of an API on TCP off, and there is no other use
-// for it where dockerd has no such API.
+// An empty value turns the authentication of an API on TCP off. The variable has no
+// other use if dockerd has no such API.
 func TestNobodySetsTheTLSDirectory(t *testing.T) {
 	err := filepath.WalkDir(dir(t), func(file string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -259,7 +260,7 @@ func TestNobodySetsTheTLSDirectory(t *testing.T) {
 	}
 }
 
-// The classes are what the files say of themselves (Kubernetes, "Quality of Service").
+// Each file states its QoS class (Kubernetes, "Quality of Service").
 func TestPodsAreOfTheirClass(t *testing.T) {
 	pods := manifests(t)
 	for file, guaranteed := range map[string]bool{"dind-pod.yaml": true, "dind-burstable.yaml": false} {
@@ -302,7 +303,7 @@ func TestDaemonJSON(t *testing.T) {
 	}
 }
 
-// service is a container with dockerd, in whatever file.
+// service is a container with dockerd, in a file of any kind.
 type service struct {
 	file  string
 	args  []string
@@ -322,7 +323,7 @@ func (s service) check(t *testing.T) {
 	}
 }
 
-// services are those of the files that have a format of their own.
+// services returns the services in files with a format of their own.
 func services(t *testing.T) []service { return []service{composed(t), ecsTask(t), nomadTask(t)} }
 
 func TestServices(t *testing.T) {
@@ -331,8 +332,8 @@ func TestServices(t *testing.T) {
 	}
 }
 
-// The keys are those of the task definition's reference that the file uses.
-// initProcessEnabled would put an init before cgshim.
+// These keys of the task definition's reference are allowed. initProcessEnabled is
+// missing, because it would put another init before cgshim.
 func ecsTask(t *testing.T) service {
 	t.Helper()
 	const name = "ecs/task-definition.json"
@@ -361,7 +362,7 @@ func ecsTask(t *testing.T) service {
 	}
 	strictJSON(t, name, &task)
 	c := task.ContainerDefinitions[0]
-	// Fargate has no privileged containers; 120 s is the longest that ECS waits.
+	// Fargate has no privileged containers. 120 s is the longest time that ECS waits.
 	if !c.Privileged || c.Image != image || !slices.Equal(task.RequiresCompatibilities, []string{"EC2"}) || c.StopTimeout > 120 || c.Memory == 0 {
 		t.Errorf("%s: %+v", name, task)
 	}
@@ -372,8 +373,7 @@ func ecsTask(t *testing.T) service {
 	return service{name, c.Command, env, time.Duration(c.StopTimeout) * time.Second}
 }
 
-// The blocks are those of Nomad's job specification and of its docker driver that the file
-// uses.
+// These blocks of Nomad's job specification and of its docker driver are allowed.
 func nomadTask(t *testing.T) service {
 	t.Helper()
 	const name = "nomad/dind.nomad.hcl"
@@ -414,7 +414,7 @@ func nomadTask(t *testing.T) service {
 	return service{name, task.Config.Args, map[string]string{"CGSHIM_CGROUP": task.Env.Cgroup, "CGSHIM_STOP_TIMEOUT": task.Env.StopTimeout}, grace}
 }
 
-// The keys are those of GitLab Runner's advanced configuration that the file uses.
+// These keys of GitLab Runner's advanced configuration are allowed.
 func TestGitLab(t *testing.T) {
 	var runner struct {
 		Concurrent int
@@ -445,7 +445,7 @@ func TestGitLab(t *testing.T) {
 		env[name] = value
 	}
 	knowsVariables(t, "gitlab/config.toml", env)
-	stopsInTime(t, "gitlab/config.toml", env, 10*time.Second) // docker stop's
+	stopsInTime(t, "gitlab/config.toml", env, 10*time.Second) // the timeout of docker stop
 
 	var jobs map[string]struct {
 		Image     string            `json:"image"`
@@ -460,7 +460,7 @@ func TestGitLab(t *testing.T) {
 	}
 }
 
-// The keys are those of lxc.container.conf(5) that the file uses.
+// These keys of lxc.container.conf(5) are allowed.
 func TestLXC(t *testing.T) {
 	known := []string{"lxc.include", "lxc.mount.auto", "lxc.cgroup.relative", "lxc.init.cmd", "lxc.signal.halt", "lxc.cgroup2.memory.max", "lxc.cgroup2.pids.max"}
 	found := 0
@@ -480,8 +480,8 @@ func TestLXC(t *testing.T) {
 	}
 }
 
-// The keys are those of the Compose specification that the file uses, and no others:
-// `init: true` would put an init before cgshim.
+// These keys of the Compose specification are allowed, and no others. `init: true`
+// would put another init before cgshim.
 func composed(t *testing.T) service {
 	t.Helper()
 	const name = "compose.yaml"
@@ -523,7 +523,7 @@ func composed(t *testing.T) service {
 	return service{name, docker.Command, docker.Environment, grace}
 }
 
-// words are those of an instruction of a Dockerfile.
+// words returns the words of an instruction of a Dockerfile.
 func words(t *testing.T, name, instruction string) (list []string) {
 	t.Helper()
 	_, rest, found := strings.Cut(string(read(t, name)), "\n"+instruction+" ")

@@ -1,5 +1,5 @@
-// Package images builds the Dockerfile as a clone has it, by both of Docker's builders, on
-// bases that are made here: the registries are out of a test's reach.
+// Package images builds the Dockerfile of a clone by both of Docker's builders. It
+// makes the base images itself, because a test cannot reach a registry.
 package images
 
 import (
@@ -23,7 +23,7 @@ var root = func() string {
 	return filepath.Join(filepath.Dir(here), "../..")
 }()
 
-// clone is a directory with what git has of the tree, or would add.
+// clone returns a directory with the files that git tracks or would add.
 func clone(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -38,8 +38,9 @@ func clone(t *testing.T) string {
 	return dir
 }
 
-// golang stands for the image golang: Go, make and a shell. The modules come from a
-// directory in the form of a proxy, the compiled packages from a cache.
+// golang makes a replacement for the image golang, with Go, make and a shell. The
+// modules come from a directory in the form of a module proxy, and the compiled
+// packages from a cache.
 func golang(t *testing.T, d *docker.Daemon, tree, tag string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -85,7 +86,7 @@ func golang(t *testing.T, d *docker.Daemon, tree, tag string) {
 		"--change=ENV GOPROXY=file:///proxy", "--change=ENV GOTOOLCHAIN=local")
 }
 
-// dind stands for docker:dind.
+// dind makes a replacement for docker:dind.
 func dind(t *testing.T, d *docker.Daemon, tag string) {
 	t.Helper()
 	files := docker.Busybox(t, nil)
@@ -123,7 +124,7 @@ func TestDockerfile(t *testing.T) {
 	}
 }
 
-// The examples that people build images from, on the stand-ins of their bases.
+// The examples that users build images from, on replacements of their base images.
 func TestExamples(t *testing.T) {
 	d := docker.Start(t)
 	bin := lab.Cgshim(t)
@@ -157,13 +158,14 @@ func TestExamples(t *testing.T) {
 	})
 }
 
-// version and commit are those that the images are built with.
+// version and commit are the arguments of each image build.
 const version, commit = "1.2.3", "0123456789ab"
 
-// says is what --version prints of such a binary.
+// says is the output of --version of such a binary.
 const says = "cgshim version " + version + " - git." + commit + "\n"
 
-// testBinary runs an image that is the binary alone, and copies the binary out of it.
+// testBinary runs an image with only the binary, and copies the binary out of the
+// image.
 func testBinary(t *testing.T, d *docker.Daemon, buildKit bool, image, says string) {
 	if got := d.Run("run", "--rm", "--network=none", image, "--version"); got.Stdout != says || got.Status != 0 {
 		t.Errorf("--version: %+v", got)
@@ -175,7 +177,7 @@ func testBinary(t *testing.T, d *docker.Daemon, buildKit bool, image, says strin
 	}
 }
 
-// testDind runs an image that was made of base as docker:dind is run.
+// testDind runs an image that was made from base, as users run docker:dind.
 func testDind(t *testing.T, d *docker.Daemon, image, base, says string) {
 	if got, want := config(t, d, image), config(t, d, base); !cmp.Equal(got, want) {
 		t.Errorf("the configuration is not the base's: %s", cmp.Diff(want, got))
@@ -191,7 +193,7 @@ func testDind(t *testing.T, d *docker.Daemon, image, base, says string) {
 		{"dockerd", []string{"dockerd", "--host=unix:///run/docker.sock"}, "--host=unix:///run/docker.sock"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// What of --privileged a container can have on every machine.
+			// Those parts of --privileged that a container can have on every machine.
 			got := d.Run(append([]string{"run", "--rm", "--network=none", "--cap-add=SYS_ADMIN", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined", image}, c.args...)...)
 			want := "arguments: " + c.command + "\n" +
 				"pid 1: /cgshim as docker-init -- dockerd " + c.command + " \n" +
@@ -212,7 +214,7 @@ func testDind(t *testing.T, d *docker.Daemon, image, base, says string) {
 			t.Errorf("%+v", got)
 		}
 	})
-	// What dockerd asks of the init that it gives to inner containers.
+	// dockerd asks this of the init that it gives to inner containers.
 	t.Run("docker-init", func(t *testing.T) {
 		got := d.Run("run", "--rm", "--network=none", "--entrypoint=docker-init", image, "--version")
 		_, commit, _ := strings.Cut(says, " - ")
@@ -222,7 +224,7 @@ func testDind(t *testing.T, d *docker.Daemon, image, base, says string) {
 	})
 }
 
-// config is what an image says of how it runs, without the variables for cgshim.
+// config is the configuration of an image without the variables of cgshim.
 func config(t *testing.T, d *docker.Daemon, image string) map[string]any {
 	t.Helper()
 	var all map[string]any

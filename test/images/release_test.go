@@ -62,8 +62,8 @@ func registry(t *testing.T) string {
 	}
 }
 
-// TestRelease publishes the images of dist/ as the release workflow does, with a registry
-// of the test's own in place of the public one, and uses them from there.
+// TestRelease publishes the images of dist/ as the release workflow does, and runs
+// them. It uses a registry of its own in place of the public one.
 func TestRelease(t *testing.T) {
 	dist := os.Getenv("CGSHIM_DIST")
 	if dist == "" {
@@ -83,7 +83,7 @@ func TestRelease(t *testing.T) {
 		parts = append(parts, part)
 	}
 	d.Must(append([]string{"manifest", "create", "--insecure", base}, parts...)...)
-	d.Must("manifest", "annotate", base, parts[1], "--arch=arm64") // docker import knows no architecture
+	d.Must("manifest", "annotate", base, parts[1], "--arch=arm64") // docker import sets no architecture
 	d.Must("manifest", "push", "--insecure", base)
 
 	pushed := push(t, dist, address, base)
@@ -104,7 +104,7 @@ func TestRelease(t *testing.T) {
 		t.Errorf("pushed again: %q, then %q", pushed, again)
 	}
 
-	// By digest, as the workflow hands them to cosign.
+	// Use the digests, as the workflow does for cosign.
 	refs := strings.Fields(pushed)
 	if len(refs) != 2 || !strings.HasPrefix(refs[0], address+"/cgshim@sha256:") || !strings.HasPrefix(refs[1], address+"/dind@sha256:") {
 		t.Fatalf("pushed %q", pushed)
@@ -135,7 +135,7 @@ func push(t *testing.T, dist, address, base string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// goPlatform is what an index calls a port.
+// goPlatform returns the platform in an index for a port.
 func goPlatform(name string) string {
 	if name == "armv7" {
 		return "linux/arm/v7"
@@ -143,7 +143,7 @@ func goPlatform(name string) string {
 	return "linux/" + name
 }
 
-// platforms are those of an index.
+// platforms returns the platforms of an index.
 func platforms(t *testing.T, address, name string) (list []string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/v2/"+name+"/manifests/"+version, nil)

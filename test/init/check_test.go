@@ -11,8 +11,8 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// --check says what is and what would be, for a person and for a machine, and
-// changes nothing.
+// --check describes the environment and the steps of a delegation, as text and as JSON.
+// It changes nothing.
 func TestCheck(t *testing.T) {
 	lab.Root(t)
 	before, err := os.ReadFile("/proc/self/mountinfo")
@@ -53,7 +53,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// As an exec in a running container, and without any privilege.
+// --check as an exec in a running container, without any privilege.
 func TestCheckBesideAnInit(t *testing.T) {
 	r := pid1(t, "--", "sleep", "1000")
 	r.Start(t)
@@ -67,7 +67,8 @@ func TestCheckBesideAnInit(t *testing.T) {
 	}
 }
 
-// What cannot be written is an error: a script must not take it for an answer.
+// A failed write is an error, because a script must not take an empty answer for
+// success.
 func TestOutputThatCannotBeWritten(t *testing.T) {
 	lab.Root(t)
 	for _, option := range []string{"--check", "--help", "--version"} {
@@ -78,8 +79,8 @@ func TestOutputThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// Without /proc, without /sys, without both, the child runs, and one line says what
-// is missing.
+// Without /proc, without /sys and without both, the child runs, and one line names the
+// missing mount.
 func TestWithoutProcOrSys(t *testing.T) {
 	lab.Root(t)
 	for _, gone := range []string{"/proc", "/sys", "/sys && umount -l /proc"} {

@@ -13,13 +13,13 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// container is a cgroup for a container on the host's cgroup v2 hierarchy, which shows
-// at /sys/fs/cgroup as in a privileged pod.
+// container is a cgroup for a container in the host's cgroup v2 hierarchy. The
+// hierarchy is mounted at /sys/fs/cgroup, as in a privileged pod.
 type container struct {
 	t    *testing.T
 	dir  string
-	name string              // below the hierarchy
-	born syscall.SysProcAttr // in the cgroup
+	name string              // path in the hierarchy
+	born syscall.SysProcAttr // makes a process start in the cgroup
 }
 
 func newContainer(t *testing.T) *container {
@@ -42,12 +42,13 @@ func hierarchy() string {
 	return top
 }
 
-// mounts are those of a container, made by a shell that then becomes its arguments.
+// mounts returns a shell that makes the mounts of a container and then executes its
+// arguments.
 func mounts() string {
 	return `mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs run /run && mount --bind ` + hierarchy() + ` /sys/fs/cgroup && `
 }
 
-// pid1 is a command as PID 1 of the container.
+// pid1 returns a command that runs as PID 1 of the container.
 func (c *container) pid1(command ...string) *lab.Run {
 	r := &lab.Run{Path: "/bin/sh", PID1: true, Attr: c.born}
 	r.Attr.Cloneflags = syscall.CLONE_NEWNS
@@ -55,8 +56,8 @@ func (c *container) pid1(command ...string) *lab.Run {
 	return r
 }
 
-// busy is cgshim as PID 1 in a cgroup of its own, with a process of another PID
-// namespace that does not leave it: no controller can be enabled.
+// busy runs cgshim as PID 1 in a cgroup of its own. A process of another PID namespace
+// stays in that cgroup, so the kernel refuses to enable any controller.
 func busy(t *testing.T, args ...string) *lab.Run {
 	t.Helper()
 	c := newContainer(t)
@@ -72,7 +73,7 @@ func busy(t *testing.T, args ...string) *lab.Run {
 	return c.pid1(append([]string{lab.Cgshim(t)}, args...)...)
 }
 
-// A step that fails: the program is started all the same, or not at all.
+// A step fails. The mode decides whether the program starts all the same.
 func TestAFailedDelegation(t *testing.T) {
 	for mode, want := range map[string]struct {
 		status int
@@ -88,11 +89,11 @@ func TestAFailedDelegation(t *testing.T) {
 	}
 }
 
-// Who stops the container need not wait for a delegation that does not come.
+// A stop of the container does not wait for a delegation that cannot succeed.
 func TestStopSignalEndsTheRetry(t *testing.T) {
 	r := busy(t, "--cgroup-timeout=1m", "--", "sleep", "1000")
 	r.Start(t)
-	lab.Until(t, "the retry", func() bool { // PID 1 is in the leaf
+	lab.Until(t, "the retry", func() bool { // PID 1 is in the leaf by then
 		data, _ := os.ReadFile("/proc/" + strconv.Itoa(r.PID()) + "/cgroup")
 		return strings.Contains(string(data), "/init\n")
 	})

@@ -8,8 +8,8 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// dind runs a script under cgshim with a /run of its own, prepared by another. The
-// binary is there too: a tmpfs on /tmp may hide where it was built.
+// dind runs a script under cgshim with a /run of its own, which another script
+// prepares. It copies the binary there, because a tmpfs on /tmp may hide the original.
 func dind(t *testing.T, prepare, options, script string) *lab.Run {
 	t.Helper()
 	lab.Root(t)
@@ -29,8 +29,8 @@ func TestDindChores(t *testing.T) {
 	}
 }
 
-// A daemon that lives keeps its pid file. The number of the init itself is a leftover,
-// and so is an empty file.
+// The pid file of a live daemon stays. A pid file with the init's own PID is stale, and
+// so is an empty one.
 func TestDindKeepsThePidFileOfALiveDaemon(t *testing.T) {
 	r := dind(t, "cp /bin/sleep /run/dockerd-own && mkdir /run/sub && { /run/dockerd-own 1000 & echo $! >/run/sub/docker.pid; } && "+
 		"echo 1 >/run/docker.pid && : >/run/containerd.pid && mv /run/cgshim /run/docker-init && ln -s docker-init /run/cgshim",
@@ -40,8 +40,8 @@ func TestDindKeepsThePidFileOfALiveDaemon(t *testing.T) {
 	}
 }
 
-// What the options mean to another program than dockerd is not known, and what has no
-// number in it is no pid file.
+// The options of other programs than dockerd are unknown, and a file without a PID is
+// no pid file.
 func TestDindDeletesPidFilesAlone(t *testing.T) {
 	for program, left := range map[string]string{"other": "notes stale\n", "dockerd": "notes\n"} {
 		r := dind(t, "printf '#!/bin/sh\\ncd /run; ls | grep -E \"notes|stale\" | xargs' >/run/"+program+" && chmod +x /run/"+program+" && "+
@@ -52,7 +52,7 @@ func TestDindDeletesPidFilesAlone(t *testing.T) {
 	}
 }
 
-// Only the host's user namespace can mount securityfs, so that is nothing to warn of.
+// Only the host's user namespace can mount securityfs, so there is nothing to warn of.
 func TestDindInAUserNamespaceDoesNotWarnAboutSecurityfs(t *testing.T) {
 	r := dind(t, "true", "--dind", "exit 7")
 	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}

@@ -21,7 +21,7 @@ func TestStopTimeout(t *testing.T) {
 	}
 }
 
-// One that has left the group that signals go to is killed all the same.
+// A program that has left the process group is killed all the same.
 func TestStopTimeoutWithAGroupThatWasLeft(t *testing.T) {
 	r := pid1(t, "-g", "--stop-timeout=200ms", "--", lab.Probe(t), "moved")
 	r.Start(t)
@@ -162,7 +162,8 @@ func TestStopTimeoutOfARewrittenSignal(t *testing.T) {
 	}
 }
 
-// Nobody reads from stderr, and the pipe is full: what is said is lost, and no more.
+// The pipe of standard error is full, and no process reads it. The log lines are lost,
+// and nothing else happens.
 func TestAStuckReaderOfTheLog(t *testing.T) {
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -187,7 +188,8 @@ func TestAStuckReaderOfTheLog(t *testing.T) {
 	}
 }
 
-// A process that was started into the container is nobody's child in it.
+// A process that was started into the container from outside has no parent in the
+// container.
 func TestDrainAsksThoseThatWereStartedFromOutside(t *testing.T) {
 	mark := t.TempDir() + "/mark"
 	r := pid1(t, "--drain-timeout=30s", "--", "sh", "-c", "echo ready; while [ ! -e "+mark+" ]; do sleep 0.01; done; exit 7")
@@ -217,7 +219,7 @@ func TestDrainLetsTheRestEnd(t *testing.T) {
 	if time.Since(start) > 20*time.Second {
 		t.Error("it waited for nobody")
 	}
-	// Without the option the kernel ends it without a TERM.
+	// Without the option the kernel kills the process without a SIGTERM.
 	mark += "2"
 	r = pid1(t, "--", lab.Probe(t), "linger", mark)
 	if status := r.Do(t); status != 5 {
@@ -228,7 +230,7 @@ func TestDrainLetsTheRestEnd(t *testing.T) {
 	}
 }
 
-// stubborn is a script that leaves a process which ignores TERM, and exits with 6.
+// stubborn is a script that starts a process that ignores TERM, and exits with 6.
 func stubborn(t *testing.T) string {
 	ready := t.TempDir() + "/ready"
 	return "(trap '' TERM; echo >" + ready + "; while :; do sleep 0.05; done) & while [ ! -e " + ready + " ]; do sleep 0.01; done; exit 6"
@@ -261,8 +263,8 @@ func TestDrainWithoutPID1(t *testing.T) {
 	}
 }
 
-// One line says why, at the default level, when the end is abnormal; none when it is
-// not, or when the signal is the one that was forwarded.
+// If the end is abnormal, one line at the default level has the reason. There is no
+// line after a normal end, or after an end by the forwarded signal.
 func TestTheReasonIsSaid(t *testing.T) {
 	for _, c := range []struct {
 		script string
@@ -306,7 +308,7 @@ func TestExecModeBecomesTheProgram(t *testing.T) {
 func TestParentDeathSignal(t *testing.T) {
 	lab.Root(t)
 	dir := t.TempDir()
-	// The parent is a shell that ends; the signal reaches the child as any other.
+	// The parent is a shell that ends. The child still gets the signal.
 	script := lab.Cgshim(t) + " -p USR1 -- sh -c 'trap \"echo >" + dir + "/got; exit\" USR1; echo >" + dir + "/ready; while :; do sleep 0.02; done' & " +
 		"while [ ! -e " + dir + "/ready ]; do sleep 0.01; done"
 	r := lab.Run{Path: "/bin/sh", Args: []string{"-c", script}}

@@ -11,7 +11,7 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// ends runs it and compares the end.
+// ends runs a command and compares its end.
 func ends(t *testing.T, name string, r *lab.Run, status int, stdout, stderr string, lines int) {
 	t.Helper()
 	got := r.Do(t)
@@ -21,7 +21,7 @@ func ends(t *testing.T, name string, r *lab.Run, status int, stdout, stderr stri
 	}
 }
 
-// running is PID 1 of the container, when it has started its program.
+// running returns PID 1 of the container after it has started its program.
 func (c *container) running(command ...string) *lab.Run {
 	c.t.Helper()
 	r := c.pid1(command...)
@@ -34,9 +34,9 @@ func (c *container) running(command ...string) *lab.Run {
 	return r
 }
 
-// exec is a command that is started into a container: from outside, into its PID and
-// mount namespaces and the cgroup of its PID 1, and not into its cgroup namespace, as
-// runc does where the container has the host's.
+// exec returns a command that starts in a container. It joins the PID and mount
+// namespaces and the cgroup of PID 1, but not the cgroup namespace. runc does the same
+// if the container has the host's cgroup namespace.
 func (c *container) exec(pid int, command ...string) *lab.Run {
 	c.t.Helper()
 	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
@@ -45,13 +45,13 @@ func (c *container) exec(pid int, command ...string) *lab.Run {
 	}
 	_, own, _ := strings.Cut(string(data), "0::/")
 	own = strings.TrimPrefix(strings.TrimSpace(own), c.name)
-	// nsenter waits outside. 0 is the writer (cgroups(7)).
+	// nsenter waits outside. Writing 0 moves the writer (cgroups(7)).
 	join := `for base in /sys/fs/cgroup/` + c.name + ` /sys/fs/cgroup; do echo 0 2>&- >$base` + own + `/cgroup.procs && exec "$0" "$@"; done 2>&-`
 	join = strings.ReplaceAll(join, `exec "$0" "$@"`, `exec "$0" "$@" 2>&3`)
 	return &lab.Run{Path: "/usr/bin/nsenter", Args: append([]string{"-p", "-m", "-t", strconv.Itoa(pid), "sh", "-c", "exec 3>&2; " + join}, command...)}
 }
 
-// untouched checks that nothing was made in the container's cgroup.
+// untouched checks that the container's cgroup is unchanged.
 func (c *container) untouched() {
 	c.t.Helper()
 	entries, err := filepath.Glob(c.dir + "/*/")
@@ -60,11 +60,11 @@ func (c *container) untouched() {
 	}
 }
 
-// `docker run --init` and its likes start cgshim as the program of another init.
+// `docker run --init` and similar options start cgshim as the program of another init.
 func TestTheEntryPointBesideAnInitActs(t *testing.T) {
 	for name, init := range map[string][]string{
 		"tini":            {lab.Tini, "--"},
-		"dumb-init":       {lab.DumbInit, "--"}, // which gives its program a session
+		"dumb-init":       {lab.DumbInit, "--"}, // starts its program in a session of its own
 		"a script's last": {"/bin/sh", "-c", `"$0" "$@"; exit $?`},
 		"with a terminal": {lab.Tini, "-g", "--"},
 	} {
@@ -73,7 +73,8 @@ func TestTheEntryPointBesideAnInitActs(t *testing.T) {
 	}
 }
 
-// An exec into a running container does nothing, and says so where it was asked to.
+// An exec into a running container does nothing. It logs this if the user asked for a
+// delegation.
 func TestAnExecDoesNotAct(t *testing.T) {
 	c := newContainer(t)
 	pid := c.running("sleep", "1000").PID()
@@ -86,7 +87,7 @@ func TestAnExecDoesNotAct(t *testing.T) {
 		{"unasked", nil, "", 0},
 		{"--cgroup", []string{"--cgroup=auto"}, "", 1},
 		{"CGSHIM_CGROUP", nil, "CGSHIM_CGROUP=auto", 1},
-		{"CGSHIM_DIND", nil, "CGSHIM_DIND=1", 1}, // which shares the mounts, so not in the same one
+		{"CGSHIM_DIND", nil, "CGSHIM_DIND=1", 1}, // makes the mounts shared, so it needs a container of its own
 	} {
 		c, pid := c, pid
 		if asked.name == "CGSHIM_DIND" {
@@ -109,15 +110,15 @@ func TestAnExecDoesNotAct(t *testing.T) {
 		}
 		c.untouched()
 	}
-	// Where it was asked to act in any process it does.
+	// With an explicit option it acts in any process.
 	ends(t, "require", c.exec(pid, lab.Cgshim(t), "--cgroup=require", "-x", "cat", "/proc/self/cgroup"), 0, "0::/init\n", "cgroup delegated", 1)
 	ends(t, "again", c.exec(pid, lab.Cgshim(t), "--cgroup=require-v2", "-x", "cat", "/proc/self/cgroup"), 0, "0::/init\n", "", 0)
 	ends(t, "--check after that", c.exec(pid, lab.Cgshim(t), "--check"), 0, "delegated already", "", 0)
 	ends(t, "unasked after that", c.exec(pid, lab.Cgshim(t), "true"), 0, "", "", 0)
 }
 
-// A pod's containers share the PID namespace of its pause program, or one container
-// that of another (docker run --pid=container:NAME).
+// The containers of a pod share the PID namespace of its pause program. A container may
+// also share the PID namespace of another (docker run --pid=container:NAME).
 func TestTheEntryPointInASharedPIDNamespaceActs(t *testing.T) {
 	pause := pid1(t, "--pause")
 	pause.Start(t)
@@ -137,7 +138,7 @@ func TestTheEntryPointInASharedPIDNamespaceActs(t *testing.T) {
 		c := newContainer(t)
 		r := start(c, lab.Cgshim(t), "--cgroup="+mode, "--", "sleep", "7391")
 		r.Start(t)
-		entry := 0 // nsenter waits for it
+		entry := 0 // nsenter waits for its child
 		lab.Until(t, "the program", func() bool {
 			procs, _ := os.ReadFile(c.dir + "/cgroup.procs")
 			leaf, _ := os.ReadFile(c.dir + "/init/cgroup.procs")
@@ -166,7 +167,7 @@ func TestTheEntryPointInASharedPIDNamespaceActs(t *testing.T) {
 	}
 }
 
-// The namespace of a delegation that nothing keeps cannot be entered.
+// If nothing keeps the cgroup namespace of a delegation, no process can join it.
 func TestRequireNeverStartsInTheWrongNamespace(t *testing.T) {
 	c := newContainer(t)
 	pid := c.running("/bin/sh", "-c", `mount -o remount,ro /run && exec "$0" "$@"`, "sleep", "1000").PID()
@@ -179,7 +180,7 @@ func TestRequireNeverStartsInTheWrongNamespace(t *testing.T) {
 	ends(t, "auto", c.exec(pid, lab.Cgshim(t), "--cgroup=auto", "-x", "echo", "ran"), 0, "ran", "stays in the host's cgroup namespace", 1)
 }
 
-// Where there is no cgroup v2 to delegate, require-v2 asks for nothing.
+// Without cgroup v2, require-v2 requires nothing.
 func TestRequireV2OnAV1Host(t *testing.T) {
 	lab.Root(t)
 	if hierarchy() == "/sys/fs/cgroup" {
@@ -194,7 +195,7 @@ func TestRequireV2OnAV1Host(t *testing.T) {
 	}
 }
 
-// --quiet leaves what is no warning.
+// With --quiet only warnings and errors appear.
 func TestQuiet(t *testing.T) {
 	for _, args := range [][]string{{"--quiet"}, nil} {
 		c := newContainer(t)
@@ -207,7 +208,7 @@ func TestQuiet(t *testing.T) {
 	ends(t, "not delegated", busy(t, "--quiet", "--cgroup-timeout=100ms", "--", "true"), 0, "", "cgroup not delegated", 1)
 }
 
-// A process may have any name, and none of them makes a line of --check.
+// A process may have any name, but no name can look like a line of --check.
 func TestCheckQuotesWhatComesFromTheContainer(t *testing.T) {
 	sleep, err := os.ReadFile("/bin/sleep")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// inits are the two ways in which cgshim makes a program of its arguments.
+// inits are the two ways in which cgshim starts its program.
 func inits(t *testing.T) [][]string {
 	t.Helper()
 	lab.Root(t)
@@ -22,8 +22,8 @@ func inits(t *testing.T) [][]string {
 	return [][]string{{cgshim, "--cgroup=off", "--"}, {cgshim, "-x", "--"}}
 }
 
-// state is what the probe finds when it is executed at the end of args, the
-// launcher first and then, perhaps, an init.
+// state returns the state that the probe observes. args is a launcher, then an init or
+// nothing, and the probe is executed at their end.
 func state(t *testing.T, args ...string) string {
 	t.Helper()
 	read, write, err := os.Pipe()
@@ -51,7 +51,7 @@ func state(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// same compares the state under each init with that without one.
+// same compares the state under each init with the state without an init.
 func same(t *testing.T, launch ...string) {
 	t.Helper()
 	want := state(t, launch...)
@@ -63,8 +63,9 @@ func same(t *testing.T, launch ...string) {
 	}
 }
 
-// The child, and what -x becomes, have every bit of what they would have had without
-// cgshim: signal mask and dispositions in all combinations of these sets.
+// Both the child and the program that -x becomes inherit exactly the state that they
+// would have without cgshim. This covers the signal mask and the dispositions in all
+// combinations of these sets.
 func TestSignalStateIsInherited(t *testing.T) {
 	lab.Root(t)
 	sets := []uint64{
@@ -78,14 +79,14 @@ func TestSignalStateIsInherited(t *testing.T) {
 	}
 }
 
-// Any strings are an environment to execve(2), two of the same name too.
+// execve(2) accepts any strings as an environment, also two variables of the same name.
 func TestEnvironmentIsInherited(t *testing.T) {
 	lab.Root(t)
 	same(t, lab.Probe(t), "env")
 }
 
-// Limits, umask, scheduling, OOM score, descriptors and the rest, all at unusual
-// values, with each combination of closed standard descriptors.
+// Limits, umask, scheduling, OOM score, descriptors and the rest have unusual values,
+// with each combination of closed standard descriptors.
 func TestEverythingElseIsInherited(t *testing.T) {
 	lab.Root(t)
 	for closed := range 8 {
@@ -95,8 +96,8 @@ func TestEverythingElseIsInherited(t *testing.T) {
 	}
 }
 
-// dockerd, being a Go program, may be given variables of Go's runtime. They are not
-// the init's, right or wrong.
+// dockerd is a Go program and may get variables of Go's runtime. They do not affect the
+// init, whether their values are valid or not.
 func TestVariablesOfTheGoRuntime(t *testing.T) {
 	for _, variable := range []string{"GOMEMLIMIT=100MiB", "GOMEMLIMIT=1G", "GODEBUG=inittrace=1,gctrace=1", "GOGC=off", "GOMAXPROCS=999", "GOTRACEBACK=crash", "GO=GO"} {
 		t.Run(variable, func(t *testing.T) {
@@ -109,8 +110,8 @@ func TestVariablesOfTheGoRuntime(t *testing.T) {
 	}
 }
 
-// The child leads a process group of its own in the session of the init, and is not
-// bound to the init's parent.
+// The child leads a process group of its own in the session of the init. The death of
+// the init's parent does not affect it.
 func TestGroupAndSession(t *testing.T) {
 	r := pid1(t, "-p", "TERM", "--", "sleep", "1000")
 	r.Start(t)
@@ -124,7 +125,7 @@ func TestGroupAndSession(t *testing.T) {
 	}
 }
 
-// sd_listen_fds(3) wants LISTEN_PID to be the PID of the one who asks.
+// sd_listen_fds(3) requires that LISTEN_PID is the PID of its caller.
 func TestListenPID(t *testing.T) {
 	r := pid1(t, "--", "sh", "-c", "echo $LISTEN_PID $$ $LISTEN_FDS")
 	r.Env = []string{"PATH=/bin", "LISTEN_PID=1", "LISTEN_FDS=2"}
@@ -140,7 +141,7 @@ func TestListenPID(t *testing.T) {
 	}
 }
 
-// After the child has started the init pins neither a directory nor a descriptor.
+// After the child has started, the init pins no directory and no descriptor.
 func TestInitLetsGo(t *testing.T) {
 	read, write, err := os.Pipe()
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package init has what an init owes its child and its orphans, measured from
-// outside: inheritance, signals, reaping, terminals, the end.
+// Package init tests an init's duties to its child and to orphans from outside:
+// inheritance, signals, reaping, terminals and the end.
 package init
 
 import (
@@ -15,7 +15,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// pid1 is cgshim as PID 1, without cgroup work.
+// pid1 returns cgshim as PID 1 without a delegation.
 func pid1(t *testing.T, args ...string) *lab.Run {
 	t.Helper()
 	lab.Root(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// The value is the init's and the program's, with -x too.
+// The init and the program get the value, with -x too.
 func TestOOMScoreAdj(t *testing.T) {
 	own, err := os.ReadFile("/proc/self/oom_score_adj")
 	if err != nil {
@@ -48,7 +48,8 @@ func TestOOMScoreAdj(t *testing.T) {
 	}
 }
 
-// Without CAP_SYS_RESOURCE it can be raised only. The program is started all the same.
+// Without CAP_SYS_RESOURCE a process can only raise the value. The program starts all
+// the same.
 func TestOOMScoreAdjWithoutPrivilege(t *testing.T) {
 	lab.Root(t)
 	r := &lab.Run{Path: lab.Cgshim(t), PID1: true, Args: []string{"--oom-score-adj=-900", "--", "sh", "-c", "exit 7"}}

@@ -18,8 +18,8 @@ func children(pid int) int {
 	return len(strings.Fields(string(data)))
 }
 
-// 10,000 orphans end at once: SIGCHLD coalesces, all are reaped, and the status of
-// the child is not among what is lost.
+// 10,000 orphans end at once, and SIGCHLD coalesces. The init reaps all of them and
+// does not lose the status of the child.
 func TestTenThousandOrphans(t *testing.T) {
 	r := pid1(t, "--", lab.Probe(t), "orphans", "10000")
 	hold, write, err := os.Pipe()
@@ -63,7 +63,7 @@ func TestPause(t *testing.T) {
 	for _, sig := range []int{15, 2} {
 		r := pid1(t, "--pause")
 		r.Start(t)
-		// A process that enters the namespace and leaves an orphan there.
+		// A process enters the namespace and leaves an orphan there.
 		lab.Until(t, "the pause to be ready", func() bool {
 			dir, _ := os.Readlink(fmt.Sprintf("/proc/%d/cwd", r.PID()))
 			return dir == "/"

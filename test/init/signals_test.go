@@ -24,7 +24,7 @@ func kill(t *testing.T, pid int, sig int) {
 	}
 }
 
-// listening is an init whose child takes every signal and says so.
+// listening returns an init whose child takes every signal and prints it.
 func listening(t *testing.T, r *lab.Run) *lab.Run {
 	t.Helper()
 	r.Args = append(r.Args, "--", lab.Probe(t), "signals")
@@ -33,8 +33,9 @@ func listening(t *testing.T, r *lab.Run) *lab.Run {
 	return r
 }
 
-// heard ends the child and counts what it got. Signal 64 is the highest: the kernel
-// hands it out after all others (signal(7)), to the init and to the child.
+// heard ends the child and counts the signals that the child got. Signal 64 is the
+// highest, and the kernel delivers it after all others (signal(7)), to the init and to
+// the child.
 func heard(t *testing.T, r *lab.Run) map[int]int {
 	t.Helper()
 	kill(t, r.PID(), 64)
@@ -52,9 +53,9 @@ func heard(t *testing.T, r *lab.Run) map[int]int {
 	return counts
 }
 
-// marker is the highest signal but the one that ends the child. The kernel hands out
-// the lowest first (signal(7)), to the init and to the child, so what was sent before
-// the marker arrives before it.
+// marker is the highest signal but the one that ends the child. The kernel delivers the
+// lowest signal first (signal(7)), to the init and to the child. So every signal that
+// was sent before the marker arrives before it.
 const marker = 63
 
 // relayed sends sig to the init and returns what then reaches the child.
@@ -73,8 +74,9 @@ func relayed(t *testing.T, r *lab.Run, sig int) (got []string) {
 
 func dead(pid int) bool { return strings.HasPrefix(lab.Status(pid, "State"), "Z") }
 
-// Each of the 64 numbers, sent to PID 1 from outside: what reaches the child is what
-// tini forwards. One after the other, for a stop signal discards a pending SIGCONT.
+// The test sends each of the 64 signals to PID 1 from outside. The child gets the
+// signals that tini forwards. The test sends one after the other, because a stop signal
+// discards a pending SIGCONT.
 func TestSweepAgainstTini(t *testing.T) {
 	lab.Root(t)
 	sweep := func(r *lab.Run) (all [][]string) {
@@ -94,13 +96,13 @@ func TestSweepAgainstTini(t *testing.T) {
 	}
 }
 
-// As any other process cgshim forwards the same; the fault signals, which end tini
-// there and leave its child behind, do nothing.
+// If cgshim is not PID 1, it forwards the same signals. Fault signals end tini there,
+// which leaves its child behind. They do nothing to cgshim.
 func TestSweepWithoutPID1(t *testing.T) {
 	lab.Root(t)
 	for sig := 1; sig < marker; sig++ {
 		switch sig {
-		case 9, 19, 32, 33: // cannot be caught, and the C library's own: they end tini too
+		case 9, 19, 32, 33: // uncatchable, or reserved by the C library: they end tini too
 			continue
 		}
 		r := listening(t, &lab.Run{Path: lab.Cgshim(t)})
@@ -132,8 +134,8 @@ func TestRealTimeSignalsQueue(t *testing.T) {
 	}
 }
 
-// 100,000 mixed signals while orphans die: real-time signals arrive to the number,
-// each standard signal at least once, and nothing that was not sent.
+// The test sends 100,000 mixed signals while orphans die. Every real-time signal
+// arrives, each standard signal arrives at least once, and no other signal arrives.
 func TestSignalStorm(t *testing.T) {
 	r := listening(t, pid1(t))
 	orphans := exec.Command("nsenter", "-p", "-t", strconv.Itoa(r.PID()), "sh", "-c",
@@ -154,15 +156,15 @@ func TestSignalStorm(t *testing.T) {
 		if random.IntN(4) == 0 {
 			sig = 34 + random.IntN(marker-34)
 		}
-		// A full queue of the user's (RLIMIT_SIGPENDING) is EAGAIN: not sent.
+		// EAGAIN: the user's queue is full (RLIMIT_SIGPENDING), and the signal was not
+		// sent.
 		if err := syscall.Kill(r.PID(), syscall.Signal(sig)); err == nil {
 			sent[sig]++
 		} else if err != syscall.EAGAIN {
 			t.Fatal(err)
 		}
 	}
-	// One more of each standard signal, when the storm is over: that one is not among
-	// the lost.
+	// Send each standard signal once more after the storm. This one must arrive.
 	lab.Until(t, "the storm to pass", func() bool {
 		before := len(r.Stdout.String())
 		relayed(t, r, marker)
@@ -175,7 +177,7 @@ func TestSignalStorm(t *testing.T) {
 		sent[sig]++
 	}
 	got := heard(t, r)
-	delete(got, marker) // sent as often as it took
+	delete(got, marker) // sent until it arrived
 	for sig, n := range sent {
 		if sig >= 34 && got[sig] != n || got[sig] == 0 || got[sig] > n {
 			t.Errorf("signal %d: sent %d, arrived %d", sig, n, got[sig])
@@ -188,7 +190,7 @@ func TestSignalStorm(t *testing.T) {
 	}
 }
 
-// No fault signal that somebody sends ends PID 1, from inside or from outside.
+// No fault signal of a process ends PID 1, from inside or from outside.
 func TestFaultSignalsDoNotEndPID1(t *testing.T) {
 	r := pid1(t, "--", "sh", "-c", "for s in ILL TRAP ABRT BUS FPE SEGV SYS; do kill -$s 1; done; echo sent; read x; exit 9")
 	hold, write, err := os.Pipe()
@@ -208,11 +210,11 @@ func TestFaultSignalsDoNotEndPID1(t *testing.T) {
 	}
 }
 
-// A child that has become another user cannot be signalled (EPERM): tini exits.
+// A child that has become another user cannot be signalled (EPERM), and tini exits.
 func TestForwardThatIsNotPermitted(t *testing.T) {
 	lab.Root(t)
-	// Another user's init without capabilities, whose child is root again: a
-	// setuid copy of the probe.
+	// The init runs as another user and without capabilities. Its child is root again,
+	// by a setuid copy of the probe.
 	probe := t.TempDir() + "/probe"
 	data, err := os.ReadFile(lab.Probe(t))
 	if err == nil {
@@ -254,7 +256,7 @@ func TestKillGroup(t *testing.T) {
 		lab.Until(t, "the grandchild", func() bool { _, err := os.Stat(dir + "/ready"); return err == nil })
 		kill(t, r.PID(), 15)
 		lab.Until(t, "the child's trap", func() bool { return strings.Contains(r.Stdout.String(), "child\n") })
-		if !c.group { // the grandchild goes on, and the child waits for it
+		if !c.group { // the grandchild goes on, and the child waits for the grandchild
 			kill(t, r.PID(), 9)
 		}
 		r.Wait(t)
@@ -264,7 +266,7 @@ func TestKillGroup(t *testing.T) {
 	}
 }
 
-// The child sees a signal from its parent, as from kill(2): tini's way.
+// The child sees its parent as the sender, as with kill(2) and under tini.
 func TestOriginOfAForwardedSignal(t *testing.T) {
 	for path, args := range map[string][]string{lab.Tini: nil, lab.Cgshim(t): {"--cgroup=off"}} {
 		r := lab.Run{Path: path, Args: append(args, "--", lab.Probe(t), "origin"), PID1: true}
@@ -289,8 +291,8 @@ func TestRewrite(t *testing.T) {
 	}
 }
 
-// A TERM that comes while the init starts does not end it, although Go's runtime
-// installs handlers that would before main runs.
+// A TERM while the init starts does not end the init, although Go's runtime installs
+// handlers before main that would end it.
 func TestStartUpWindow(t *testing.T) {
 	lab.Root(t)
 	const tries = 200
@@ -299,7 +301,7 @@ func TestStartUpWindow(t *testing.T) {
 		for i := range tries {
 			r := lab.Run{Path: path, Args: append(slices.Clone(args), lab.Probe(t), "signals"), PID1: true}
 			r.Start(t)
-			time.Sleep(time.Duration(i) * 4 * time.Millisecond / tries) // the sweep itself
+			time.Sleep(time.Duration(i) * 4 * time.Millisecond / tries) // part of the sweep, no wait for a condition
 			_ = syscall.Kill(r.PID(), syscall.SIGTERM)
 			alive := true
 			lab.Until(t, "the child or the end", func() bool {
@@ -307,13 +309,14 @@ func TestStartUpWindow(t *testing.T) {
 				return !alive || strings.HasPrefix(r.Stdout.String(), "ready")
 			})
 			if !alive {
-				// 143 is the child's: it had the signal before it could take it.
+				// 143 is the status of the child, which got the signal before it could
+				// handle it.
 				if status := r.Wait(t); status != 143 {
 					ended++
 				}
 				continue
 			}
-			// From here on nothing ends it.
+			// From here on no signal ends the init.
 			for range 20 {
 				kill(t, r.PID(), 15)
 			}

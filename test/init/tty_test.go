@@ -13,7 +13,7 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// terminal is a program with a terminal of its own, and a person at it.
+// terminal is a program on a terminal of its own, with a user who types.
 type terminal struct {
 	t      *testing.T
 	pty    *os.File
@@ -59,7 +59,7 @@ func (x *terminal) types(s string) {
 	}
 }
 
-// reads waits for s to appear after what has been read so far.
+// reads waits until s appears in the output after the part that was read already.
 func (x *terminal) reads(s string) {
 	x.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(2 * time.Millisecond) {
@@ -73,7 +73,7 @@ func (x *terminal) reads(s string) {
 	}
 }
 
-// ends waits for the program at the terminal to end with the status.
+// ends waits until the program at the terminal ends, and compares the status.
 func (x *terminal) ends(status int) {
 	x.t.Helper()
 	if err := x.cmd.Wait(); x.cmd.ProcessState.ExitCode() != status {
@@ -118,8 +118,8 @@ func TestWindowSizeReachesTheChild(t *testing.T) {
 	x.ends(4)
 }
 
-// As a job of an interactive shell: ^Z stops it and the shell knows, fg resumes it,
-// ^C ends it.
+// cgshim is a job of an interactive shell. ^Z stops the job and the shell notices, fg
+// resumes the job, and ^C ends it.
 func TestJobOfAShell(t *testing.T) {
 	x := atTerminal(t, 0, "bash", "--norc", "-i")
 	x.reads("prompt> ")
@@ -148,8 +148,8 @@ func TestJobOfAShell(t *testing.T) {
 	x.ends(6)
 }
 
-// Started in the background it leaves the terminal to the shell; brought to the
-// foreground its child can read.
+// cgshim is started in the background and leaves the terminal to the shell. When the
+// job comes to the foreground, its child can read.
 func TestBackgroundStartDoesNotStealTheTerminal(t *testing.T) {
 	x := atTerminal(t, 0, "bash", "--norc", "-i")
 	x.reads("prompt> ")
@@ -160,14 +160,14 @@ func TestBackgroundStartDoesNotStealTheTerminal(t *testing.T) {
 	x.reads("prompt> ")
 	x.types("fg\n")
 	x.reads("fg")
-	x.reads("got=$x") // the shell repeats the command when it has handed over the terminal
+	x.reads("got=$x") // the shell prints the command after it has handed over the terminal
 	x.types("word\n")
 	x.reads("got=word.")
 	x.types("exit 7\n")
 	x.ends(7)
 }
 
-// A script that goes on after an init has the terminal back.
+// A script that goes on after an init gets the terminal back.
 func TestScriptReadsAfterTheInit(t *testing.T) {
 	x := atTerminal(t, 0, "bash", "--norc", "-i")
 	x.reads("prompt> ")
@@ -180,7 +180,7 @@ func TestScriptReadsAfterTheInit(t *testing.T) {
 	x.ends(8)
 }
 
-// One that could not be started gives it back too.
+// The init also gives the terminal back if the program could not be started.
 func TestScriptReadsAfterAProgramThatIsNotThere(t *testing.T) {
 	x := atTerminal(t, 0, "bash", "--norc", "-i")
 	x.reads("prompt> ")
@@ -192,7 +192,8 @@ func TestScriptReadsAfterAProgramThatIsNotThere(t *testing.T) {
 	x.ends(8)
 }
 
-// With another standard input it leaves the terminal to the script that started it.
+// With another standard input, cgshim leaves the terminal to the script that started
+// it.
 func TestScriptReadsBesideAnInitWithoutTheTerminal(t *testing.T) {
 	x := atTerminal(t, 0, "bash", "--norc", "-i")
 	x.reads("prompt> ")

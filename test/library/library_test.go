@@ -1,4 +1,4 @@
-// Package library uses the package cgroup as another module's program does.
+// Package library tests the package cgroup in a program of another module.
 package library
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// supervisor builds the example, in its own module.
+// supervisor builds the example in its own module.
 func supervisor(t *testing.T) string {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
@@ -28,8 +28,8 @@ func supervisor(t *testing.T) string {
 	return bin
 }
 
-// container is a run as PID 1 in a container's cgroup that shares the host's cgroup
-// namespace, where a delegation takes all steps.
+// container runs the example as PID 1 in a container's cgroup. It shares the host's
+// cgroup namespace, so a delegation takes every step.
 func container(t *testing.T, path string, args ...string) *lab.Run {
 	t.Helper()
 	lab.Root(t)
@@ -47,10 +47,11 @@ func container(t *testing.T, path string, args ...string) *lab.Run {
 	return r
 }
 
-// The program is in the leaf of a namespace whose root is the container's cgroup, in the
-// process that was re-executed, and so after a failure and a second start.
+// The re-executed process delegates. Its program is in the leaf of a cgroup namespace
+// whose root is the container's cgroup. This holds after a failure and for a second
+// start too.
 func TestSupervisor(t *testing.T) {
-	// $PPID is the supervisor, PID 1: nobody is between.
+	// $PPID is the supervisor, PID 1, because no other process is in between.
 	const program = `while read -r line; do case $line in 0::*) echo "in $line under $PPID"; esac; done </proc/self/cgroup
 		echo "controllers $(cat /sys/fs/cgroup/cgroup.subtree_control)"
 		ls -d /sys/fs/cgroup/*/

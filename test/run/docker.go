@@ -13,8 +13,7 @@ import (
 	"strings"
 )
 
-// docker runs the client on the sandbox's daemon, with none of the user's
-// configuration.
+// docker runs the client on the sandbox's daemon without the user's configuration.
 func (r *run) docker(stdin io.Reader, args ...string) (string, error) {
 	cmd := exec.CommandContext(r.ctx, "docker", append([]string{"--host", "unix://" + r.path("docker.sock")}, args...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.dir}
@@ -22,7 +21,7 @@ func (r *run) docker(stdin io.Reader, args ...string) (string, error) {
 	return output(cmd)
 }
 
-// inside runs a shell line in the sandbox's namespaces, as docker exec does.
+// inside runs a shell command in the sandbox's namespaces, as docker exec does.
 func (r *run) inside(line string) (string, error) {
 	target := fmt.Sprint(r.pid1.Process.Pid)
 	return output(exec.CommandContext(r.ctx, "nsenter", "--target", target, "--mount", "--pid", "--cgroup", "--", "/bin/sh", "-c", line))
@@ -38,8 +37,8 @@ func output(cmd *exec.Cmd) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// busyboxImage is a root file system of one static program, and of others by their names
-// there, as a tar stream.
+// busyboxImage returns a root file system as a tar stream. It has one static program,
+// and more programs by their names in the image.
 func busyboxImage(others map[string]string) (io.Reader, error) {
 	path, err := exec.LookPath("busybox")
 	if err != nil {
@@ -65,7 +64,7 @@ func busyboxImage(others map[string]string) (io.Reader, error) {
 	return &image, errors.Join(err, w.Close())
 }
 
-// showTree prints the sandbox's cgroups as the host and as the sandbox has them.
+// showTree prints the sandbox's cgroups as the host and as the sandbox see them.
 func (r *run) showTree() {
 	if r.tree == nil {
 		return
@@ -90,7 +89,7 @@ func commands(dir string) string {
 	return strings.Join(names, " ")
 }
 
-// log returns what PID 1 and dockerd wrote, and cgshim's own line with the text.
+// log returns the output of PID 1 and dockerd, and cgshim's own line with the text.
 func (r *run) log(text string) (lines []string, found string) {
 	lines = strings.Split(read(r.path("log")), "\n")
 	for _, line := range lines {

@@ -14,11 +14,12 @@ import (
 
 const cgroupRoot = "/sys/fs/cgroup"
 
-// machine returns the mount point of the cgroup2 hierarchy, "" if there is none,
-// and whether controllers are in v1 hierarchies.
+// machine returns the mount point of the cgroup2 hierarchy, or "" if there is none. It
+// also reports whether controllers are in v1 hierarchies.
 func machine() (hierarchy string, v1 bool) {
 	for _, line := range strings.Split(read("/proc/self/mountinfo"), "\n") {
-		// proc_pid_mountinfo(5): 5th field the mount point, after " - " the type.
+		// proc_pid_mountinfo(5): the fifth field is the mount point, and the type
+		// follows " - ".
 		head, tail, _ := strings.Cut(line, " - ")
 		fields := strings.Fields(head)
 		if len(fields) < 5 || !strings.HasPrefix(fields[4]+"/", cgroupRoot+"/") {
@@ -44,12 +45,12 @@ func kindsOf(hierarchy string, v1 bool) (kinds []string) {
 	return kinds
 }
 
-// tree is the cgroup that a container runtime would have made for the sandbox.
+// tree is the sandbox's cgroup, which a container runtime would otherwise create.
 type tree struct {
-	mount   string // the hierarchy
+	mount   string // mount point of the hierarchy
 	dir     string
-	path    string   // as /proc/PID/cgroup has it
-	enabled []string // by us, in the hierarchy's root
+	path    string   // path in /proc/PID/cgroup
+	enabled []string // controllers that this program enabled in the hierarchy's root
 }
 
 func newTree(name string) (*tree, error) {
@@ -76,8 +77,8 @@ func newTree(name string) (*tree, error) {
 	return t, nil
 }
 
-// root is the part of the hierarchy that the mount shows: a container's own
-// cgroup, where this program runs in one.
+// root returns the path of the visible part of the hierarchy. In a container that is
+// the container's own cgroup.
 func root(hierarchy string) string {
 	for _, line := range strings.Split(read("/proc/self/mountinfo"), "\n") {
 		if fields := strings.Fields(line); len(fields) > 4 && fields[4] == hierarchy {
@@ -97,9 +98,9 @@ func (t *tree) control(change string) error {
 
 func (t *tree) controllers() string { return read(filepath.Join(t.dir, "cgroup.controllers")) }
 
-// restore takes back the controllers that were enabled for the sandbox. One that
-// another program's cgroup has come to use in between stays (EBUSY, kernel
-// document, "Top-down Constraint").
+// restore disables the controllers that were enabled for the sandbox. A controller
+// stays if the cgroup of another program uses it meanwhile (EBUSY, kernel document,
+// "Top-down Constraint").
 func (t *tree) restore() {
 	for _, c := range t.enabled {
 		if err := t.control("-" + c); err != nil {
@@ -108,7 +109,7 @@ func (t *tree) restore() {
 	}
 }
 
-// process returns a process of the sandbox by its command, 0 if there is none.
+// process returns the PID of the sandbox's process with this command, or 0.
 func (t *tree) process(command string) int {
 	for _, pid := range t.processes() {
 		if read(fmt.Sprintf("/proc/%d/comm", pid)) == command {
@@ -138,8 +139,8 @@ func cgroupsBelow(top string) (dirs []string) {
 	return dirs
 }
 
-// removeCgroups removes the sandbox's cgroups in every hierarchy, children
-// first. The kernel may take a moment to let go of the last process (EBUSY).
+// removeCgroups removes the sandbox's cgroups in every hierarchy, children first. The
+// kernel may need a moment after the last process has ended (EBUSY).
 func removeCgroups(name string) error {
 	tops, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", name))
 	tops = append(tops, filepath.Join(cgroupRoot, name))
@@ -162,7 +163,7 @@ func removeCgroups(name string) error {
 	return errors.Join(errs...)
 }
 
-// cgroupOf is the v2 cgroup of a process as the host sees it.
+// cgroupOf returns the v2 cgroup of a process as the host sees it.
 func cgroupOf(pid int) string {
 	for _, line := range strings.Split(read(fmt.Sprintf("/proc/%d/cgroup", pid)), "\n") {
 		if path, found := strings.CutPrefix(line, "0::"); found {
@@ -190,7 +191,7 @@ func processesWith(text string) (pids []int) {
 	return pids
 }
 
-// mountsWith looks into every mount namespace that still has a process.
+// mountsWith searches every mount namespace that still has a process.
 func mountsWith(text string) (mounts []string) {
 	eachProcess(func(pid int) {
 		for _, line := range strings.Split(read(fmt.Sprintf("/proc/%d/mountinfo", pid)), "\n") {
@@ -204,7 +205,8 @@ func mountsWith(text string) (mounts []string) {
 
 func zombiesOf(parent int) (zombies []string) {
 	eachProcess(func(pid int) {
-		// proc_pid_stat(5): "pid (comm) state ppid"; comm may hold anything.
+		// proc_pid_stat(5): "pid (comm) state ppid", in which comm may contain any
+		// character.
 		_, rest, _ := strings.Cut(read(fmt.Sprintf("/proc/%d/stat", pid)), ") ")
 		fields := strings.Fields(rest)
 		if len(fields) > 1 && fields[0] == "Z" && fields[1] == strconv.Itoa(parent) {
@@ -223,8 +225,8 @@ func eachProcess(do func(pid int)) {
 	}
 }
 
-// read returns a file without the newline at its end; "" for one that is gone,
-// as those of a process may be at any time.
+// read returns a file without the newline at its end, or "" if the file is gone. A file
+// of a process may disappear at any time.
 func read(file string) string {
 	data, _ := os.ReadFile(file)
 	return strings.TrimSpace(string(data))

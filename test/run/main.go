@@ -1,8 +1,7 @@
-// Command run shows cgshim at work: it starts a real dockerd under it, as PID 1
-// of a sandbox made of namespaces, runs containers inside, stops it, and proves
-// that nothing is left. It needs root, and writes outside its temporary
-// directory only what it removes again: a cgroup, and the controllers enabled
-// for it.
+// Command run shows cgshim at work. It starts a real dockerd under cgshim, which is PID
+// 1 of a sandbox made of namespaces. It runs containers inside, stops the sandbox, and
+// proves that nothing is left. It needs root. Outside of its temporary directory it
+// makes only a cgroup and enables controllers for it, and it undoes both.
 //
 // The kinds of sandbox, which -kinds selects:
 //
@@ -11,8 +10,8 @@
 //	private  cgroup v2, in a cgroup namespace of its own (docker's default on v2)
 //	v1       cgroup v1, where cgshim has nothing to do but to run dockerd
 //
-// A hybrid machine, with its controllers in v1, has a v2 hierarchy as well; the
-// sandbox gets that one alone, and so delegates the few controllers it has.
+// A hybrid machine has its controllers in v1 and also has a v2 hierarchy. The sandbox
+// gets only the v2 hierarchy and delegates its few controllers.
 package main
 
 import (
@@ -31,8 +30,8 @@ import (
 	"time"
 )
 
-// The parent-death signal and the namespaces belong to a thread (prctl(2),
-// unshare(2)): everything is done on the main one.
+// The parent-death signal and the namespaces belong to a thread (prctl(2), unshare(2)).
+// So the main thread does all the work.
 func init() { runtime.LockOSThread() }
 
 func main() {
@@ -86,14 +85,14 @@ type run struct {
 	init   string
 	failed int
 
-	dir    string // temporary: data root, exec root, socket, logs
+	dir    string // temporary directory: data root, exec root, socket, logs
 	tree   *tree  // the sandbox's cgroup; nil on v1
 	pid1   *exec.Cmd
 	exited chan error
 }
 
-// story is the whole run in its order. An error ends it; what is merely wrong is
-// counted and told.
+// story runs every step in order. An error ends it. A mere failure of a check is
+// printed and counted.
 func (r *run) story() (err error) {
 	if r.dir, err = os.MkdirTemp("", "cgshim-run-"); err != nil {
 		return err
@@ -122,7 +121,7 @@ func (r *run) story() (err error) {
 	return r.stop()
 }
 
-// start makes the sandbox and, as its PID 1, cgshim with dockerd.
+// start makes the sandbox and starts cgshim as its PID 1, with dockerd.
 func (r *run) start() error {
 	daemon := []string{
 		"/cgshim", "-v", "--dind", "--",
@@ -150,7 +149,7 @@ func (r *run) start() error {
 	r.pid1.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWNET,
 		Pdeathsig:  syscall.SIGKILL,
-		Setpgid:    true, // an interrupt at the terminal comes to us alone
+		Setpgid:    true, // only this process gets an interrupt from the terminal
 	}
 	fmt.Println("start", strings.Join(daemon, " "))
 	if err := r.pid1.Start(); err != nil {
@@ -183,7 +182,7 @@ func (r *run) awaitDaemon() error {
 	}
 }
 
-// checkInit compares what cgshim is to have done with what the kernel says.
+// checkInit compares the expected work of cgshim with the kernel's state.
 func (r *run) checkInit() {
 	pid := r.pid1.Process.Pid
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
@@ -241,7 +240,7 @@ func (r *run) innerContainers() error {
 	r.must(err == nil && out == "sh", "docker exec into it works: %q%s", out, because(err))
 
 	if r.tree != nil {
-		// Through the namespaces, as docker exec and kubectl exec come in.
+		// Enter through the namespaces, as docker exec and kubectl exec do.
 		out, err = r.inside("cat /proc/1/cgroup")
 		r.must(err == nil && lastLine(out) == "0::/init", "inside, PID 1 is in %s%s", lastLine(out), because(err))
 	}
@@ -250,8 +249,8 @@ func (r *run) innerContainers() error {
 	return nil
 }
 
-// image runs an image with cgshim as PID 1 of a container without privileges, where it
-// can delegate nothing.
+// image runs an image with cgshim as PID 1 of an unprivileged container, in which
+// cgshim cannot delegate anything.
 func (r *run) image() error {
 	image, err := busyboxImage(map[string]string{"cgshim": r.init})
 	if err != nil {
@@ -268,7 +267,7 @@ func (r *run) image() error {
 	return nil
 }
 
-// stop sends SIGTERM to PID 1 with a container still running inside.
+// stop sends SIGTERM to PID 1 while a container still runs inside.
 func (r *run) stop() error {
 	began := time.Now()
 	if err := r.pid1.Process.Signal(syscall.SIGTERM); err != nil {
@@ -284,11 +283,11 @@ func (r *run) stop() error {
 	return nil
 }
 
-// clean ends the sandbox whatever its state, takes away what is ours and looks
-// for what is not gone.
+// clean ends the sandbox in any state, removes everything that this program made, and
+// searches for remains.
 func (r *run) clean() {
 	if r.pid1 != nil && r.pid1.Process != nil {
-		_ = r.pid1.Process.Kill() // and with it all of its PID namespace
+		_ = r.pid1.Process.Kill() // also ends its PID namespace
 		<-r.exited
 	}
 	if r.dir == "" {

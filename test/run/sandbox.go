@@ -9,20 +9,21 @@ import (
 	"syscall"
 )
 
-// enter is the second stage: the first process of the new namespaces. It makes
-// the container's view and becomes cgshim. Its arguments are the kind, the
-// temporary directory, the binary, the cgroup's directory, the cgroup2 mount,
-// and the command.
+// enter is the second stage, which runs as the first process of the new namespaces. It
+// makes the container's mounts and becomes cgshim. Its arguments are the kind, the
+// temporary directory, the binary, the cgroup's directory, the cgroup2 mount, and the
+// command.
 func enter(args []string) error {
 	kind, dir, binary, cgroup, hierarchy, command := args[0], args[1], args[2], args[3], args[4], args[5:]
 	if cgroup != "" {
-		// Before any namespace is left: "0" is the writer itself (cgroups(7)).
+		// Do this before leaving a namespace. "0" is the writer itself (cgroups(7)).
 		if err := os.WriteFile(filepath.Join(cgroup, "cgroup.procs"), []byte("0"), 0); err != nil {
 			return err
 		}
 	}
 	if kind == "private" {
-		// The writer's cgroup becomes the root of its view (cgroup_namespaces(7)).
+		// The writer's cgroup becomes the root of its cgroup namespace
+		// (cgroup_namespaces(7)).
 		if err := syscall.Unshare(syscall.CLONE_NEWCGROUP); err != nil {
 			return fmt.Errorf("unshare cgroup namespace: %w", err)
 		}
@@ -31,8 +32,8 @@ func enter(args []string) error {
 		return err
 	}
 
-	// The machine's own root, copy on write: what is written beside the
-	// temporary directory is in a tmpfs that ends with the mount namespace.
+	// Use the machine's own root, copy on write. Writes outside of the temporary
+	// directory go to a tmpfs that ends with the mount namespace.
 	layers, root := filepath.Join(dir, "layers"), filepath.Join(dir, "root")
 	if err := makeDirs(layers, root); err != nil {
 		return err
@@ -66,8 +67,8 @@ func enter(args []string) error {
 	cgroups := table[0]
 	switch kind {
 	case "host":
-		// A bind of the mount that is there. A new one, from the host's cgroup
-		// namespace, would reset its options (kernel document, "nsdelegate").
+		// Bind the existing mount. A new mount from the host's cgroup namespace would
+		// reset its options (kernel document, "nsdelegate").
 		cgroups.source, cgroups.flags = hierarchy, syscall.MS_BIND
 	case "private":
 		cgroups.source, cgroups.fstype, cgroups.flags = "cgroup2", "cgroup2", 0

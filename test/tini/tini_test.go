@@ -1,6 +1,6 @@
-// Package tini runs one table of cases against Debian's tini and against cgshim,
-// under tini's name and under its own, as PID 1 and not. The table is the source of
-// docs/tini-compat.md: go test ./tini -update writes it.
+// Package tini runs one table of cases against Debian's tini and against cgshim. cgshim
+// runs under tini's name and under its own, as PID 1 and not. `go test ./tini -update`
+// writes docs/tini-compat.md from the table.
 package tini
 
 import (
@@ -30,18 +30,18 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// A row is a command line and what becomes of it.
+// A row is a command line and its result.
 type row struct {
 	section, name string
 	args, env     []string
 	status        int    // tini's exit status
-	stdout        string // what stdout has to contain
-	stderr        string // what stderr has to contain, of cgshim
-	own           int    // cgshim's exit status, where it differs
-	differs       string // and why
-	nameOnly      bool   // under its own name alone
-	notPID1       bool   // run it not as PID 1 (and as PID 1 otherwise)
-	silent        bool   // on stderr
+	stdout        string // text that stdout has to contain
+	stderr        string // text that the stderr of cgshim has to contain
+	own           int    // cgshim's exit status, if it differs
+	differs       string // the reason for the difference
+	nameOnly      bool   // run cgshim only under its own name
+	notPID1       bool   // do not run it as PID 1
+	silent        bool   // nothing on stderr
 	setup         func(t *testing.T, dir string)
 }
 
@@ -71,8 +71,8 @@ func both(setups ...func(*testing.T, string)) func(*testing.T, string) {
 
 func sh(script string) []string { return []string{"--", "sh", "-c", script} }
 
-// ELF headers of 64 bytes (elf(5)): a big-endian s390x one, and an amd64 one with a
-// program header that names a loader.
+// ELF headers of 64 bytes (elf(5)). The first is a big-endian one for s390x. The second
+// is for amd64 and has a program header that names a loader.
 var (
 	foreignELF = elf("\x02\x02\x01", "\x00\x02\x00\x16\x00\x00\x00\x01") + strings.Repeat("\x00", 40)
 	orphanELF  = elf("\x02\x01\x01", "\x02\x00\x3e\x00\x01\x00\x00\x00") +
@@ -86,7 +86,7 @@ func elf(ident, kind string) string {
 
 func word(n uint64) string { return string(binary.LittleEndian.AppendUint64(nil, n)) }
 
-// foreignStatus is what dash gives a file that it cannot make sense of.
+// foreignStatus is the status of dash for a file that it cannot read as a script.
 const foreignStatus = 127
 
 func rows() []row {
@@ -243,10 +243,10 @@ func TestAgainstTini(t *testing.T) {
 	}
 }
 
-// output is what an init and its program have written.
+// output is the output of an init and its program.
 type output struct {
 	stdout, stderr []string
-	log            []string // sorted: tini writes the lines of one log to two descriptors
+	log            []string // sorted, because tini writes its log to two descriptors
 }
 
 var (
@@ -254,8 +254,8 @@ var (
 	numbers = regexp.MustCompile(`tini \(\d+\)|pid[:= ]+'?\d+'?`)
 )
 
-// normal leaves out what differs by design: the numbers of processes, the descriptor that
-// the log goes to, the text behind the first line of --help, and the version's number.
+// normal removes the intended differences: PIDs, the descriptor of the log, the text
+// after the first line of --help, and the number of the version.
 func normal(stdout, stderr string) (o output) {
 	split := func(text string, rest *[]string) {
 		for line := range strings.Lines(text) {
@@ -269,7 +269,7 @@ func normal(stdout, stderr string) (o output) {
 			}
 			if logLine.MatchString(line) {
 				line = numbers.ReplaceAllString(line, "N")
-				// tini's child says this where it has no terminal.
+				// tini's child prints this if it has no terminal.
 				if !strings.Contains(line, "tcsetpgrp failed") && !strings.Contains(line, "cannot execute") {
 					o.log = append(o.log, line)
 				}
@@ -300,7 +300,7 @@ func exists(file string) bool {
 	return err == nil
 }
 
-// Every exit code arrives, and every one can be remapped.
+// Every exit code arrives, and -e can remap every one.
 func TestAllExitCodes(t *testing.T) {
 	lab.Root(t)
 	cgshim := lab.Cgshim(t)
@@ -318,7 +318,7 @@ func TestAllExitCodes(t *testing.T) {
 	}
 }
 
-// The warning that tini's users look for, under tini's names alone.
+// Only under tini's names: the warning that users of tini look for.
 func TestNotPID1Warning(t *testing.T) {
 	lab.Root(t)
 	cgshim := lab.Cgshim(t)
@@ -330,7 +330,7 @@ func TestNotPID1Warning(t *testing.T) {
 		path, name string
 		args       []string
 		warns      bool
-		below      bool // as what a process that is a subreaper becomes
+		below      bool // as the child of a subreaper
 	}{
 		{lab.Tini, "", []string{"true"}, true, false},
 		{lab.Tini, "", []string{"-s", "true"}, false, false},
@@ -365,7 +365,7 @@ func TestWarnOnReap(t *testing.T) {
 	}
 }
 
-// docs/tini-compat.md is this table.
+// docs/tini-compat.md has this table.
 func TestCompatibilityPage(t *testing.T) {
 	_, here, _, _ := runtime.Caller(0)
 	page := filepath.Join(filepath.Dir(here), "../../docs/tini-compat.md")
@@ -389,7 +389,7 @@ func TestCompatibilityPage(t *testing.T) {
 			own = r.own
 		}
 		args := strings.Join(append(r.env, quote(r.args)...), " ")
-		if len(args) > 60 { // long ones say it all in their name
+		if len(args) > 60 { // the name of such a case has the arguments
 			args = args[:57] + "..."
 		}
 		fmt.Fprintf(&b, "| %s | `%s` | %d | %d | %s |\n", r.name, strings.ReplaceAll(args, "|", "\\|"), r.status, own, r.differs)

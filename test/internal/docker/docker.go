@@ -1,5 +1,5 @@
-// Package docker starts a dockerd of the test's own on this machine, without a network
-// and without a registry, and makes images for it from what the machine has.
+// Package docker starts a dockerd for a test on this machine, without a network and
+// without a registry. It makes images for it from files of the machine.
 package docker
 
 import (
@@ -32,7 +32,7 @@ type Daemon struct {
 func Start(t *testing.T) *Daemon {
 	t.Helper()
 	lab.Root(t)
-	dir, err := os.MkdirTemp("", "cgshim-docker-") // short: a socket's path has 108 bytes at most (unix(7))
+	dir, err := os.MkdirTemp("", "cgshim-docker-") // a short path, because a socket's path has at most 108 bytes (unix(7))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +41,8 @@ func Start(t *testing.T) *Daemon {
 			t.Error(err)
 		}
 	})
-	// Debian's client has BuildKit built in. Another one in /usr/local/bin may want a
-	// plugin for it that the machine lacks.
+	// Debian's client contains BuildKit. Another client in /usr/local/bin may need a
+	// BuildKit plugin that the machine lacks.
 	d := &Daemon{t: t, dir: dir, client: "/usr/bin/docker"}
 	if _, err := os.Stat(d.client); err != nil {
 		d.client = "docker"
@@ -52,7 +52,7 @@ func Start(t *testing.T) *Daemon {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	// Whatever it mounts is gone with it.
+	// In a mount namespace of its own, the mounts of dockerd disappear with it.
 	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", "dockerd",
 		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
 		"--pidfile", filepath.Join(dir, "pid"), "--host", "unix://"+d.socket(),
@@ -69,7 +69,7 @@ func Start(t *testing.T) *Daemon {
 		select {
 		case <-ended:
 		case <-time.After(30 * time.Second):
-			_ = cmd.Process.Kill() // and its PID namespace with it
+			_ = cmd.Process.Kill() // also ends its PID namespace
 			<-ended
 		}
 		d.removeCgroups()
@@ -115,7 +115,8 @@ func (d *Daemon) removeCgroups() {
 	}
 }
 
-// Command is docker with the daemon's socket and none of the user's configuration.
+// Command returns a docker command with the daemon's socket and without the user's
+// configuration.
 func (d *Daemon) Command(args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.t.Context()), 8*time.Minute)
 	d.t.Cleanup(cancel)
@@ -124,13 +125,13 @@ func (d *Daemon) Command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Result is what a command said and how it ended.
+// Result has the output and the status of a command.
 type Result struct {
 	Stdout, Stderr string
 	Status         int
 }
 
-// Run runs docker, whatever its status is.
+// Run runs docker and accepts any status.
 func (d *Daemon) Run(args ...string) Result { return d.run(d.Command(args...)) }
 
 func (d *Daemon) run(cmd *exec.Cmd) Result {
@@ -145,7 +146,7 @@ func (d *Daemon) run(cmd *exec.Cmd) Result {
 	return Result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// Must runs docker, which has to succeed, and returns what it wrote to stdout.
+// Must runs docker, which has to succeed, and returns its standard output.
 func (d *Daemon) Must(args ...string) string {
 	d.t.Helper()
 	return d.must(d.Command(args...))
@@ -160,7 +161,7 @@ func (d *Daemon) must(cmd *exec.Cmd) string {
 	return strings.TrimSpace(result.Stdout)
 }
 
-// Build runs docker build by BuildKit or by the builder before it.
+// Build runs docker build by BuildKit or by the older builder.
 func (d *Daemon) Build(buildKit bool, args ...string) string {
 	d.t.Helper()
 	cmd := d.Command(append([]string{"build"}, args...)...)
@@ -171,7 +172,7 @@ func (d *Daemon) Build(buildKit bool, args ...string) string {
 	return d.must(cmd)
 }
 
-// BuildFrom is Build with the Dockerfile as a text, and no context.
+// BuildFrom is Build with the text of a Dockerfile and without a context.
 func (d *Daemon) BuildFrom(buildKit bool, dockerfile string, args ...string) string {
 	d.t.Helper()
 	file := filepath.Join(d.t.TempDir(), "Dockerfile")
@@ -181,7 +182,7 @@ func (d *Daemon) BuildFrom(buildKit bool, dockerfile string, args ...string) str
 	return d.Build(buildKit, append(args, filepath.Dir(file))...)
 }
 
-// Import makes an image of files, with options of docker import.
+// Import makes an image of these files, with options of docker import.
 func (d *Daemon) Import(tag string, files Files, options ...string) {
 	d.t.Helper()
 	cmd := d.Command(append(append([]string{"import"}, options...), "-", tag)...)
@@ -192,8 +193,8 @@ func (d *Daemon) Import(tag string, files Files, options ...string) {
 	_ = stream.Close()
 }
 
-// Files are those of an image by their paths: the path of a file or directory on this
-// machine, or what Text and Link make.
+// Files maps the paths in an image to the path of a file or directory on this machine,
+// or to a value of Text or Link.
 type Files map[string]string
 
 const (
@@ -201,13 +202,13 @@ const (
 	linkMark = "link:"
 )
 
-// Text is a program of a few lines.
+// Text is the text of a short program.
 func Text(content string) string { return textMark + content }
 
 // Link is a symbolic link.
 func Link(target string) string { return linkMark + target }
 
-// Busybox are the files of an image that is nothing but a shell. With is added to them.
+// Busybox returns the files of an image with only a shell, and adds the files in with.
 func Busybox(t *testing.T, with Files) Files {
 	t.Helper()
 	program, err := exec.LookPath("busybox")
@@ -224,7 +225,7 @@ func Busybox(t *testing.T, with Files) Files {
 	return files
 }
 
-// WithLibraries are programs of this machine and the libraries that they load.
+// WithLibraries returns programs of this machine and the libraries that they load.
 func WithLibraries(t *testing.T, programs ...string) Files {
 	t.Helper()
 	files := Files{}
@@ -234,7 +235,7 @@ func WithLibraries(t *testing.T, programs ...string) Files {
 			t.Fatal(err)
 		}
 		files[strings.TrimPrefix(program, "/")] = program
-		out, _ := exec.Command("ldd", program).Output() // 1 for a static one
+		out, _ := exec.Command("ldd", program).Output() // status 1 means a static program
 		for _, word := range strings.Fields(string(out)) {
 			if strings.HasPrefix(word, "/") {
 				files[strings.TrimPrefix(word, "/")] = word
@@ -269,7 +270,7 @@ func (files Files) writeTo(to io.Writer) error {
 	return w.Close()
 }
 
-// addTree adds a file, or a directory with all that is in it. Links are followed.
+// addTree adds a file, or a directory with everything in it. It follows links.
 func addTree(w *tar.Writer, name, from string) error {
 	from, err := filepath.EvalSymlinks(from)
 	if err != nil {

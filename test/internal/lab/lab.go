@@ -1,4 +1,4 @@
-// Package lab starts inits in PID namespaces of their own and looks at them.
+// Package lab starts inits in PID namespaces of their own and observes them.
 package lab
 
 import (
@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// Peers' binaries, from Debian's packages.
+// Binaries of the peers, from Debian's packages.
 const (
 	Tini       = "/usr/bin/tini"
 	TiniStatic = "/usr/bin/tini-static"
@@ -26,13 +26,13 @@ const (
 	Catatonit  = "/usr/bin/catatonit"
 )
 
-// Root skips a test that needs root, or fails it where everything has to run.
+// Root skips a test that needs root, or fails it if every test has to run.
 func Root(t testing.TB) {
 	t.Helper()
 	Need(t, os.Geteuid() == 0, "root")
 }
 
-// Need skips or fails a test where a condition does not hold.
+// Need skips or fails a test if a condition does not hold.
 func Need(t testing.TB, holds bool, what string) {
 	t.Helper()
 	if holds {
@@ -44,7 +44,7 @@ func Need(t testing.TB, holds bool, what string) {
 	t.Skipf("needs %s", what)
 }
 
-// Cgshim is the binary under test: CGSHIM_BIN, or bin/cgshim of the repository.
+// Cgshim returns the binary under test: CGSHIM_BIN, or bin/cgshim of the repository.
 func Cgshim(t testing.TB) string {
 	t.Helper()
 	bin := os.Getenv("CGSHIM_BIN")
@@ -68,7 +68,7 @@ var probe = sync.OnceValues(func() (string, error) {
 	return out, os.Chmod(out, 0o755)
 })
 
-// Probe is the child under test, built from testdata/probe.c.
+// Probe returns the child under test, which it builds from testdata/probe.c.
 func Probe(t testing.TB) string {
 	t.Helper()
 	bin, err := probe()
@@ -78,7 +78,7 @@ func Probe(t testing.TB) string {
 	return bin
 }
 
-// Cleanup removes what Probe built; for TestMain.
+// Cleanup removes the binary that Probe built. Call it from TestMain.
 func Cleanup() {
 	if bin, err := probe(); err == nil {
 		_ = os.Remove(bin)
@@ -88,14 +88,14 @@ func Cleanup() {
 // Run is one init with its program.
 type Run struct {
 	Path  string   // the binary
-	Name  string   // argv[0], "" for Path
-	Args  []string // the rest
-	Env   []string // nil: the test's
+	Name  string   // argv[0]; "": Path
+	Args  []string // the other arguments
+	Env   []string // nil: the environment of the test
 	Dir   string
-	PID1  bool // in a PID namespace of its own
+	PID1  bool // run as PID 1 of a new PID namespace
 	Stdin io.Reader
 	Extra []*os.File
-	// ErrorTo is stderr, nil: Stderr.
+	// ErrorTo is the standard error; nil: Stderr.
 	ErrorTo *os.File
 	Attr    syscall.SysProcAttr
 
@@ -103,7 +103,7 @@ type Run struct {
 	Stdout, Stderr *Buffer
 }
 
-// Buffer is what a process has written so far.
+// Buffer collects the output of a process.
 type Buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -121,7 +121,7 @@ func (b *Buffer) String() string {
 	return b.b.String()
 }
 
-// Start starts it. The test kills what is left of it at its end.
+// Start starts the init. At its end, the test kills the processes that are left.
 func (r *Run) Start(t testing.TB) {
 	t.Helper()
 	r.Cmd = exec.Command(r.Path, r.Args...)
@@ -150,7 +150,7 @@ func (r *Run) Start(t testing.TB) {
 	})
 }
 
-// Wait returns the exit status, 128+n where a signal ended the init itself.
+// Wait returns the exit status, or 128+n if signal n ended the init itself.
 func (r *Run) Wait(t testing.TB) int {
 	t.Helper()
 	err := r.Cmd.Wait()
@@ -168,17 +168,17 @@ func (r *Run) Wait(t testing.TB) int {
 	return -1
 }
 
-// Do starts it and waits.
+// Do starts the init and waits for its end.
 func (r *Run) Do(t testing.TB) int {
 	t.Helper()
 	r.Start(t)
 	return r.Wait(t)
 }
 
-// PID is the init's, seen from here.
+// PID returns the PID of the init in this PID namespace.
 func (r *Run) PID() int { return r.Cmd.Process.Pid }
 
-// Child is the PID of the init's child, seen from here.
+// Child returns the PID of the init's child in this PID namespace.
 func (r *Run) Child(t testing.TB) int {
 	t.Helper()
 	child := 0
@@ -227,7 +227,7 @@ func Cgroup(t testing.TB) (dir string) {
 	return dir
 }
 
-// Until waits for a condition.
+// Until waits until a condition holds.
 func Until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
@@ -237,7 +237,7 @@ func Until(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// Status is a field of /proc/PID/status, "" once the process is gone.
+// Status returns a field of /proc/PID/status, or "" if the process has ended.
 func Status(pid int, key string) string {
 	data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	for line := range strings.Lines(string(data)) {
