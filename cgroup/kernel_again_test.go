@@ -146,7 +146,7 @@ func TestTheNamespaceIsFoundInAProcess(t *testing.T) {
 	// The first process has ended, so no process is in its namespace.
 	if last := out.Exec[1]; last.State != Delegated || !last.Report.Outside || len(out.Exec[0].Warned) != 1 || len(last.Warned) != 1 {
 		t.Errorf("%+v", last)
-	} else if kept, missing := out.Exec[0].Warned[0], last.Warned[0]; !strings.Contains(kept, "/run/cgshim: read-only file system: a later run") || !strings.Contains(missing, "this process stays in the host's cgroup namespace") {
+	} else if kept, missing := out.Exec[0].Warned[0], last.Warned[0]; !strings.Contains(kept, "/run/cgshim: read-only file system: make /run writable") || !strings.Contains(missing, "this process stays in the host's cgroup namespace") {
 		t.Errorf("%q, %q", kept, missing)
 	}
 	s.untouched(out.Exec[1])
