@@ -25,8 +25,8 @@ scripts=$(echo "$files" | while read -r file; do
 	head -n 1 "$file" | grep -aqE '^#! ?/.*[/ ](ba|da)?sh( |$)' && echo "$file"
 done)
 
-# Those in test/programs only pin what is built from elsewhere: a tidy one would pin what
-# the tests there need.
+# The modules in test/programs only pin programs from elsewhere. After `go mod tidy`
+# they would also pin the dependencies of these programs' tests.
 for mod in $(echo "$files" | grep -E '(^|/)go\.mod$' | grep -v '^test/programs/'); do
 	cd "$root/$(dirname "$mod")" || exit 1
 	quiet go mod tidy -diff

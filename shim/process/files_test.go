@@ -172,7 +172,7 @@ func init() {
 	}
 }
 
-// refuse has the kernel answer ENOSYS to a system call from now on (seccomp(2)).
+// refuse makes the kernel answer ENOSYS to a system call from now on (seccomp(2)).
 func refuse(number uint32) {
 	const nr = 0 // offset in struct seccomp_data
 	filter := []unix.SockFilter{

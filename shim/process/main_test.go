@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// helpers are what the test binary does in the place of the tests where a test needs a
-// process of its own: its signals, its descriptors, its children. Each runs on the main
-// thread and prints its findings.
+// helpers are functions that the test binary runs instead of the tests, for a test that
+// needs signals, descriptors or children of its own. Each runs on the main thread and
+// prints its findings.
 var helpers = map[string]func(){}
 
 const helperEnv = "CGSHIM_TEST_HELPER"
@@ -26,7 +26,7 @@ func init() {
 func TestMain(m *testing.M) {
 	if name := os.Getenv(helperEnv); name != "" {
 		helpers[name]()
-		syscall.Exit(0) // without what a binary with coverage does in the end
+		syscall.Exit(0) // skips the end of a binary with coverage
 	}
 	os.Exit(m.Run())
 }
@@ -38,7 +38,7 @@ func helper(name string, env ...string) *exec.Cmd {
 	return cmd
 }
 
-// wants compares what a helper prints.
+// wants compares the output of a helper.
 func wants(t *testing.T, cmd *exec.Cmd, want ...string) {
 	t.Helper()
 	out, err := cmd.Output()
@@ -50,7 +50,7 @@ func wants(t *testing.T, cmd *exec.Cmd, want ...string) {
 	}
 }
 
-// needNative leaves out what holds without cgo and -race only, as the binary is built.
+// needNative skips a test in builds with cgo or -race. The released binary has neither.
 func needNative(t *testing.T) {
 	t.Helper()
 	if Lacks() == "without assembly" {

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A write to standard error returns, whatever is there. Where it does not the test waits
-// for the helper and gives up.
+// A write to standard error always returns. If a write hung, the test would wait for
+// the helper and give up.
 func TestWriteErrorNeitherBlocksNorEnds(t *testing.T) {
 	for _, c := range []struct{ name, helper, want string }{
 		{"a pipe that is full", "full pipe", "0 EAGAIN"},

@@ -16,10 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// text is the string at p.
+// text returns the string at p.
 func text(p *byte) string { return unix.BytePtrToString(p) }
 
-// stringsOf are those of a list that ends with a null pointer.
+// stringsOf returns the strings of a list that ends with a null pointer.
 func stringsOf(list []*byte) (found []string) {
 	for _, p := range list {
 		if p == nil {
@@ -72,7 +72,7 @@ func TestReplace(t *testing.T) {
 		name     string
 		env      []string
 		value    string
-		replaced int // which entry, -1: none
+		replaced int // index of the entry; -1: none
 	}{
 		{"the value of this process", []string{"A=1", "LISTEN_PID=12", "B=2"}, "12", 1},
 		{"another process's stays", []string{"LISTEN_PID=13"}, "12", -1},
@@ -124,7 +124,7 @@ func TestCstring(t *testing.T) {
 	}
 }
 
-// A program that starts another, as PID 1 does.
+// A program starts another program, as PID 1 does.
 func TestSpawn(t *testing.T) {
 	dir := t.TempDir()
 	put := func(name, content string, mode os.FileMode) string {
@@ -206,7 +206,8 @@ func init() {
 	}
 }
 
-// A process that made this one its tracer goes on, with the signal that stopped it.
+// A process that has made this process its tracer goes on, with the signal that stopped
+// it.
 func TestDetach(t *testing.T) {
 	wants(t, helper("tracer"),
 		"a signal: stopped by user defined signal 1, traced true, no error; it exits with 9",
@@ -251,7 +252,7 @@ func init() {
 			<-got
 			syscall.Exit(9)
 		}
-		for range 1000 { // a SIGTRAP that was delivered would come by now
+		for range 1000 { // a delivered SIGTRAP would have come by now
 			runtime.Gosched()
 		}
 		if len(got) > 0 {

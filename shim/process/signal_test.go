@@ -56,7 +56,7 @@ func TestForwardable(t *testing.T) {
 	}
 }
 
-// Each set has its members here a second time, as numbers of signal(7).
+// Each set is listed here a second time, by the numbers of signal(7).
 func TestSetsHoldTheirSignals(t *testing.T) {
 	without := func(gone ...Signal) (rest []Signal) {
 		for sig := Signal(1); sig < numSignals; sig++ {
@@ -89,8 +89,8 @@ func TestSetsHoldTheirSignals(t *testing.T) {
 	}
 }
 
-// What tini leaves unblocked in itself (src/tini.c, configure_signals), and what it does
-// with the rest: it forwards everything but CHLD.
+// The signals that tini does not block (src/tini.c, configure_signals). It forwards all
+// others but CHLD.
 func TestForwardableIsTinisTable(t *testing.T) {
 	unblocked := []Signal{unix.SIGFPE, unix.SIGILL, unix.SIGSEGV, unix.SIGBUS, unix.SIGABRT, unix.SIGTRAP, unix.SIGSYS, unix.SIGTTIN, unix.SIGTTOU}
 	other := []Signal{unix.SIGCHLD, unix.SIGKILL, unix.SIGSTOP, 32, 33}

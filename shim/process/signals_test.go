@@ -54,7 +54,7 @@ func TestSignals(t *testing.T) {
 	})
 }
 
-// Where os/signal takes the signals.
+// This also holds in a build in which os/signal receives the signals.
 func TestPortableAndNativeSignalsAgree(t *testing.T) {
 	wants(t, helper("any build"), "none waits: true", "pending: true", "hangup", "user defined signal 1", "none waits: true")
 }
@@ -129,7 +129,7 @@ func init() {
 		if errno := s.Watch(p[0]); errno != nil {
 			panic(errno)
 		}
-		Alone() // before, a thread of the runtime may take the signal
+		Alone() // before Alone, a thread of the runtime may take the signal
 		say := func() {
 			e, ok := s.Next(0)
 			switch {

@@ -126,7 +126,7 @@ exec "$0" "$@"`, r.Path}, r.Args...)
 	}
 }
 
-// A line is longer than the room that is left in the pipe, and nobody reads.
+// A line is longer than the room in the pipe, and no process reads the pipe.
 func TestAStuckReaderOfALongLine(t *testing.T) {
 	read, write, err := os.Pipe()
 	if err != nil {

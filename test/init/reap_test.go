@@ -83,14 +83,14 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// An idle init does nothing at all. It is one thread once the program is there: nothing
-// of Go's runtime is left that could wake up every now and then.
+// An idle init does nothing at all. It has one thread once the program has started, and
+// nothing of Go's runtime is left that could wake it up.
 func TestIdle(t *testing.T) {
 	r := pid1(t, "--", "sleep", "1000")
 	r.Start(t)
 	r.Child(t)
-	// The init wakes up once more, to copy its code when the child has run for a moment.
-	// From then on no wait ends by itself, however long a test looks.
+	// The init wakes up once more, to copy its code after the child has run for a
+	// moment. From then on no wait ends by itself, for as long as a test may look.
 	var why string
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -132,15 +132,16 @@ func threads(t *testing.T, pid int) (tids []int) {
 	return tids
 }
 
-// timeouts are the system calls that a thread may wait in, and which argument points to
-// a struct timespec that ends the wait; -1: none.
+// timeouts maps each system call that a thread may wait in to the argument that points
+// to a struct timespec, which ends the wait. -1 means no time limit.
 var timeouts = map[int]int{
 	unix.SYS_RT_SIGTIMEDWAIT: 2, unix.SYS_FUTEX: 3, unix.SYS_PPOLL: 2, unix.SYS_NANOSLEEP: 0,
 	unix.SYS_RT_SIGSUSPEND: -1, unix.SYS_WAIT4: -1, unix.SYS_WAITID: -1,
 }
 
-// wakesUp says which thread will wake up within a year without anything having happened,
-// "" if none does: what each waits in, and for how long (proc_pid_syscall(5)).
+// wakesUp names a thread that will wake up within a year without an event, or "" if
+// there is none. It looks at the system call that each thread waits in, and at the time
+// limit (proc_pid_syscall(5)).
 func wakesUp(t *testing.T, pid int) string {
 	t.Helper()
 	memory, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
