@@ -4,6 +4,9 @@ package process
 
 import "runtime"
 
+// alone is false, because the runtime stays.
+const alone = false
+
 // limitRuntime makes the runtime create fewer threads.
 func limitRuntime() { runtime.GOMAXPROCS(1) }
 

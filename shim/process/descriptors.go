@@ -22,7 +22,7 @@ func CloseInherited(kept ...int) {
 }
 
 func closeBetween(first, last int) {
-	if first > last || errnoOf(sys(unix.SYS_CLOSE_RANGE, uintptr(first), uintptr(last), 0, 0, 0, 0)) == 0 {
+	if first > last || alone && errnoOf(sys(unix.SYS_CLOSE_RANGE, uintptr(first), uintptr(last), 0, 0, 0, 0)) == 0 {
 		return
 	}
 	// Linux before 5.9 and some seccomp profiles do not know close_range(2). The list
@@ -31,15 +31,27 @@ func closeBetween(first, last int) {
 	for again := true; again; {
 		again = false
 		listed := eachNumber("/proc/self/fd", func(own, fd int) bool {
-			if fd >= first && fd <= last && fd != own && errnoOf(sys(unix.SYS_CLOSE, uintptr(fd), 0, 0, 0, 0, 0)) == 0 {
+			if fd >= first && fd <= last && fd != own && closeIfInherited(fd) {
 				again = true
 			}
 			return true
 		})
 		if !listed { // without /proc
 			for fd := first; fd <= min(last, 1<<16); fd++ {
-				sys(unix.SYS_CLOSE, uintptr(fd), 0, 0, 0, 0, 0)
+				closeIfInherited(fd)
 			}
 		}
 	}
+}
+
+// closeIfInherited closes fd, unless it belongs to a runtime that is still there. A
+// descriptor with the close-on-exec flag cannot have come through execve(2).
+func closeIfInherited(fd int) bool {
+	if !alone {
+		flags, errno := result(sys(unix.SYS_FCNTL, uintptr(fd), unix.F_GETFD, 0, 0, 0, 0))
+		if errno != 0 || flags&unix.FD_CLOEXEC != 0 {
+			return false
+		}
+	}
+	return errnoOf(sys(unix.SYS_CLOSE, uintptr(fd), 0, 0, 0, 0, 0)) == 0
 }
