@@ -18,7 +18,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,9 +112,9 @@ func onMachines() error {
 	errs := make([]error, len(shares))
 	// Two machines at a time. dockerd gives its containerd 15 seconds to start, which is
 	// little for an emulated processor that a third machine takes time from.
-	for two := range slices.Chunk([]int{0, 1, 2}[:len(shares)], 2) {
+	for first := 0; first < len(shares); first += 2 {
 		var machines sync.WaitGroup
-		for _, n := range two {
+		for n := first; n < min(first+2, len(shares)); n++ {
 			machines.Go(func() { errs[n] = runOn(runner, image, shares[n], &tables[n]) })
 		}
 		machines.Wait()
