@@ -1,14 +1,17 @@
 package init
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
@@ -73,6 +76,37 @@ func (x *terminal) reads(s string) {
 	}
 }
 
+// foreground returns the process group that has the terminal. Fd would make the
+// terminal's file blocking, and Close would then wait for the reader.
+func (x *terminal) foreground() (group int) {
+	conn, err := x.pty.SyscallConn()
+	if err == nil {
+		_ = conn.Control(func(fd uintptr) { group, err = unix.IoctlGetInt(int(fd), unix.TIOCGPGRP) })
+	}
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	return group
+}
+
+// waitsFor waits until the program called name has the terminal and runs, and the shell
+// above it waits for its job. A job that stops before its shell waits never becomes the
+// shell's current job, and fg does not find it.
+func (x *terminal) waitsFor(name string) {
+	x.t.Helper()
+	lab.Until(x.t, "the shell to wait for "+name, func() bool {
+		pid := x.foreground()
+		if lab.Status(pid, "Name") != name || !strings.HasPrefix(lab.Status(pid, "State"), "S") {
+			return false
+		}
+		for pid != 0 && lab.Status(pid, "Name") != "bash" {
+			pid, _ = strconv.Atoi(lab.Status(pid, "PPid"))
+		}
+		call, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
+		return strings.HasPrefix(string(call), fmt.Sprintf("%d ", unix.SYS_WAIT4))
+	})
+}
+
 // ends waits until the program at the terminal ends, and compares the status.
 func (x *terminal) ends(status int) {
 	x.t.Helper()
@@ -90,15 +124,14 @@ func TestShellUnderPID1HasJobControl(t *testing.T) {
 	}
 	x.types("sleep 1000\n")
 	x.reads("sleep 1000")
-	lab.Until(t, "the sleep", func() bool {
-		x.types("\x1a") // ^Z
-		return strings.Contains(x.screen.String(), "Stopped")
-	})
+	x.waitsFor("sleep")
+	x.types("\x1a") // ^Z
 	x.reads("Stopped")
 	x.reads("prompt> ")
 	x.types("fg\n")
 	x.reads("fg")
 	x.reads("sleep 1000")
+	x.waitsFor("sleep")
 	x.types("\x03") // ^C
 	x.reads("prompt> ")
 	x.types("echo status=$?.\n")
@@ -125,6 +158,7 @@ func TestJobOfAShell(t *testing.T) {
 	x.reads("prompt> ")
 	x.types(lab.Cgshim(t) + " -- sh -c 'echo started; exec sleep 1000'\n")
 	x.reads("\nstarted")
+	x.waitsFor("sleep")
 	x.types("\x1a")
 	x.reads("Stopped")
 	x.reads("prompt> ")
@@ -134,12 +168,14 @@ func TestJobOfAShell(t *testing.T) {
 	x.types("fg\n")
 	x.reads("fg")
 	x.reads("sleep 1000")
+	x.waitsFor("sleep")
 	x.types("\x1a")
 	x.reads("Stopped")
 	x.reads("prompt> ")
 	x.types("fg\n")
 	x.reads("fg")
 	x.reads("sleep 1000")
+	x.waitsFor("sleep")
 	x.types("\x03")
 	x.reads("prompt> ")
 	x.types("echo status=$?.\n")
