@@ -23,7 +23,6 @@ const (
 	Tini       = "/usr/bin/tini"
 	TiniStatic = "/usr/bin/tini-static"
 	DumbInit   = "/usr/bin/dumb-init"
-	Catatonit  = "/usr/bin/catatonit"
 )
 
 // Root skips a test that needs root, or fails it if every test has to run.
