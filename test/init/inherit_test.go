@@ -162,6 +162,8 @@ func TestInitLetsGo(t *testing.T) {
 		entries, err := os.ReadDir(proc(r.PID(), "fd"))
 		return err == nil && len(entries) == 3
 	})
+	// Until its exec the child is in the init's directory.
+	lab.Until(t, "the program", func() bool { return lab.Status(child, "Name") == "sleep" })
 	if dir, _ := os.Readlink(proc(child, "cwd")); dir != r.Dir {
 		t.Errorf("the child is in %s", dir)
 	}

@@ -234,7 +234,7 @@ func TestScriptReadsBesideAnInitWithoutTheTerminal(t *testing.T) {
 	x := atTerminal(t, 0, "bash", "--norc", "-i")
 	x.reads("prompt> ")
 	dir := t.TempDir()
-	x.types("sh -c '" + lab.Cgshim(t) + " -- sh -c \"echo >" + dir + "/runs; sleep 1000\" & while [ ! -e " + dir + "/runs ]; do sleep 0.01; done; echo re\"\"ady; read y; echo got=$y.; kill $!'\n")
+	x.types("sh -c '" + lab.Cgshim(t) + " -- sh -c \"echo >" + dir + "/runs; exec sleep 1000\" & while [ ! -e " + dir + "/runs ]; do sleep 0.01; done; echo re\"\"ady; read y; echo got=$y.; kill $!'\n")
 	x.reads("ready")
 	x.types("b\n")
 	x.reads("got=b.")
