@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,19 @@ func TestInitPath(t *testing.T) {
 			return leavesTheHost(baseline, func() error { return initPath(c.options, c.first) })
 		})
 	}
+	for _, namespace := range []string{"private", "host"} {
+		rows.check(t, "docker run --init, cgshim as the entry point: auto delegates ("+namespace+")", ours, func() error {
+			return besidePID1(namespace, "--init")
+		})
+	}
+	rows.check(t, "docker run --pid=container:ID, cgshim as the entry point: auto delegates", ours, func() error {
+		if _, err := docker("run", "--detach", "--network=none", "--name=first", plainImage, "sleep", "7412"); err != nil {
+			return err
+		}
+		err := besidePID1("private", "--pid=container:first")
+		_, removed := docker("rm", "--force", "first")
+		return errors.Join(err, removed)
+	})
 	rows.check(t, "docker run --init -it: the program has the terminal", ours, terminal)
 	rows.check(t, "podman run --init --init-path", ours, podman)
 }
@@ -76,6 +90,36 @@ func initPath(options []string, first string) (err error) {
 		return fmt.Errorf("not as tini: %s", out)
 	}
 	return removed
+}
+
+// besidePID1 runs cgshim as the entry point of a container whose PID 1 is another
+// program, and looks at the container's cgroup from the machine's top level.
+func besidePID1(namespace, option string) (err error) {
+	id, err := docker("run", "--detach", "--privileged", "--network=none", "--cgroupns="+namespace, "--memory=64m", option, outerImage, "/cgshim", "--", "sleep", "7411")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_, removed := docker("rm", "--force", id)
+		err = errors.Join(err, removed)
+	}()
+	o := &outer{id: id, cgroup: "/docker/" + id}
+	return eventually(time.Minute, func() error {
+		logs, _ := o.logs()
+		found := processes("sleep 7411")
+		if len(found) == 0 {
+			return fmt.Errorf("the program does not run: %s", tail(logs, 3))
+		}
+		for _, pid := range found {
+			if path, err := cgroupOf(pid); err != nil || path != o.cgroup+"/init" {
+				return fmt.Errorf("process %d is in %s: %v: %s", pid, path, err, tail(logs, 3))
+			}
+		}
+		if enabled := strings.Fields(read(o.file("cgroup.subtree_control"))); !slices.Contains(enabled, "memory") {
+			return fmt.Errorf("enabled: %q: %s", enabled, tail(logs, 3))
+		}
+		return nil
+	})
 }
 
 // terminal types at a shell behind the init.
