@@ -52,6 +52,11 @@ done
 for page in $(echo "$files" | grep -E '\.[1-8]$'); do
 	quiet mandoc -Tlint -Wwarning "$page"
 done
+# A tag of an action can be moved; a digest cannot.
+if grep -n 'uses:' .github/workflows/*.yml | grep -vE '@[0-9a-f]{40} # v[0-9]'; then
+	echo "lint: pin these actions by digest, with the version in a comment" >&2
+	bad=1
+fi
 # Words that make a text hard to follow. tools/words/main.go has the limits.
 # shellcheck disable=SC2086 # a list of words
 {

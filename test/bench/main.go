@@ -273,8 +273,16 @@ func signalLatency() {
 	}
 }
 
+// few makes a number of orphans small where the run is only to show that it works.
+func few(orphans int) int {
+	if rounds == 1 {
+		return orphans / 20
+	}
+	return orphans
+}
+
 func orphanStorm() {
-	const orphans = 10_000
+	orphans := few(10_000)
 	for range max(1, rounds/6) {
 		for _, p := range peers {
 			hold, release, err := os.Pipe()
@@ -294,8 +302,8 @@ func orphanStorm() {
 					break
 				}
 			}
-			add("10,000 orphans at once, until all are reaped", p.name, "ms", float64(time.Since(began).Microseconds())/1e3)
-			add("10,000 orphans at once, most zombies seen", p.name, "", float64(peak))
+			add(fmt.Sprintf("%d orphans at once, until all are reaped", orphans), p.name, "ms", float64(time.Since(began).Microseconds())/1e3)
+			add(fmt.Sprintf("%d orphans at once, most zombies seen", orphans), p.name, "", float64(peak))
 			release.Close()
 			hold.Close()
 			end(cmd)
@@ -305,7 +313,7 @@ func orphanStorm() {
 
 // steadyOrphans has one orphan end after the other, as fast as they can be made.
 func steadyOrphans() {
-	const orphans = 5_000
+	orphans := few(5_000)
 	for range max(1, rounds/8) {
 		for _, p := range peers {
 			r, w, err := os.Pipe()
@@ -327,12 +335,12 @@ func steadyOrphans() {
 				worked = max(worked, processorTime(cmd.Process.Pid))
 				select {
 				case took = <-done:
-					add("orphans a second, made and reaped one after the other", p.name, "/s", orphans/(took/1e9))
+					add("orphans a second, made and reaped one after the other", p.name, "/s", float64(orphans)/(took/1e9))
 				default:
 				}
 			}
 			add("orphans one after the other, most zombies seen", p.name, "", float64(peak))
-			add("processor time of the init for each of these orphans", p.name, "us", worked/orphans/1e3)
+			add("processor time of the init for each of these orphans", p.name, "us", worked/float64(orphans)/1e3)
 			r.Close()
 			end(cmd)
 		}
@@ -355,10 +363,7 @@ func processorTime(pid int) (sum float64) {
 
 // memoryAfterOrphans has 100,000 children of the init end, and looks at what it has then.
 func memoryAfterOrphans() {
-	orphans := 100_000
-	if rounds == 1 {
-		orphans = 1_000
-	}
+	orphans := few(100_000)
 	for range max(1, rounds/20) {
 		for _, p := range peers {
 			r, w, err := os.Pipe()

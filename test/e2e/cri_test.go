@@ -38,7 +38,7 @@ func TestCRI(t *testing.T) {
 		t.Fatal(err)
 	}
 	baseline := optionsAfterPlain(t, "host")
-	for _, v := range variants {
+	for _, v := range tried() {
 		t.Run(v.name, func(t *testing.T) {
 			before, err := observe()
 			if err != nil {

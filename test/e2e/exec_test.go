@@ -14,7 +14,7 @@ import (
 // be when controllers are enabled (cgroups(7), "no internal processes" rule).
 func TestExec(t *testing.T) {
 	for _, runtime := range []string{"runc", "crun"} {
-		for _, v := range variants {
+		for _, v := range tried() {
 			t.Run(runtime+"/"+v.name, func(t *testing.T) {
 				baseline := optionsAfterPlain(t, "private")
 				rows.check(t, "docker exec before, during and after the set-up, with "+runtime, v, func() error {

@@ -13,7 +13,7 @@ var obliging = []string{"sh", "-c", "trap 'exit 7' TERM; while :; do sleep 1 & w
 
 // TestStop stops, kills and restarts the outer container.
 func TestStop(t *testing.T) {
-	for _, v := range variants {
+	for _, v := range tried() {
 		t.Run(v.name, func(t *testing.T) {
 			before, err := observe()
 			if err != nil {
