@@ -16,8 +16,9 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// TestAttribution starts dockerd in a container with either kind of cgroup
-// namespace and looks at the inner containers from the top level.
+// Inner containers must be in cgroups below the outer container's, so that its limits hold
+// for them and agents on the node see whose they are. TestAttribution looks at them from
+// the top level of the machine, with each kind of cgroup namespace.
 func TestAttribution(t *testing.T) {
 	for _, ns := range []string{"private", "host"} {
 		baseline := optionsAfterPlain(t, ns)
@@ -27,8 +28,9 @@ func TestAttribution(t *testing.T) {
 	}
 }
 
-// optionsAfterPlain is what the machine's runtime alone makes of the cgroup2
-// options when it starts a privileged container.
+// optionsAfterPlain returns the cgroup2 mount options after a privileged container without
+// any init has run. The machine's runtime alone may change them (see resetOptions), so the
+// tests compare with this result.
 func optionsAfterPlain(t *testing.T, ns string, more ...string) string {
 	t.Helper()
 	resetOptions()
@@ -84,8 +86,8 @@ func attribution(t *testing.T, ns string, v variant, baseline string) {
 	})
 }
 
-// checks asks a second cgshim, which runc starts in the namespace that the container
-// was started in.
+// checks runs cgshim --check by docker exec. runc starts it in the cgroup namespace that
+// the container was started in, and not in a namespace that cgshim has made since.
 func (o *outer) checks() error {
 	status, out := statusOf(socket, "exec", "--env=CGSHIM_LOG_FORMAT=json", o.id, "/cgshim", "--check")
 	var d struct {
@@ -102,8 +104,9 @@ func (o *outer) checks() error {
 	return nil
 }
 
-// holdsMemory lets an inner container touch more memory than the outer one may
-// have.
+// holdsMemory has an inner container touch more memory than the outer container may have.
+// The kernel must kill the inner process, and count the kill in the outer container's
+// cgroup.
 func (o *outer) holdsMemory() error {
 	killed := counter(o.file("memory.events"), "oom_kill")
 	block := strconv.Itoa(memoryLimit/(1<<20)+200) + "M"
@@ -120,11 +123,11 @@ func (o *outer) holdsMemory() error {
 	return ping(o.socket)
 }
 
-// holdsPIDs lets an inner container start more processes than the outer one may
-// have.
+// holdsPIDs has an inner container start more processes than the outer container may
+// have. The kernel must refuse the forks beyond the limit.
 func (o *outer) holdsPIDs() error {
-	// A shell ends when it cannot fork: the bomb is a shell in a shell, whose last
-	// act needs no fork and keeps the container, and with it the counters.
+	// A shell ends when it cannot fork. So the bomb is a subshell, and the outer shell then
+	// executes sleep without a fork. It keeps the container, and with it the counters.
 	bomb := fmt.Sprintf("(i=0; while [ $i -lt %d ]; do sleep 7322 & i=$((i+1)); done); exec sleep 7323", pidsLimit+50)
 	if _, err := o.inner("bomb", "sh", "-c", bomb); err != nil {
 		return err
@@ -138,7 +141,7 @@ func (o *outer) holdsPIDs() error {
 		}
 		return nil
 	})
-	// The daemon itself cannot fork now: the bomb ends from outside.
+	// The inner dockerd cannot fork now, so the test ends the bomb from outside.
 	for _, pid := range processes("sleep 732") {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
@@ -146,10 +149,10 @@ func (o *outer) holdsPIDs() error {
 	return errors.Join(err, removed)
 }
 
-// refusedForks counts in the container's cgroup and below it: a refusal is in
-// pids.events of the cgroup whose limit was met, or, before the kernel knew the
-// mount option pids_localevents, of the one that the process was in
-// (Documentation/admin-guide/cgroup-v2.rst).
+// refusedForks counts the refused forks in the container's cgroup and in all cgroups below
+// it. The kernel counts a refusal in pids.events of the cgroup whose limit was met. Kernels
+// before the mount option pids_localevents count it in the cgroup of the process that
+// forked (Documentation/admin-guide/cgroup-v2.rst).
 func (o *outer) refusedForks() (n int) {
 	for _, dir := range append(groupsBelow(cgroupRoot+o.cgroup), cgroupRoot+o.cgroup) {
 		n += max(0, counter(dir+"/pids.events", "max"))
@@ -157,8 +160,8 @@ func (o *outer) refusedForks() (n int) {
 	return n
 }
 
-// execLands runs a command in the outer container and looks where it is. The
-// number makes it findable.
+// execLands runs sleep in the outer container by docker exec. The process must get into
+// the leaf. The number is the argument of sleep, by which the test finds the process.
 func (o *outer) execLands(number string) error {
 	if _, err := docker("exec", "--detach", o.id, "sleep", number); err != nil {
 		return err
@@ -181,9 +184,10 @@ func (o *outer) execLands(number string) error {
 
 var bpfLine = regexp.MustCompile(`(?m)^exec (\d+) (\S+)$`)
 
-// seenByBPF compares the cgroup id that a BPF program gets for a process of an
-// inner container with the directories below the outer container's. The id is the
-// directory's inode number (bpf-helpers(7), bpf_get_current_cgroup_id).
+// seenByBPF gets the cgroup id of a process in an inner container from a BPF program, as
+// agents on a node do. The id must belong to a cgroup below the outer container's. A cgroup
+// id is the inode number of the directory (bpf-helpers(7), bpf_get_current_cgroup_id).
+// Under cgshim the log must have the id of the outer container's cgroup.
 func (o *outer) seenByBPF(v variant) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -198,7 +202,8 @@ tracepoint:sched:sched_process_exec /comm == "id"/ { printf("exec %lu %s\n", cgr
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
 	defer func() {
-		// Nothing is left to be said, and now and then it passes over an interrupt.
+		// A kill loses nothing, because bpftrace has printed everything. It sometimes
+		// ignores an interrupt.
 		_ = cmd.Process.Kill()
 		<-ended
 	}()
@@ -266,8 +271,9 @@ func groupWithID(id string) string {
 	return "of no cgroup"
 }
 
-// TestSharedCgroupMount hands the host's cgroup mount into the container, shared:
-// what is mounted on it there is mounted on the host.
+// The container gets the host's /sys/fs/cgroup as a shared mount. What the container mounts
+// there also appears on the host (mount_namespaces(7)). The host must be as it was
+// nevertheless.
 func TestSharedCgroupMount(t *testing.T) {
 	const share = "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rshared"
 	for _, ns := range []string{"private", "host"} {

@@ -10,8 +10,9 @@ import (
 	"time"
 )
 
-// TestExecMode has a supervisor start dockerd twice in the same container, each
-// time through the set-up. Peers: what replaces it today.
+// A supervisor starts dockerd twice in one container, each time through cgshim -x or
+// through the steps that a peer takes. The second run must not nest the inner containers
+// deeper. dockerd must be a child of the supervisor, so no process may stay in between.
 func TestExecMode(t *testing.T) {
 	commands := map[string]string{
 		ours.name:     "/cgshim -x --cgroup=auto --dind -- ",
@@ -24,7 +25,7 @@ func TestExecMode(t *testing.T) {
 		}
 		for _, ns := range []string{"private", "host"} {
 			if v.name != ours.name && ns == "host" {
-				continue // the same as in the other, and slow
+				continue // the same result as in a private namespace, and slow
 			}
 			t.Run(ns+"/"+v.name, func(t *testing.T) {
 				baseline := optionsAfterPlain(t, ns)
@@ -97,7 +98,8 @@ func (o *outer) nested() (string, error) {
 	return strings.ReplaceAll(strings.TrimPrefix(path, o.cgroup), id, "ID"), nil
 }
 
-// daemonPID finds the inner dockerd by its whole command line.
+// daemonPID finds the inner dockerd by its whole command line. The supervisor's command
+// line contains this line too.
 func (o *outer) daemonPID(line string) (int, error) {
 	for _, pid := range processes(line) {
 		if strings.TrimSpace(strings.ReplaceAll(read(fmt.Sprintf("/proc/%d/cmdline", pid)), "\x00", " ")) == line {
@@ -116,7 +118,8 @@ func statField(pid int, key string) string {
 	return ""
 }
 
-// TestBeforeDind runs cgshim in front of what an image's entry point already does.
+// An image's entry point may still run hack/dind after cgshim. Inner containers must be in
+// the same place then, and the host must be as it was.
 func TestBeforeDind(t *testing.T) {
 	for name, entry := range map[string][]string{
 		"hack/dind's steps after cgshim are harmless":               {"/cgshim", "--dind", "--", "/dind"},
@@ -142,7 +145,8 @@ func TestBeforeDind(t *testing.T) {
 	}
 }
 
-// TestScratch starts an image that has nothing but cgshim and the program.
+// cgshim must work in an image that has nothing but cgshim and the program. It delegates
+// where the container is privileged, and otherwise starts the program without a leaf.
 func TestScratch(t *testing.T) {
 	for _, c := range []struct {
 		name    string

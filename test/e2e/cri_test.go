@@ -17,10 +17,11 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// pauseImage is the sandbox image: cgshim as the pod's pause program.
+// pauseImage is the sandbox image, in which cgshim is the pod's pause program.
 const pauseImage = "e2e/pause"
 
-// criConfig is what a Kubernetes node's containerd has, as far as it matters here.
+// criConfig is the part of the containerd configuration of a Kubernetes node that matters
+// here.
 const criConfig = `version = 2
 root = "%[1]s/containerd/root"
 state = "%[1]s/containerd/state"
@@ -30,7 +31,8 @@ state = "%[1]s/containerd/state"
   sandbox_image = "docker.io/` + pauseImage + `:latest"
 `
 
-// TestCRI is a kubelet that runs dockerd in privileged pods. containerd leaves a
+// TestCRI takes kubelet's place and runs dockerd in privileged pods of containerd. Inner
+// containers must be below the pod, and the host must be as it was. containerd leaves a
 // privileged container in the host's cgroup namespace.
 func TestCRI(t *testing.T) {
 	k, err := newKubelet()
@@ -72,7 +74,7 @@ func TestCRI(t *testing.T) {
 	rows.check(t, "cgshim --pause is a pod's PID 1: it reaps, and ends when it is told to", ours, k.pause)
 }
 
-// kubelet talks to a containerd of its own.
+// kubelet is the client of a containerd that the test starts.
 type kubelet struct {
 	runtime cri.RuntimeServiceClient
 	pods    int
@@ -101,7 +103,7 @@ func newKubelet() (*kubelet, error) {
 	return k, handOver(pauseImage, outerImage)
 }
 
-// handOver copies images of dockerd's to containerd.
+// handOver copies images from dockerd to containerd.
 func handOver(images ...string) error {
 	file := place + "/images.tar"
 	defer os.Remove(file)
@@ -112,15 +114,15 @@ func handOver(images ...string) error {
 	return err
 }
 
-// limited bounds a call.
+// limited returns a context that ends a call after two minutes.
 func limited() context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	context.AfterFunc(ctx, cancel) // frees its timer
 	return ctx
 }
 
-// pod is a sandbox with one container, which runs dockerd. The embedded outer has
-// the container's cgroup and dockerd's socket; its id is the container's.
+// pod is a sandbox with one container, which runs dockerd. The embedded outer holds the
+// id and the cgroup of this container, and the socket of its dockerd.
 type pod struct {
 	*outer
 	kubelet *kubelet
@@ -141,7 +143,7 @@ func (k *kubelet) newPod(pids cri.NamespaceMode) (*pod, error) {
 			return p, err
 		}
 	}
-	for _, dir := range []string{"/kubepods", "/kubepods/besteffort"} { // from the top down
+	for _, dir := range []string{"/kubepods", "/kubepods/besteffort"} { // from the top down, as a cgroup gets its controllers from its parent
 		if err := os.WriteFile(cgroupRoot+dir+"/cgroup.subtree_control", []byte("+cpu +memory +pids"), 0); err != nil {
 			return p, err
 		}
@@ -168,7 +170,7 @@ func (k *kubelet) newPod(pids cri.NamespaceMode) (*pod, error) {
 	return p, nil
 }
 
-// namespaces asks for the host's network, which needs no plugin.
+// namespaces asks for the host's network, because any other needs a CNI plugin.
 func namespaces(pids cri.NamespaceMode) *cri.NamespaceOption {
 	return &cri.NamespaceOption{Network: cri.NamespaceMode_NODE, Pid: pids, Ipc: cri.NamespaceMode_POD}
 }
@@ -219,15 +221,15 @@ func (p *pod) exec() error {
 	if err != nil {
 		return err
 	}
-	// runc leaves an exec in the namespace that the container was started in: here
-	// the host's, so this is the path from the top.
+	// runc starts the command in the cgroup namespace that the container was started in.
+	// Here that is the host's namespace, so the path begins at the top level.
 	if out := strings.TrimSpace(string(answer.Stdout)); out != "0::"+p.cgroup+"/init" || answer.ExitCode != 0 {
 		return fmt.Errorf("exit status %d, the command is in %q: %s", answer.ExitCode, out, answer.Stderr)
 	}
 	return nil
 }
 
-// stop ends dockerd and then the pause program.
+// stop stops the container with dockerd, which must exit with status 0.
 func (p *pod) stop() error {
 	if _, err := p.kubelet.runtime.StopContainer(limited(), &cri.StopContainerRequest{ContainerId: p.id, Timeout: 30}); err != nil {
 		return err
@@ -236,15 +238,16 @@ func (p *pod) stop() error {
 	if err != nil {
 		return err
 	}
-	// Not its reason: once an inner container was killed for its memory, containerd
-	// calls the outer one OOMKilled, because memory.events counts what is below.
+	// The test does not compare the reason. The kernel has killed an inner container for
+	// its memory, and memory.events also counts what happens below the cgroup. So containerd
+	// calls the outer container OOMKilled.
 	if s := answer.Status; s.State != cri.ContainerState_CONTAINER_EXITED || s.ExitCode != 0 {
 		return fmt.Errorf("%v, exit status %d, %s: %s", s.State, s.ExitCode, s.Reason, tail(read(p.dir+"/log/main.log"), 3))
 	}
 	return nil
 }
 
-// remove removes the pod and, as kubelet does, its cgroups.
+// remove removes the pod, and then the pod's cgroups, as kubelet does.
 func (p *pod) remove() error {
 	var errs []error
 	if p.sandbox != "" {
@@ -259,8 +262,8 @@ func (p *pod) remove() error {
 	return errors.Join(append(errs, os.RemoveAll(p.dir))...)
 }
 
-// pause has the containers of a pod share a PID namespace, whose init is then the
-// sandbox's program.
+// pause makes a pod whose containers share a PID namespace. The init of the namespace is
+// the sandbox's program, cgshim --pause. It must reap the orphans of the container.
 func (k *kubelet) pause() (err error) {
 	p, err := k.newPod(cri.NamespaceMode_POD)
 	defer func() { err = errors.Join(err, p.remove()) }()
@@ -277,7 +280,7 @@ func (k *kubelet) pause() (err error) {
 	if path, err := cgroupOf(init); err != nil || path != p.parent+"/"+p.sandbox {
 		return fmt.Errorf("it is in %s: %w", path, err)
 	}
-	// A process whose parent has gone is the init's.
+	// The kernel makes a process whose parent has ended a child of the init.
 	if err := p.start([]string{"sh", "-c", "(sleep 1 & sleep 1 & sleep 7822 &); exec sleep 7823"}, nil); err != nil {
 		return err
 	}

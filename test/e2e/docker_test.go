@@ -13,18 +13,18 @@ import (
 	"github.com/cgshim/cgshim/test/internal/rig"
 )
 
-// place has everything that the run leaves on the machine's disk.
+// place is the directory for everything that the tests write to the machine's disk.
 const place = "/var/lib/cgshim-e2e"
 
-// socket is the outer dockerd's.
+// socket is the socket of the machine's dockerd, which runs the outer containers.
 const socket = place + "/docker.sock"
 
 var longID = regexp.MustCompile(`\b([0-9a-f]{12})[0-9a-f]{52}\b`)
 
-// daemons are the processes that prepare started.
+// daemons are the services that the tests have started on the machine.
 var daemons = rig.Daemons{Logs: place}
 
-// What the tests look with.
+// Short names for the parts of package rig that the tests use.
 const cgroupRoot = rig.CgroupRoot
 
 var (
@@ -44,7 +44,8 @@ var (
 	importImage = rig.Import
 )
 
-// prepare makes the machine what a Docker host is, and starts its dockerd.
+// prepare makes the machine a Docker host. It starts the machine's dockerd and imports the
+// images.
 func prepare() error {
 	for _, dir := range []string{place, "/run"} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -57,7 +58,7 @@ func prepare() error {
 		}
 	}
 	resetOptions()
-	// A copy under the name whose defaults are tini's.
+	// Under this name cgshim behaves as tini.
 	if out, err := run("cp", cgshim(), place+"/docker-init"); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
@@ -73,8 +74,8 @@ func prepare() error {
 	return importImages()
 }
 
-// likeSystemd gives the machine what matters here of systemd's work: shared
-// mounts, and nothing in the top cgroup but kernel threads.
+// likeSystemd does the part of systemd's work that matters here. It makes the mounts shared
+// and leaves only kernel threads in the top cgroup.
 func likeSystemd() error {
 	if err := syscall.Mount("", "/", "", syscall.MS_SHARED|syscall.MS_REC, ""); err != nil {
 		return fmt.Errorf("mount --make-rshared /: %w", err)
@@ -84,7 +85,8 @@ func likeSystemd() error {
 			return fmt.Errorf("mount %s: %w", m[1], err)
 		}
 	}
-	// Mounted on first use, which is not to look like a container's doing.
+	// The kernel mounts tracefs here on first use. Without this first use the mount would
+	// look like the work of a container.
 	_, _ = os.ReadDir("/sys/kernel/debug/tracing")
 	for pid, dir := range map[int]string{1: "init.scope", os.Getpid(): "system.slice"} {
 		if err := os.MkdirAll(cgroupRoot+"/"+dir, 0o755); err != nil {
@@ -101,7 +103,7 @@ func likeSystemd() error {
 	return nil
 }
 
-// daemon starts a service of the machine, with its output in place.
+// daemon starts a service of the machine. Its output goes to a log in place.
 func daemon(name string, args ...string) error {
 	_, err := daemons.Start(name, args...)
 	return err
@@ -117,7 +119,7 @@ func stopDaemons() {
 // docker runs the client on the machine's dockerd.
 func docker(args ...string) (string, error) { return client(socket, args...) }
 
-// Images.
+// The images of the tests.
 const (
 	outerImage   = "e2e/outer"   // dockerd and the inits
 	scratchImage = "e2e/scratch" // cgshim and one static program

@@ -9,9 +9,10 @@ import (
 	"time"
 )
 
-// TestExec runs docker exec in a loop from before the container starts until after
-// its set-up. Each brings a process into the container's own cgroup, where none may
-// be when controllers are enabled (cgroups(7), "no internal processes" rule).
+// The set-up must succeed although docker exec runs in a loop, from before the start of the
+// container until after the set-up. Each exec brings a process into the container's own
+// cgroup. The kernel enables no controllers while a process is there (cgroups(7), "no
+// internal processes" rule).
 func TestExec(t *testing.T) {
 	for _, runtime := range []string{"runc", "crun"} {
 		for _, v := range tried() {
@@ -46,7 +47,7 @@ func execs(runtime string, v variant) (err error) {
 		})
 	}
 	_, started := docker("start", o.id)
-	// The program runs when the set-up is over.
+	// The entry point starts the program when the set-up is over.
 	err = errors.Join(started, eventually(30*time.Second, func() error {
 		for _, pid := range processes("sleep 7411") {
 			if path, err := cgroupOf(pid); err == nil && path == o.cgroup+"/init" && read(fmt.Sprintf("/proc/%d/comm", pid)) == "sleep" {
@@ -56,7 +57,7 @@ func execs(runtime string, v variant) (err error) {
 		return errors.New("the program does not run in the leaf")
 	}))
 	seen := 0
-	for err == nil && seen < 4 { // those after it
+	for err == nil && seen < 4 { // some that succeed
 		if failed := <-results; failed == nil {
 			seen++
 		} else if !tooEarly(failed) {
@@ -94,5 +95,5 @@ func oneExec(o *outer) error {
 	return err
 }
 
-// tooEarly tells dockerd's refusal before the container runs.
+// tooEarly reports whether dockerd refused the exec because the container does not run yet.
 func tooEarly(err error) bool { return strings.Contains(err.Error(), "is not running") }

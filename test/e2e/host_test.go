@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// host is what a container must leave as it was.
+// host is the state of the machine that a container must leave as it was.
 type host struct {
-	mounts       []string // but for those of the outer dockerd's own containers
-	options      string   // the cgroup2 super block's
+	mounts       []string // except those that the machine's dockerd makes
+	options      string   // of the cgroup2 super block
 	subtree      string   // the controllers enabled at the top
 	atTop        []string // processes in the top cgroup
 	cgroups      []string
@@ -42,7 +42,7 @@ func observe() (host, error) {
 	slices.Sort(h.mounts)
 	h.subtree = read(cgroupRoot + "/cgroup.subtree_control")
 	for _, pid := range strings.Fields(read(cgroupRoot + "/cgroup.procs")) {
-		// Kernel threads come and go; they have no executable.
+		// Kernel threads come and go, so they do not count. They have no executable.
 		if _, err := os.Readlink("/proc/" + pid + "/exe"); err == nil {
 			h.atTop = append(h.atTop, pid+":"+read("/proc/"+pid+"/comm"))
 		}
@@ -55,9 +55,9 @@ func observe() (host, error) {
 	return h, nil
 }
 
-// leavesTheHost runs f, which removes what it has made, and compares the host before
-// and after it. A runtime alone changes the mount options where the containers have
-// the host's cgroup namespace: baseline.
+// leavesTheHost runs f, which must remove everything that it makes, and compares the host
+// before and after. The mount options must be as in baseline, because a runtime alone
+// changes them when the container has the host's cgroup namespace (see resetOptions).
 func leavesTheHost(baseline string, f func() error) error {
 	before, err := observe()
 	if err != nil {
@@ -68,9 +68,9 @@ func leavesTheHost(baseline string, f func() error) error {
 	return errors.Join(f(), before.since())
 }
 
-// since says what is different now.
+// since returns the differences between the host then and now, as an error.
 func (h host) since() error {
-	// A container's cgroups and mounts go shortly after docker rm has answered.
+	// A container's cgroups and mounts may disappear only after docker rm has answered.
 	var last error
 	err := eventually(10*time.Second, func() error {
 		now, err := observe()
@@ -115,10 +115,10 @@ func differs(what string, before, after []string) error {
 	return fmt.Errorf("%s: %s", what, strings.Join(changes, "; "))
 }
 
-// repair takes back what a peer did to the host, so that the next case begins on
-// the same one. What cannot be taken back shows in the next case's observation.
+// repair undoes what a peer did to the host, so that every case begins with the same host.
+// The next case observes the host again, with anything that repair could not undo.
 func (h host) repair() {
-	for range 10 { // mounts may be on one another
+	for range 10 { // a mount may hide another
 		now, err := observe()
 		if err != nil || differs("", nil, now.mounts) == nil {
 			break
@@ -149,15 +149,14 @@ func (h host) repair() {
 	resetOptions()
 }
 
-// resetOptions gives cgroup2 the options that systemd mounts it with. A runtime
-// that mounts cgroup2 in the host's cgroup namespace for a container without a
-// namespace of its own takes them away, whatever the container runs: containerd
-// issue 12952.
+// resetOptions gives cgroup2 the options that systemd mounts it with. A runtime takes them
+// away when it mounts cgroup2 for a container in the host's cgroup namespace, whatever the
+// container runs (containerd issue 12952).
 func resetOptions() {
 	_ = syscall.Mount("", cgroupRoot, "", syscall.MS_REMOUNT|syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC|syscall.MS_RELATIME, "nsdelegate,memory_recursiveprot")
 }
 
-// options returns the cgroup2 super block's options now.
+// options returns the present options of the cgroup2 super block.
 func options() string {
 	h, _ := observe()
 	return h.options

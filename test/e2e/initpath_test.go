@@ -16,8 +16,9 @@ import (
 	"github.com/creack/pty"
 )
 
-// TestInitPath has cgshim in docker-init's place: the machine's dockerd mounts it
-// into each container that is started with --init.
+// dockerd mounts its docker-init into each container that it starts with --init. With
+// cgshim in docker-init's place such a container must run as with tini, and docker info
+// must show the version. podman must accept cgshim as its init too.
 func TestInitPath(t *testing.T) {
 	rows.check(t, "docker info shows the init's version without a warning", ours, func() error {
 		info, err := docker("info", "--format={{.InitBinary}} {{.InitCommit.ID}}")
@@ -43,7 +44,7 @@ func TestInitPath(t *testing.T) {
 		{"unprivileged", nil, "/sbin/docker-init -- sh"},
 		{"read-only", []string{"--read-only"}, "/sbin/docker-init -- sh"},
 		{"not root", []string{"--user=1234:1234", "--cap-drop=ALL", "--security-opt=no-new-privileges"}, "/sbin/docker-init -- sh"},
-		// dockerd leaves the init out: it is not the container's to reap.
+		// dockerd adds no init to such a container, whose orphans the host's PID 1 reaps.
 		{"--pid=host", []string{"--pid=host"}, ""},
 		{"privileged, which it leaves alone", []string{"--privileged"}, "/sbin/docker-init -- sh"},
 	} {
@@ -77,7 +78,8 @@ func initPath(options []string, first string) (err error) {
 		}(read("/proc/1/cmdline"))
 	}
 	args := append([]string{"run", "--init", "--network=none", "--name=init"}, options...)
-	// The orphan is the init's to reap; the group says where it is itself.
+	// The program leaves an orphan for the init to reap. /proc/self/cgroup shows whether
+	// the init has made a leaf, which tini does not.
 	const program = "(sleep 0 &); cat /proc/1/cmdline | xargs -0 echo first; cat /proc/self/cgroup; exit 42"
 	status, out := statusOf(socket, append(args, plainImage, "sh", "-c", program)...)
 	_, removed := docker("rm", "--force", "init")
@@ -122,7 +124,8 @@ func besidePID1(namespace, option string) (err error) {
 	})
 }
 
-// terminal types at a shell behind the init.
+// terminal types at a shell that runs under the init. The shell must be the foreground job
+// of the terminal, and ^C must end the shell's job but not the shell.
 func terminal() error {
 	cmd := exec.CommandContext(limited(), "docker", "--host=unix://"+socket, "run", "--rm", "--init", "-it", "--network=none", plainImage, "sh")
 	tty, err := pty.Start(cmd)
@@ -156,12 +159,13 @@ func terminal() error {
 			}
 		}
 	}
-	// tcgetpgrp is field 8 of /proc/PID/stat, the group field 5 (proc(5)).
+	// In /proc/PID/stat field 5 is the process group, and field 8 is the foreground group
+	// of the terminal (proc(5)).
 	for _, step := range []struct{ typed, answer string }{
 		{"tty", "/dev/pts/0"},
 		{`set -- $(cat /proc/$$/stat); test $5 = $8 && echo fore"ground"`, "foreground"},
 		{"sleep 600", ""},
-		{"\x03", ""}, // ends sleep, not the shell
+		{"\x03", ""}, // ends sleep and not the shell
 		{`echo still "here"`, "still here"},
 		{"exit 6", ""},
 	} {
@@ -194,7 +198,7 @@ func terminal() error {
 	return nil
 }
 
-// podman runs a root file system, which needs no image store.
+// podman runs a container from a directory, which needs no image store.
 func podman() error {
 	tar, err := plainTar()
 	if err != nil {

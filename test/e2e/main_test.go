@@ -1,14 +1,14 @@
-// Package e2e runs a real dockerd as a container's program under cgshim, and under
-// what people use today, and looks at it from outside: where the inner containers'
-// processes are, whether limits hold, how it stops, what the host looks like
-// afterwards.
+// Package e2e runs a real dockerd as a container's program. The entry point of the
+// container is cgshim or one of its peers, which people use today. The tests look from
+// outside at where the inner containers' processes are, whether limits hold, how the
+// container stops, and what the host looks like afterwards.
 //
-// go test ./e2e boots Debian cloud kernels under QEMU (test/vm) with a root disk of
-// Debian's packages and runs the cases there. With E2E_HOST=1 they run here; that
-// takes root, an unused machine with unified cgroup v2, and Docker.
+// go test ./e2e boots Debian cloud kernels under QEMU (test/vm), with a root disk of
+// Debian's packages, and runs the tests there. With E2E_HOST=1 the tests run on this
+// machine. They then need root, unified cgroup v2, Docker, and nothing else running.
 //
-// CGSHIM_VM_KERNEL chooses the kernel. CGSHIM_E2E_DOC=FILE has the table written as
-// markdown.
+// CGSHIM_VM_KERNEL chooses the kernel. With CGSHIM_E2E_DOC=FILE the tests also write
+// their table to FILE, in Markdown.
 package e2e
 
 import (
@@ -25,18 +25,20 @@ import (
 	"github.com/cgshim/cgshim/test/internal/rig"
 )
 
-// half is what one of two machines runs; the other runs the rest. Each has one
-// processor: two emulated ones wait for each other more than they get done.
+// half names the tests that one of the two machines with dockerd runs. The other machine
+// runs the rest. Each has one processor, because two emulated processors spend most of
+// their time waiting for each other.
 const half = "^Test(Attribution|SharedCgroupMount|Exec|InitPath|Scratch)$"
 
-// programs are the tests without a dockerd, which have a machine of their own: where
-// there is but one processor, no limit of them shows.
+// programs names the tests without a dockerd. They run in a third machine, because a limit
+// to two processors has no effect on a machine with one. The test binary in that machine
+// has the variable withPrograms.
 const (
 	programs     = "^Test(Programs|OOMScore|Resize)$"
 	withPrograms = "CGSHIM_E2E_PROGRAMS"
 )
 
-// resultLine begins the line on the console that has a machine's table.
+// resultLine begins the line of the console that holds a machine's table.
 const resultLine = "e2e: result "
 
 func TestMain(m *testing.M) {
@@ -76,12 +78,13 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// lineWriter marks the table for the host.
+// lineWriter prints the table after resultLine, where the host looks for it.
 type lineWriter struct{}
 
 func (lineWriter) Write(p []byte) (int, error) { return fmt.Printf("\n%s%s", resultLine, p) }
 
-// onMachines runs this binary in one machine, or where all is to run in two at once.
+// onMachines runs this binary in virtual machines. Three machines share a run of all
+// tests. With -run there is one machine.
 func onMachines() error {
 	if err := rig.Install("qemu-system-x86_64", "busybox", "mkfs.ext4"); err != nil {
 		return err
@@ -110,8 +113,8 @@ func onMachines() error {
 	}
 	tables := make([]table, len(shares))
 	errs := make([]error, len(shares))
-	// Two machines at a time. dockerd gives its containerd 15 seconds to start, which is
-	// little for an emulated processor that a third machine takes time from.
+	// Two machines run at a time. dockerd gives its containerd 15 seconds to start, which
+	// an emulated processor can miss when a third machine takes time from it.
 	for first := 0; first < len(shares); first += 2 {
 		var machines sync.WaitGroup
 		for n := first; n < min(first+2, len(shares)); n++ {
@@ -125,7 +128,7 @@ func onMachines() error {
 	return errors.Join(append(errs, rows.publish())...)
 }
 
-// share is what one machine runs.
+// share is the part of the tests that one machine runs, with the machine's size.
 type share struct {
 	args, env    []string
 	cpus, memory string
@@ -133,7 +136,7 @@ type share struct {
 
 var withoutDocker = share{args: []string{"-test.run=" + programs}, env: []string{withPrograms + "=1"}, cpus: "4", memory: "2G"}
 
-// runOn runs a share of the tests in a machine and fills in the table.
+// runOn runs a share in a machine and stores the machine's table in result.
 func runOn(runner, image string, s share, result *table) error {
 	none := errors.New("the machine ended without a table")
 	m := rig.Machine{Image: image, Env: append([]string{

@@ -12,7 +12,7 @@ import (
 	"github.com/cgshim/cgshim/test/internal/rig"
 )
 
-// variant is an entry point of the outer container.
+// variant is an entry point of the outer container, cgshim or a peer.
 type variant struct {
 	name  string
 	entry []string
@@ -38,8 +38,8 @@ func tried() []variant {
 type outer struct {
 	name   string
 	id     string
-	cgroup string // as the machine's top level has it
-	socket string // the inner dockerd's
+	cgroup string // its path from the machine's top level
+	socket string // of the inner dockerd
 	dir    string
 }
 
@@ -50,8 +50,8 @@ const (
 
 var innerDaemon = []string{"dockerd", "--bridge=none", "--iptables=false", "--storage-driver=overlay2", "--host=unix:///run/inner/docker.sock"}
 
-// create makes the container that runs args after the entry point. Options are
-// docker's.
+// create makes a container whose command is the entry point and args. The options are for
+// docker create.
 func create(name string, v variant, options []string, args ...string) (*outer, error) {
 	o := &outer{name: name, dir: place + "/" + name}
 	o.socket = o.dir + "/run/docker.sock"
@@ -76,7 +76,7 @@ func create(name string, v variant, options []string, args ...string) (*outer, e
 	return o, nil
 }
 
-// start makes the container and waits for the dockerd in it.
+// start makes a container, waits for its dockerd, and imports the plain image there.
 func start(name string, v variant, options ...string) (*outer, error) {
 	o, err := create(name, v, options, innerDaemon...)
 	if err != nil {
@@ -95,8 +95,9 @@ func start(name string, v variant, options ...string) (*outer, error) {
 	return o, importImage(o.socket, plainImage, tar)
 }
 
-// ready waits for the inner dockerd. The outer one is asked only once the container's
-// cgroup has gone: each call of the client takes time from the daemon that starts.
+// ready waits for the inner dockerd. It asks the machine's dockerd about the container only
+// after the container's cgroup has gone. Each call of the client would take time from the
+// inner dockerd, which is starting.
 func (o *outer) ready() error {
 	return eventually(time.Minute, func() error {
 		err := ping(o.socket)
@@ -126,7 +127,7 @@ func (o *outer) logs() (string, error) {
 	return out, nil
 }
 
-// logged is cgshim's own line with the message.
+// logged returns cgshim's log line with the message.
 func (o *outer) logged(message string) (map[string]any, error) {
 	logs, _ := o.logs()
 	for line := range strings.Lines(logs) {
@@ -142,7 +143,7 @@ func (o *outer) logged(message string) (map[string]any, error) {
 
 func (o *outer) file(name string) string { return cgroupRoot + o.cgroup + "/" + name }
 
-// pid is the container's PID 1 on the machine.
+// pid returns the PID of the container's PID 1 as the machine sees it.
 func (o *outer) pid() (int, error) {
 	text, err := docker("inspect", "--format={{.State.Pid}}", o.id)
 	if err != nil {
@@ -151,7 +152,7 @@ func (o *outer) pid() (int, error) {
 	return strconv.Atoi(text)
 }
 
-// remove also removes what the inner dockerd has stored.
+// remove removes the container and everything that the inner dockerd has stored.
 func (o *outer) remove() error {
 	if o == nil || o.id == "" {
 		return nil
@@ -160,6 +161,6 @@ func (o *outer) remove() error {
 	return errors.Join(err, os.RemoveAll(o.dir))
 }
 
-// under says whether every process whose command line has the text is in the
-// container's cgroup or below it, and that there is one.
+// under returns an error unless at least one process has the text in its command line, and
+// every such process is in the container's cgroup or below it.
 func (o *outer) under(text string) error { return rig.Under(o.cgroup, text) }

@@ -15,17 +15,18 @@ import (
 	"time"
 )
 
-// contained is a program under an init in a container without a runtime: a cgroup with
-// limits, and PID, mount and cgroup namespaces of its own. Its root is the machine's.
+// contained is a program under an init in a container that the test makes itself. The
+// container has a cgroup with limits, and PID, mount and cgroup namespaces of its own. Its
+// root directory is the machine's.
 type contained struct {
 	limits map[string]string
-	set    string   // shell, before the init
-	init   []string // nil: tini
+	set    string   // shell commands that run before the init
+	init   []string // tini by default
 	args   []string
-	during func(dir string) error // what the host does meanwhile
+	during func(dir string) error // runs on the host meanwhile
 }
 
-// onDisk skips what wants the programs of the machines' root disk.
+// onDisk skips a test unless the machine is the one for tests without a dockerd.
 func onDisk(t *testing.T) {
 	t.Helper()
 	if os.Getenv(withPrograms) == "" {
@@ -37,7 +38,7 @@ const setUpContainer = `mount --make-rprivate / && mount -t proc proc /proc &&
 	umount -l /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 99
 `
 
-// run returns the exit status and all that was said.
+// run runs the container and returns the exit status and all output.
 func (c contained) run(t *testing.T) (status int, out string) {
 	t.Helper()
 	dir, err := os.MkdirTemp(cgroupRoot, "programs-")
@@ -45,7 +46,7 @@ func (c contained) run(t *testing.T) (status int, out string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		err := eventually(20*time.Second, func() (err error) { // the last of them are ending
+		err := eventually(20*time.Second, func() (err error) { // the last processes may still be ending
 			entries, _ := os.ReadDir(dir)
 			for _, e := range entries {
 				if e.IsDir() {
@@ -94,13 +95,15 @@ func (c contained) run(t *testing.T) (status int, out string) {
 	return wait.ExitStatus(), said.String()
 }
 
-// asGoProgram makes the test binary a Go program that says how many processors it uses.
+// asGoProgram is the variable with which the test binary only says how many processors Go
+// uses.
 const asGoProgram = "CGSHIM_E2E_GO"
 
 func goProgram() { fmt.Println("GOMAXPROCS", runtime.GOMAXPROCS(0), "of", runtime.NumCPU()) }
 
-// Programs that size themselves by their cgroup do that as under tini, where they are in
-// the container's own and not in a leaf.
+// A program that sizes itself by its cgroup must come to the same size as under tini. Under
+// tini the program is in the container's own cgroup, and under cgshim it is in a leaf. The
+// size must be another without limits in the leaf, or the test would show nothing.
 func TestPrograms(t *testing.T) {
 	onDisk(t)
 	self, err := os.Executable()
@@ -159,9 +162,10 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// An inner container's process has the oom_score_adj that dockerd gives it, 0, and the
-// container's others have kubelet's. inner starts one as dockerd would, with most of the
-// memory in a file: what a process has then is less than what the score adds to another.
+// inner starts a job as dockerd starts the process of an inner container. dockerd gives such
+// a process the oom_score_adj 0, while the other processes of the container have kubelet's
+// value. Most of the memory goes to a file in /dev/shm, so the job itself has less memory
+// than kubelet's value adds to the score of another process.
 const inner = `
 	set -e
 	mkdir /sys/fs/cgroup/inner
@@ -171,9 +175,9 @@ const inner = `
 	echo "the program goes on with $(cat /proc/self/oom_score_adj)"
 `
 
-// Where the container runs out of memory the OOM killer takes the program and not the
-// job, in a Burstable pod, and with the program the container. A lower value of
-// cgshim's and the program's has it take the job.
+// When a Burstable pod runs out of memory, the OOM killer kills the program and not the job,
+// and with the program the container ends. If cgshim gives itself and the program a lower
+// oom_score_adj, the OOM killer must kill the job.
 func TestOOMScore(t *testing.T) {
 	onDisk(t)
 	for adj, alive := range map[string]bool{"keep": false, "-500": true} {
@@ -193,8 +197,8 @@ func TestOOMScore(t *testing.T) {
 	}
 }
 
-// A resize in place reaches the leaf while the program runs, and memory.oom.group, which
-// kubelet sets with it, becomes again what --oom-group asks for.
+// A resize of the pod in place must reach the leaf while the program runs. kubelet then also
+// sets memory.oom.group, which cgshim must set back to the value of --oom-group.
 func TestResize(t *testing.T) {
 	onDisk(t)
 	c := contained{

@@ -8,10 +8,12 @@ import (
 	"time"
 )
 
-// obliging is an inner container's program that ends by itself when it is told to.
+// obliging is a program of an inner container that ends with status 7 on TERM.
 var obliging = []string{"sh", "-c", "trap 'exit 7' TERM; while :; do sleep 1 & wait; done"}
 
-// TestStop stops, kills and restarts the outer container.
+// docker stop, restart and kill must work with dockerd in the outer container. dockerd must
+// stop its containers in order and start again, the cgroups must not nest deeper, and other
+// signals must reach the program.
 func TestStop(t *testing.T) {
 	for _, v := range tried() {
 		t.Run(v.name, func(t *testing.T) {
@@ -51,7 +53,8 @@ func TestStop(t *testing.T) {
 	}
 }
 
-// stops ends the container while an inner one runs that takes note of how it ends.
+// stops stops the outer container while an inner container runs. The exit status of the
+// inner container shows later whether dockerd had the time to stop it.
 func (o *outer) stops() error {
 	if _, err := o.inner("obliging", obliging...); err != nil {
 		return err
@@ -82,7 +85,7 @@ func (o *outer) stops() error {
 	return nil
 }
 
-// again starts the container that has ended and waits for its dockerd.
+// again starts the container once more and waits for its dockerd.
 func (o *outer) again() error {
 	if _, err := docker("start", o.id); err != nil {
 		return err
@@ -90,7 +93,7 @@ func (o *outer) again() error {
 	return o.ready()
 }
 
-// shape is what the set-up has made below the container's cgroup.
+// shape returns the names of the cgroups below the container's.
 func (o *outer) shape() string {
 	var dirs []string
 	for _, dir := range groupsBelow(cgroupRoot + o.cgroup) {
@@ -115,7 +118,7 @@ func (o *outer) restarts(times int) error {
 	return o.execLands("6511")
 }
 
-// stopSignals has a shell as the program, which names the signals that it gets.
+// stopSignals runs a shell as the program. The shell prints the signals that it gets.
 func stopSignals(v variant) (err error) {
 	const program = "trap 'echo got USR1' USR1; trap 'echo got 37; exit 9' 37; echo ready; while :; do sleep 1 & wait; done"
 	o, err := create("signals-"+v.name, v, []string{"--cgroupns=private", "--stop-signal=RTMIN+3"}, "sh", "-c", program)

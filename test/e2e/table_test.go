@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// table collects what every scenario came to under every init.
+// table collects the result of every scenario under every entry point.
 type table struct {
 	Rows []*row
-	Seen string // the versions of what it was seen with
+	Seen string // versions of the kernel and the programs
 }
 
 type row struct {
 	Name  string
-	Cells map[string]string // by init: "", or what failed
+	Cells map[string]string // by entry point, each "" or the failure
 }
 
 var rows table
@@ -33,8 +33,8 @@ func (t *table) row(name string) *row {
 	return r
 }
 
-// check runs one scenario against one init and says what came of it. Under cgshim
-// a failure is the run's; under a peer it is a finding.
+// check runs one scenario under one entry point and prints the result. A failure under
+// cgshim fails the test. A failure under a peer is only a finding.
 func (t *table) check(tb testing.TB, name string, under variant, f func() error) {
 	tb.Helper()
 	began := time.Now()
@@ -53,7 +53,8 @@ func (t *table) check(tb testing.TB, name string, under variant, f func() error)
 	}
 }
 
-// guarded keeps a peer's odd state from ending the run by a panic.
+// guarded turns a panic into an error, because the odd state that a peer leaves must not end
+// the run.
 func guarded(f func() error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -129,8 +130,8 @@ func (t *table) markdown() string {
 	return b.String()
 }
 
-// oneLine is an error as a table can hold it, with identifiers cut to what docker
-// shows of them.
+// oneLine returns an error as one line for the table. It cuts identifiers to the 12 digits
+// that docker shows.
 func oneLine(err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
 	text = longID.ReplaceAllString(text, "$1")
