@@ -6,8 +6,8 @@ import (
 	"os"
 )
 
-// archive writes a newc cpio (the kernel's Documentation/driver-api/early-userspace/
-// buffer-format.rst). The first error is kept.
+// archive writes an initramfs, which is a cpio in the newc format (the kernel's
+// Documentation/driver-api/early-userspace/buffer-format.rst). It keeps the first error.
 type archive struct {
 	w     io.Writer
 	inode int
@@ -31,7 +31,7 @@ func (a *archive) entry(name string, mode int, data []byte) {
 	a.padded(data)
 }
 
-// padded writes data and fills up to a multiple of four.
+// padded writes data, and zeros up to a multiple of four bytes.
 func (a *archive) padded(data []byte) {
 	for _, part := range [][]byte{data, make([]byte, -len(data)&3)} {
 		if _, err := a.w.Write(part); a.err == nil {

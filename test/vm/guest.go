@@ -1,3 +1,5 @@
+// This file is what vmrun does in the guest.
+
 package main
 
 import (
@@ -12,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mounts is what a container host has. Later entries are on earlier ones.
+// mounts are the file systems of a container host. Later ones are mounted on earlier ones.
 var mounts = []struct {
 	point, kind, data string
 	flags             uintptr
@@ -24,17 +26,18 @@ var mounts = []struct {
 	{"/dev/shm", "tmpfs", "mode=1777", syscall.MS_NOSUID | syscall.MS_NODEV},
 	{"/tmp", "tmpfs", "mode=1777", 0},
 	{"/run", "tmpfs", "mode=755", 0},
-	// The options that systemd mounts it with.
+	// systemd mounts cgroup2 with these options.
 	{"/sys/fs/cgroup", "cgroup2", "nsdelegate,memory_recursiveprot", syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC},
 }
 
-// A machine's own init starts what is left to do by this program and argument.
+// The init from the disk runs the rest of the job as this program with this argument.
 const (
 	program = "/init.vm"
 	service = "service"
 )
 
-// guest is /init, or the service. It does not return.
+// guest does the job in the guest, as /init or as a service of the init from the disk. It
+// does not return.
 func guest() {
 	status, err := runJob()
 	if err != nil {
@@ -44,7 +47,7 @@ func guest() {
 	fmt.Printf("\n%s%d\n", marker, status)
 	syscall.Sync()
 	_ = syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
-	select {} // not reached; an init that returns panics the kernel
+	select {} // not reached, for the kernel panics when PID 1 ends
 }
 
 func runJob() (int, error) {
@@ -71,7 +74,7 @@ func runJob() (int, error) {
 	return reapUntil(cmd.Process.Pid)
 }
 
-// prepare makes the machine what a container host is.
+// prepare makes the machine a container host.
 func prepare(j job) error {
 	if j.Disk {
 		if err := switchRoot(j.Modules); err != nil {
@@ -89,15 +92,15 @@ func prepare(j job) error {
 			return fmt.Errorf("mount %s: %w", m.point, err)
 		}
 	}
-	// devtmpfs(5) has none of these; a shell's <(...) and docker's images want them.
+	// devtmpfs has none of these links. A shell's <(...) and Docker's images need them.
 	for name, target := range map[string]string{"fd": "fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"} {
 		_ = os.Symlink("/proc/self/"+target, "/dev/"+name)
 	}
 	return enableControllers()
 }
 
-// unit is what systemd starts the rest of the job by. It has a cgroup that is its own
-// to divide, and ends with the machine.
+// unit is the systemd service that runs the rest of the job. With Delegate=yes the service
+// may divide its cgroup. At its end it powers the machine off.
 const unit = `[Unit]
 After=basic.target
 [Service]
@@ -109,7 +112,8 @@ Delegate=yes
 LimitNOFILE=1048576
 `
 
-// handOver makes the disk's own init the machine's. It returns only an error.
+// handOver executes the init from the disk as PID 1, with the service. It returns only on
+// failure.
 func handOver(path string) error {
 	const units = "/etc/systemd/system"
 	if err := os.MkdirAll(units+"/multi-user.target.wants", 0o755); err != nil {
@@ -124,8 +128,8 @@ func handOver(path string) error {
 	return fmt.Errorf("exec %s: %w", path, syscall.Exec(path, []string{path, "--unit=multi-user.target", "--show-status=0"}, nil))
 }
 
-// reapUntil waits for every child, as PID 1 has to, and returns the exit status of
-// one: a container's shim that was never reaped would still be in its cgroup.
+// reapUntil reaps every child, as PID 1 has to, until the process pid ends, and returns its
+// exit status. A container's shim that PID 1 does not reap would stay in its cgroup.
 func reapUntil(pid int) (int, error) {
 	for {
 		var status syscall.WaitStatus
@@ -142,9 +146,10 @@ func reapUntil(pid int) (int, error) {
 	}
 }
 
-// switchRoot makes the disk the root file system and takes the program there. The
-// initramfs itself cannot be unmounted or pivoted away (the kernel's
-// Documentation/filesystems/ramfs-rootfs-initramfs.rst); the disk is moved over it.
+// switchRoot makes the disk the root file system and copies the job there. It moves the
+// mount of the disk over the initramfs, because the initramfs cannot be unmounted and
+// pivot_root cannot replace it (the kernel's
+// Documentation/filesystems/ramfs-rootfs-initramfs.rst).
 func switchRoot(modules []string) error {
 	if err := syscall.Mount("dev", "/dev", "devtmpfs", 0, ""); err != nil {
 		return fmt.Errorf("mount /dev: %w", err)
@@ -154,7 +159,7 @@ func switchRoot(modules []string) error {
 			return err
 		}
 	}
-	// The driver probes while init already runs.
+	// The kernel may still be looking for the disk when it has started init.
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat(disk); err == nil {
 			break
@@ -183,7 +188,7 @@ func switchRoot(modules []string) error {
 	return syscall.Chroot(".")
 }
 
-// NVMe and ext4 are built into Debian's cloud kernels, virtio_blk is not.
+// The drivers of NVMe and ext4 are built into Debian's cloud kernels. virtio_blk is not.
 const disk = "/dev/nvme0n1"
 
 func loadModule(name string) error {
@@ -202,7 +207,8 @@ func loadModule(name string) error {
 	return nil
 }
 
-// enableControllers does at the top of the hierarchy what systemd does on a host.
+// enableControllers enables the controllers at the top of the hierarchy, as systemd does on
+// a host.
 func enableControllers() error {
 	data, err := os.ReadFile("/sys/fs/cgroup/cgroup.controllers")
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// findKernel returns a vmlinuz: the file that version names, or the newest Debian
-// cloud kernel whose version begins with it.
+// findKernel returns the path of a vmlinuz. This is version itself if it is a path, and
+// otherwise the newest Debian cloud kernel whose version number begins with version.
 func findKernel(version string) (string, error) {
 	if strings.Contains(version, "/") {
 		return version, nil
@@ -31,7 +31,8 @@ func findKernel(version string) (string, error) {
 	if have := vmlinuz(unpacked); have != "" {
 		return have, nil
 	}
-	// One at a time: apt gives up where another one has its lists.
+	// Only one process may fetch at a time, because apt gives up when another apt has locked
+	// the lists.
 	dir, err := os.Open(cache)
 	if err != nil {
 		return "", err
@@ -40,11 +41,11 @@ func findKernel(version string) (string, error) {
 	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
 		return "", fmt.Errorf("flock %s: %w", cache, err)
 	}
-	if have := vmlinuz(unpacked); have != "" { // the one before fetched it
+	if have := vmlinuz(unpacked); have != "" { // another process fetched it meanwhile
 		return have, nil
 	}
-	// Into a directory of its own and then renamed: a fetch that is cut off leaves
-	// nothing half-done.
+	// Fetch into a new directory and rename that at the end, so that an interrupted fetch
+	// leaves nothing half-done in the cache.
 	root, err := fetchAnywhere(version, cache)
 	if err != nil {
 		return "", err
@@ -60,8 +61,8 @@ func findKernel(version string) (string, error) {
 	return found, nil
 }
 
-// vmlinuz finds the kernel in unpacked packages, "" if there is none. Debian's newer
-// ones have it with the modules.
+// vmlinuz returns the path of the kernel in unpacked packages, or "" if there is none.
+// Debian's newer packages have the kernel in the directory of the modules.
 func vmlinuz(root string) string {
 	for _, pattern := range []string{"boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz"} {
 		if found, _ := filepath.Glob(filepath.Join(root, pattern)); len(found) > 0 {
@@ -71,7 +72,8 @@ func vmlinuz(root string) string {
 	return ""
 }
 
-// module finds a kernel's module, by its path without an ending.
+// module returns the files of a kernel module. The name is the module's path below kernel/
+// without the ending.
 func module(kernel, name string) []string {
 	for _, dir := range []string{"../lib/modules/*", "."} {
 		if found, _ := filepath.Glob(filepath.Join(filepath.Dir(kernel), dir, "kernel", name+".ko*")); len(found) > 0 {
@@ -81,12 +83,13 @@ func module(kernel, name string) []string {
 	return nil
 }
 
-// fetchAnywhere fetches from the machine's own sources, or from other releases.
+// fetchAnywhere fetches a kernel from the machine's own package sources, or else from other
+// releases of Debian.
 func fetchAnywhere(version, cache string) (root string, err error) {
 	if root, err = fetch(version, cache, nil); err == nil {
 		return root, nil
 	}
-	// The lists may be old: of a version that the mirror has no more.
+	// The lists may be old, with a version that the mirror has removed.
 	if out, failed := rig.Apt("apt-get", nil, "update", "-qq").CombinedOutput(); failed != nil {
 		return "", fmt.Errorf("%w; apt-get update: %w\n%s", err, failed, out)
 	}
@@ -100,10 +103,10 @@ func fetchAnywhere(version, cache string) (root string, err error) {
 	return fetch(version, cache, options)
 }
 
-// releases of Debian with an older kernel than the machine's, and with newer ones.
+// releases are releases of Debian with older and newer kernels than the machine's own.
 var releases = []string{"bullseye", "trixie", "sid"}
 
-// fetch unpacks the kernel's packages into a new directory in cache.
+// fetch downloads and unpacks the kernel's packages in a new directory in cache.
 func fetch(version, cache string, options []string) (root string, err error) {
 	name, err := newestPackage(version, options)
 	if err != nil {
@@ -115,7 +118,7 @@ func fetch(version, cache string, options []string) (root string, err error) {
 	}
 	fmt.Fprintln(os.Stderr, "vmrun: fetching", name)
 	get := []string{"download", "-qq", name}
-	for _, kind := range []string{"binary", "modules"} { // since Linux 7 the image has nothing but these
+	for _, kind := range []string{"binary", "modules"} { // since Linux 7 the kernel is in these packages
 		if part := strings.Replace(name, "image", kind, 1); downloadable(part, options) {
 			get = append(get, part)
 		}
@@ -152,7 +155,7 @@ func newestPackage(version string, options []string) (string, error) {
 	return slices.MaxFunc(names, func(a, b string) int { return slices.Compare(numbers(a), numbers(b)) }), nil
 }
 
-// downloadable tells a package from a name that other packages only mention.
+// downloadable reports whether a package exists. Other packages may only mention its name.
 func downloadable(name string, options []string) bool {
 	out, err := rig.Apt("apt-cache", options, "policy", name).Output()
 	return err == nil && strings.Contains(string(out), "Candidate:") && !strings.Contains(string(out), "Candidate: (none)")

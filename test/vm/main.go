@@ -1,23 +1,27 @@
-// Command vmrun runs a test binary on a kernel of its own:
+// Command vmrun runs a test binary in a virtual machine with a kernel of its own:
 //
 //	go test -exec vmrun ./cgroup
 //
-// It is both ends. On the host it packs itself, the test binary and busybox into
-// an initramfs and boots a Debian cloud kernel with it under QEMU. In the guest it
-// is /init: it mounts what a container host has, cgroup2 with every controller on
-// /sys/fs/cgroup among it, runs the binary and says the exit status on the serial
-// console before it powers off.
+// The same program runs on the host and in the guest. On the host it packs itself, the test
+// binary and busybox into an initramfs, and boots a Debian cloud kernel with the initramfs
+// under QEMU. In the guest it is /init. There it mounts the file systems of a container
+// host, among them cgroup2 with every controller on /sys/fs/cgroup. It runs the test
+// binary, prints the exit status on the serial console, and powers off.
 //
-// CGSHIM_VM_KERNEL chooses the kernel: the beginning of a version of Debian's
-// linux-image-*-cloud-amd64 (6.1, the default, or 6.12), which apt-get downloads
-// once, from another release of Debian if need be, or the path of a vmlinuz.
-// CGSHIM_VM_TIMEOUT bounds the run (15m), CGSHIM_VM_MEMORY is the machine's (2G), and
-// CGSHIM_VM_CPUS (2). Variables that begin with CGSHIM_ are passed on. CGSHIM_VM_FILES
-// lists files that the guest is to find beside testdata.
+// These variables are optional, with their defaults in parentheses:
 //
-// CGSHIM_VM_DISK names an ext4 image that becomes the root file system. What the
-// guest writes to it is gone afterwards. CGSHIM_VM_INIT names a program on it, systemd,
-// that becomes the machine's init; the binary is then a service of it.
+//	CGSHIM_VM_KERNEL   the beginning of a version of Debian's linux-image-*-cloud-amd64,
+//	                   or the path of a vmlinuz (6.1)
+//	CGSHIM_VM_TIMEOUT  the limit of the run (15m)
+//	CGSHIM_VM_MEMORY   the memory of the machine (2G)
+//	CGSHIM_VM_CPUS     the number of its processors (2)
+//	CGSHIM_VM_FILES    files for the working directory of the test, beside testdata
+//	CGSHIM_VM_DISK     an ext4 image that becomes the root file system
+//	CGSHIM_VM_INIT     a program on the disk, systemd, that becomes the machine's init
+//
+// apt-get downloads a kernel once, if need be from another release of Debian. The guest
+// gets every variable that begins with CGSHIM_. What the guest writes to the disk is gone
+// afterwards. With an init from the disk the test binary runs in a service.
 package main
 
 import (
@@ -40,17 +44,17 @@ import (
 	"time"
 )
 
-// job is what the guest is to do.
+// job tells the guest what to do. It is in /job.json of the initramfs.
 type job struct {
 	Args    []string
 	Env     []string
-	Disk    bool     // that it is to become the root file system
-	Init    string   // on the disk
-	Modules []string // that the disk's programs need
+	Disk    bool     // the disk becomes the root file system
+	Init    string   // path on the disk, if the machine has its init from there
+	Modules []string // files of kernel modules that the disk's programs need
 }
 
-// What the guest says on the console before the program's output, and after it
-// with the exit status.
+// The guest prints the line begin on the console before the output of the test binary, and
+// marker with the exit status after the output.
 const (
 	begin  = "vmrun: begin"
 	marker = "vmrun: exit status "
@@ -86,13 +90,13 @@ func fatal(v any) {
 	os.Exit(125)
 }
 
-// withoutTestLog drops the file in which go test notes what a test has read, so that
-// it can cache the result: it is the host's.
+// withoutTestLog drops the option for the file in which the test binary notes what it has
+// read. go test uses the file to cache results, but the guest cannot write on the host.
 func withoutTestLog(args []string) []string {
 	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return strings.HasPrefix(arg, "-test.testlogfile=") })
 }
 
-// initramfs packs what the guest needs into a file.
+// initramfs packs everything that the guest needs into a temporary file.
 func initramfs(kernel, binary string, args []string) (string, error) {
 	spec := job{
 		Args: append([]string{"/test.bin"}, withoutTestLog(args)...),
@@ -161,7 +165,7 @@ func initramfs(kernel, binary string, args []string) (string, error) {
 	return file.Name(), a.err
 }
 
-// boot runs the machine and returns the status that the guest says.
+// boot runs the machine and returns the exit status that the guest prints.
 func boot(kernel, image string) (int, error) {
 	timeout := 15 * time.Minute
 	if v := os.Getenv("CGSHIM_VM_TIMEOUT"); v != "" {
@@ -170,7 +174,7 @@ func boot(kernel, image string) (int, error) {
 			return 0, err
 		}
 	}
-	// An interrupted run takes its machine with it.
+	// QEMU must end when the run is interrupted.
 	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(interrupted, timeout)
@@ -206,18 +210,18 @@ func boot(kernel, image string) (int, error) {
 	return status, err
 }
 
-// relay copies the program's part of the console and finds the status behind it.
-// Where there is none, what the machine said before may tell why.
+// relay copies the output of the test binary from the console and returns the exit status
+// after it. If there is no status, the error has the machine's earlier output.
 func relay(console io.Reader, out io.Writer) (int, error) {
 	var boot []byte
 	begun, status, found := false, 0, false
 	lines := bufio.NewReader(console)
 	for {
 		line, err := lines.ReadBytes('\n')
-		line = bytes.ReplaceAll(line, []byte("\r"), nil) // the terminal's
+		line = bytes.ReplaceAll(line, []byte("\r"), nil) // the terminal adds it
 		text := string(line)
 		switch {
-		case found: // the machine powers off
+		case found: // ignore what the machine prints while it powers off
 		case strings.HasPrefix(text, begin):
 			begun = true
 		case strings.HasPrefix(text, marker):

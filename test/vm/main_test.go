@@ -6,6 +6,8 @@ import (
 	"testing"
 )
 
+// relay must copy only the output of the test binary. A machine that ends without an exit
+// status must count as a failure.
 func TestRelay(t *testing.T) {
 	for _, c := range []struct {
 		name, console, out string
@@ -26,6 +28,7 @@ func TestRelay(t *testing.T) {
 	}
 }
 
+// Versions must compare as numbers. As text 6.12.99 would be newer than 6.12.117.
 func TestNewestKernel(t *testing.T) {
 	older, newer := numbers("linux-image-6.12.99+deb12-cloud-amd64"), numbers("linux-image-6.12.117+deb12-cloud-amd64")
 	if newer[2] <= older[2] {
@@ -33,6 +36,8 @@ func TestNewestKernel(t *testing.T) {
 	}
 }
 
+// The kernel expects each entry of an initramfs at a multiple of four bytes
+// (buffer-format.rst).
 func TestArchiveIsAligned(t *testing.T) {
 	var b bytes.Buffer
 	a := archive{w: &b}
