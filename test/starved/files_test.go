@@ -18,13 +18,14 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// image is a directory that a FUSE daemon serves, as a lazily pulled image is: bindfs.
+// image is a directory that the FUSE daemon bindfs serves, as another daemon serves a lazily
+// pulled image.
 type image struct {
 	dir    string
 	daemon *exec.Cmd
 }
 
-// newImage serves these files.
+// newImage makes an image with copies of these files.
 func newImage(t *testing.T, files ...string) *image {
 	t.Helper()
 	lab.Root(t)
@@ -55,7 +56,8 @@ func newImage(t *testing.T, files ...string) *image {
 	return image
 }
 
-// hang has every access wait that the kernel cannot answer by itself.
+// hang makes every access wait that needs the daemon. The kernel answers others from its
+// caches.
 func (i *image) hang(t *testing.T) {
 	t.Helper()
 	if err := i.daemon.Process.Signal(syscall.SIGSTOP); err != nil {
@@ -74,7 +76,7 @@ func (i *image) hang(t *testing.T) {
 	})
 }
 
-// vanish has every such access fail.
+// vanish makes every access fail that needs the daemon.
 func (i *image) vanish(t *testing.T) {
 	t.Helper()
 	if err := i.daemon.Process.Kill(); err != nil {
@@ -83,9 +85,9 @@ func (i *image) vanish(t *testing.T) {
 	_ = i.daemon.Wait()
 }
 
-// evict has the kernel drop what it can of a process's pages that come from files under
-// dir, as it does when memory is scarce (madvise(2), MADV_PAGEOUT). It returns how much
-// there was before and after.
+// evict has the kernel drop a process's pages of files under dir where it can, as when memory
+// is scarce (madvise(2), MADV_PAGEOUT). It returns how many kB of them were in memory before
+// and after.
 func evict(t *testing.T, pid int, dir string) (before, after int) {
 	t.Helper()
 	fd, err := unix.PidfdOpen(pid, 0)
@@ -95,7 +97,7 @@ func evict(t *testing.T, pid int, dir string) (before, after int) {
 	defer unix.Close(fd)
 	before = resident(t, pid, dir)
 	eachMapping(t, pid, dir, func(start, end uint64) {
-		vector := [2]uintptr{uintptr(start), uintptr(end - start)} // struct iovec, of the other process
+		vector := [2]uintptr{uintptr(start), uintptr(end - start)} // a struct iovec with an address in the other process
 		const pageout = 21
 		if _, _, errno := unix.Syscall6(unix.SYS_PROCESS_MADVISE, uintptr(fd), uintptr(unsafe.Pointer(&vector)), 1, pageout, 0, 0); errno != 0 {
 			t.Fatalf("process_madvise %x: %v", start, errno)
@@ -104,7 +106,7 @@ func evict(t *testing.T, pid int, dir string) (before, after int) {
 	return before, resident(t, pid, dir)
 }
 
-// eachMapping is for the mappings of files under dir, or of all memory.
+// eachMapping calls fn for each mapping of a file under dir.
 func eachMapping(t *testing.T, pid int, dir string, fn func(start, end uint64)) {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
@@ -119,8 +121,8 @@ func eachMapping(t *testing.T, pid int, dir string, fn func(start, end uint64)) 
 	}
 }
 
-// resident is how many kB of a process's memory are pages of files under dir that were
-// not changed.
+// resident returns how many kB of a process's memory are unchanged pages of files under
+// dir.
 func resident(t *testing.T, pid int, dir string) (kB int) {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", pid))
@@ -143,6 +145,8 @@ func resident(t *testing.T, pid int, dir string) (kB int) {
 	return kB
 }
 
+// The init must work without its file, because a lazily pulled image can go away. It must then
+// still forward a signal, reap, and kill at the stop time-out.
 func TestImageThatGoesAway(t *testing.T) {
 	both(t, "loses the file system of its image, and every page that can be read again is dropped", func(t *testing.T, s side) sight {
 		files := newImage(t, s.path())
@@ -155,7 +159,7 @@ func TestImageThatGoesAway(t *testing.T) {
 		if !listening(t, r, "ready") {
 			return ended(r, r.Wait(t), 0, 0)
 		}
-		// Not before the init has copied its file, which it does shortly after the start.
+		// cgshim lets go of its file shortly after the start. Only then take the file away.
 		lab.Until(t, "the init to be at rest", func() bool {
 			return inCall(r.PID(), unix.SYS_RT_SIGTIMEDWAIT) && (s.tini || resident(t, r.PID(), files.dir) < 64)
 		})
@@ -171,10 +175,10 @@ func TestImageThatGoesAway(t *testing.T) {
 		if !listening(t, r, "got") {
 			return ended(r, r.Wait(t), 0, 0)
 		}
-		// Of the sleeps there is one at a time, which is the shell's.
+		// The shell is one child of the init, and the orphan is the other.
 		lab.Until(t, "the orphan to be reaped", func() bool { return children(r.PID()) == 1 || dead(r) })
 		if !s.tini {
-			return end(t, s, r, syscall.SIGTERM, 137) // by the time-out
+			return end(t, s, r, syscall.SIGTERM, 137) // by the stop time-out
 		}
 		_ = syscall.Kill(r.Child(t), syscall.SIGKILL)
 		lab.Until(t, "the end", func() bool { return dead(r) })
@@ -182,6 +186,8 @@ func TestImageThatGoesAway(t *testing.T) {
 	})
 }
 
+// The execve of the program hangs in a file system that does not answer. The init must still
+// take TERM and pass it on.
 func TestExecveThatHangs(t *testing.T) {
 	both(t, "has its program on a file system that hangs in execve", func(t *testing.T, s side) sight {
 		r, _ := hanging(t, s.run())
@@ -189,7 +195,8 @@ func TestExecveThatHangs(t *testing.T) {
 	})
 }
 
-// The program would ignore TERM, for the init was started so.
+// The init is started with TERM ignored, which its child inherits. So TERM does not end the
+// hanging child, and the init must kill it at the stop time-out.
 func TestExecveThatHangsAtTheStopTimeout(t *testing.T) {
 	both(t, "likewise, with TERM ignored and `--stop-timeout=200ms`", func(t *testing.T, s side) sight {
 		if s.tini {
@@ -200,7 +207,7 @@ func TestExecveThatHangsAtTheStopTimeout(t *testing.T) {
 	})
 }
 
-// hanging starts an init whose program is in an execve that does not return.
+// hanging starts an init and waits until its child is in an execve that does not return.
 func hanging(t *testing.T, r *lab.Run, launcher ...string) (*lab.Run, *image) {
 	t.Helper()
 	files := newImage(t, helper)
@@ -222,7 +229,8 @@ func inCall(pid, number int) bool {
 	return in == strconv.Itoa(number)
 }
 
-// Nobody reads what is written to the terminal.
+// No process reads from the terminal that is the init's stderr, and the program has filled it.
+// The init has a line to log for the orphan, which must not block it.
 func TestTerminalWithoutAReader(t *testing.T) {
 	both(t, "has a terminal without a reader as stderr, and `-w`", func(t *testing.T, s side) sight {
 		master, slave, err := pty.Open()
@@ -242,8 +250,8 @@ func TestTerminalWithoutAReader(t *testing.T) {
 	})
 }
 
-// The program fills the pipe between the moment in which the init sees that there is room
-// and the one in which it writes.
+// The init and the program write to the same pipe. The program can fill the pipe after the
+// init has seen room and before the init writes. The init must not block then.
 func TestPipeThatIsFlooded(t *testing.T) {
 	both(t, "floods a pipe that is the init's stderr too, whose reader is slow and then stops", func(t *testing.T, s side) sight {
 		read, write, err := os.Pipe()
@@ -263,13 +271,14 @@ func TestPipeThatIsFlooded(t *testing.T) {
 			if _, err := read.Read(buf); err != nil {
 				t.Fatal(err)
 			}
-			_ = syscall.Kill(r.PID(), syscall.SIGWINCH) // each is a line
+			_ = syscall.Kill(r.PID(), syscall.SIGWINCH) // for each the init logs a line
 		}
 		return end(t, s, r, syscall.SIGTERM, 42)
 	})
 }
 
-// A container's image may have nothing but the init and the program.
+// An image may have nothing but the init and the program. The init must run there, with the
+// descriptors 0 to 2 closed.
 func TestNothingButTheProgram(t *testing.T) {
 	both(t, "starts with descriptors 0 to 2 closed, no /dev and no /proc", func(t *testing.T, s side) sight {
 		root := t.TempDir()
@@ -285,7 +294,8 @@ func TestNothingButTheProgram(t *testing.T) {
 	})
 }
 
-// qemu-user makes a fork of a vfork.
+// qemu-user turns a vfork into a fork, so the child shares no memory with the init. The init
+// must still say why a program cannot be executed.
 func TestQEMUUser(t *testing.T) {
 	lab.Root(t)
 	if runtime.GOARCH != "amd64" {

@@ -1,6 +1,6 @@
-// Package starved takes away from an init what it could need: processes, memory, its file,
-// its program's file, a reader of its log. cgshim and tini-static run side by side, in the
-// same conditions. cgshim has to go on, and the tests note what tini does.
+// Package starved takes away from an init what it could need, as processes, memory, its own
+// file, the program's file, or a reader of its log. cgshim and tini-static run in the same
+// conditions. cgshim has to go on, and the tests note what tini-static does.
 //
 //	go test ./starved            as root
 //	go test ./starved -update    and write docs/survival.md's tables
@@ -30,8 +30,8 @@ import (
 var update = flag.Bool("update", false, "write the tables of docs/survival.md")
 
 var (
-	bin    string // where the programs are: everyone may read them
-	helper string // starved
+	bin    string // directory of the programs, which every user may read
+	helper string // path of the program starved
 )
 
 func TestMain(m *testing.M) {
@@ -58,7 +58,7 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// stage puts the programs where every user may execute them.
+// stage copies and builds the programs in a directory where every user may execute them.
 func stage() (string, error) {
 	dir, err := os.MkdirTemp("", "cgshim-starved-")
 	if err != nil {
@@ -101,7 +101,7 @@ func install(dir string, files ...string) error {
 // A side is an init under test.
 type side struct {
 	name    string
-	options []string // what it always has
+	options []string // that the init always has
 	tini    bool
 }
 
@@ -112,12 +112,12 @@ var (
 	tini   = side{"tini-static", nil, true}
 )
 
-// run is the init as PID 1.
+// run returns the init, not yet started, as PID 1 with these arguments.
 func (s side) run(args ...string) *lab.Run {
 	return &lab.Run{Path: s.path(), Args: slices.Concat(s.options, args), PID1: true}
 }
 
-// by has a launcher, `starved ...`, execute the init.
+// by has a launcher execute the init. The launcher is an argument list of starved.
 func by(r *lab.Run, launcher ...string) *lab.Run {
 	r.Args = slices.Concat(launcher, []string{r.Path}, r.Args)
 	r.Path = helper
@@ -130,20 +130,21 @@ func limit(r *lab.Run, name string, value int) *lab.Run {
 	return by(r, "limit", name, strconv.Itoa(value))
 }
 
-// user is one that has no processes on this machine: RLIMIT_NPROC counts the user's
-// (getrlimit(2)).
+// user returns a user that has no processes on this machine, because RLIMIT_NPROC counts all
+// processes of the user (getrlimit(2)).
 func user() uint32 { return 1_000_000 + uint32(os.Getpid()%1_000_000) }
 
-// A sight is what became of an init: whether that is how it should be, and in words.
+// A sight says what became of an init, and whether that is good.
 type sight struct {
 	good bool
 	text string
 }
 
-// No sight: the init has not the option.
+// hasNot is the sight of an init without the option that a test is about.
 var hasNot = sight{false, "has no such option"}
 
-// both looks at cgshim and at tini and notes a row of the table.
+// both runs a test with cgshim and with tini-static, and notes a row of the table. A bad
+// sight fails the test of cgshim only.
 func both(t *testing.T, what string, look func(t *testing.T, s side) sight) {
 	t.Helper()
 	lab.Root(t)
@@ -161,7 +162,7 @@ func both(t *testing.T, what string, look func(t *testing.T, s side) sight) {
 	note(what, seen[cgshim.name], seen[tini.name])
 }
 
-// within waits for a condition, not longer than limit.
+// within waits for a condition at most for limit, and reports whether it holds.
 func within(limit time.Duration, holds func() bool) bool {
 	for deadline := time.Now().Add(limit); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -171,8 +172,8 @@ func within(limit time.Duration, holds func() bool) bool {
 	return true
 }
 
-// patience is how long to wait for what must happen. tini does not get as much, for it
-// makes no difference to the result of the test.
+// patience is the longest time to wait for something that must happen. It is shorter for
+// tini-static, because what tini-static does cannot fail the test.
 func (s side) patience() time.Duration {
 	if s.tini {
 		return 5 * time.Second
@@ -193,7 +194,7 @@ func listening(t *testing.T, r *lab.Run, word string) bool {
 	return said() && !dead(r)
 }
 
-// end sends a signal and waits for the end of the init, which is the one that it should be.
+// end sends a signal and waits until the init ends, which it should do with the status want.
 func end(t *testing.T, s side, r *lab.Run, sig syscall.Signal, want int) sight {
 	t.Helper()
 	began := time.Now()
@@ -207,7 +208,7 @@ func end(t *testing.T, s side, r *lab.Run, sig syscall.Signal, want int) sight {
 	return ended(r, r.Wait(t), want, took)
 }
 
-// ended is the sight of an init that has exited.
+// ended returns the sight of an init that has exited. A negative took leaves out the time.
 func ended(r *lab.Run, status, want int, took time.Duration) sight {
 	switch {
 	case status == want && took < 0:
@@ -230,7 +231,7 @@ func lastLine(s string) string {
 	return lines[len(lines)-1]
 }
 
-// count is a number from the environment.
+// count returns the number in a variable of the environment, or otherwise.
 func count(t *testing.T, variable string, otherwise int) int {
 	t.Helper()
 	v := os.Getenv(variable)
@@ -244,7 +245,8 @@ func count(t *testing.T, variable string, otherwise int) int {
 	return n
 }
 
-// A control is a file of a cgroup, which has another name in each version, and a value.
+// A control is a value for a file of a cgroup. The file has another name in cgroup v1 than
+// in v2.
 type control struct {
 	controller, v1, v2 string
 	value              int
@@ -253,7 +255,7 @@ type control struct {
 func pidsMax(n int) control     { return control{"pids", "pids.max", "pids.max", n} }
 func memoryLimit(n int) control { return control{"memory", "memory.limit_in_bytes", "memory.max", n} }
 
-// groups makes cgroups with these controls and returns the launcher into them.
+// groups makes cgroups with these controls and returns the launcher that enters them.
 func groups(t *testing.T, controls ...control) (launcher []string) {
 	t.Helper()
 	for i, c := range controls {
@@ -266,7 +268,7 @@ func groups(t *testing.T, controls ...control) (launcher []string) {
 			t.Fatal(err)
 		}
 		if i > 0 && !v1 {
-			continue // the same one
+			continue // the cgroup of the first control
 		}
 		if i > 0 {
 			launcher = append(launcher, helper)
@@ -276,9 +278,9 @@ func groups(t *testing.T, controls ...control) (launcher []string) {
 	return launcher
 }
 
-// newGroup makes a cgroup with a controller, of version 1 where this machine has it there.
-// The freezer is no controller in version 2: each cgroup has one. There the launcher's
-// cgroup serves again.
+// newGroup makes a cgroup with a controller. The cgroup is in v1 if this machine has the
+// controller there. In v2 one cgroup has all controllers, so newGroup returns the cgroup of
+// the launcher if there is one. The freezer is no controller in v2, for every cgroup has it.
 func newGroup(t *testing.T, controller string, launcher []string) (dir string, v1 bool) {
 	t.Helper()
 	top := "/sys/fs/cgroup/" + controller
@@ -308,7 +310,7 @@ func newGroup(t *testing.T, controller string, launcher []string) (dir string, v
 	return dir, v1
 }
 
-// kilobytes is a field of /proc/PID/smaps_rollup.
+// kilobytes returns a field of /proc/PID/smaps_rollup.
 func kilobytes(t *testing.T, pid int, field string) int {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
@@ -330,7 +332,7 @@ func children(pid int) int {
 	return len(strings.Fields(string(data)))
 }
 
-// rows are the page's first table, in the order of the tests.
+// rows are the first table of docs/survival.md, in the order of the tests.
 var rows [][3]string
 
 func note(what, ours, tinis string) { rows = append(rows, [3]string{what, ours, tinis}) }

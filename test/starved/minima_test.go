@@ -11,11 +11,11 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// A resource is what an init can have little of.
+// A resource is a thing of which an init may have little.
 type resource struct {
 	what  string
-	most  int // that is tried
-	step  int // how exact the minimum is
+	most  int // the largest value that the test tries
+	step  int // the minimum is exact to this
 	aim   int // cgshim's minimum is at most this
 	name  string
 	group func(int) control
@@ -31,7 +31,7 @@ var resources = []resource{
 	{"memory of the container, its program with it", 16 << 20, 64 << 10, 4 << 20, "", memoryLimit},
 }
 
-// try starts a program with so much of a resource.
+// try starts a program under the init with this limit to the resource.
 func (r resource) try(t *testing.T, s side, value int) (status int, said string) {
 	t.Helper()
 	run := s.run("--", helper, "exit", "7")
@@ -44,13 +44,13 @@ func (r resource) try(t *testing.T, s side, value int) (status int, said string)
 	return status, run.Stderr.String()
 }
 
-// least is the least value with which the init starts a program, or a step more.
+// least returns the least value with which the init starts a program, or up to a step more.
 func (r resource) least(t *testing.T, s side) int {
 	t.Helper()
 	if status, said := r.try(t, s, r.most); status != 7 {
 		t.Fatalf("%s does not start with %d: %d, %q", s.name, r.most, status, said)
 	}
-	low, high := 0, r.most // it starts with high
+	low, high := 0, r.most // it does not start with low, and starts with high
 	for high-low > r.step {
 		middle := (low + high) / 2
 		if status, _ := r.try(t, s, middle); status == 7 {
@@ -62,7 +62,7 @@ func (r resource) least(t *testing.T, s side) int {
 	return high
 }
 
-// minimum is a row of the page's second table.
+// minimum is a row of the second table of docs/survival.md.
 type minimum struct {
 	resource
 	cgshim, tini int
@@ -70,8 +70,8 @@ type minimum struct {
 
 var minima []minimum
 
-// The init starts with as little as can be, and says in one line why it does not with
-// less. tini's minimum is there for comparison.
+// cgshim must start with no more than its aim of each resource. With less than it needs it
+// must say in one line why it does not start. The minimum of tini-static is for comparison.
 func TestMinima(t *testing.T) {
 	lab.Root(t)
 	for _, r := range resources {
@@ -88,7 +88,7 @@ func TestMinima(t *testing.T) {
 					continue
 				}
 				seen[value] = true
-				// It may start: what it needs is not the same each time.
+				// It may start even so, because its need varies from run to run.
 				if status, said := r.try(t, cgshim, value); status != 7 && !explained(status, said) {
 					t.Errorf("with %s: %d, %q", m.amount(value), status, said)
 				}
@@ -97,10 +97,10 @@ func TestMinima(t *testing.T) {
 	}
 }
 
-// explained reports whether an init that does not start says why, in one line. Where the
-// kernel cannot execute a program that it has begun to it ends the process by SIGSEGV or
-// SIGKILL (execve(2)), and one that has no memory left by SIGKILL. `starved` says why the
-// init was not executed at all.
+// explained reports whether an init that did not start has said why, in one line. It cannot
+// say anything if the kernel ended it by a signal. An execve(2) that fails after the point of
+// no return ends with SIGSEGV or SIGKILL, and a lack of memory ends with SIGKILL. Status 99
+// comes from starved, which says why it could not execute the init.
 func explained(status int, said string) bool {
 	if said == "" {
 		return status == 137 || status == 139
@@ -118,14 +118,15 @@ func (r resource) amount(n int) string {
 	return fmt.Sprintf("%.1f MB", float64(n)/(1<<20))
 }
 
-// With very few descriptors nothing that is said is about something else.
+// With very few descriptors cgshim must say at most one line. The line must not be about a
+// mount or a goroutine, which are not the reason.
 func TestFewDescriptors(t *testing.T) {
 	lab.Root(t)
 	for descriptors := range 8 {
 		r := limit(cgshim.run("--", helper, "exit", "7"), "nofile", descriptors)
 		r.Args = append([]string{}, r.Args...)
 		for i, arg := range r.Args {
-			if arg == "--cgroup=off" { // what the user has by default
+			if arg == "--cgroup=off" { // the default
 				r.Args[i] = "--cgroup=auto"
 			}
 		}
@@ -136,7 +137,7 @@ func TestFewDescriptors(t *testing.T) {
 	}
 }
 
-// An idle init is one task, with what it took to start given back.
+// An idle init must be one task. The row also notes its memory.
 func TestOneTask(t *testing.T) {
 	both(t, "has its program run, and does nothing", func(t *testing.T, s side) sight {
 		r := s.run("--", helper, "ready")

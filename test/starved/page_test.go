@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// writePage puts what was seen into docs/survival.md, between its markers.
+// writePage writes the two tables into docs/survival.md, each between its markers.
 func writePage() error {
 	_, here, _, _ := runtime.Caller(0)
 	page := filepath.Join(filepath.Dir(here), "../../docs/survival.md")
@@ -40,7 +40,7 @@ func writePage() error {
 	return os.WriteFile(page, []byte(text), 0o644)
 }
 
-// between replaces what is between the markers of a table.
+// between replaces the text between the markers of a table.
 func between(text, name, table string) (string, error) {
 	begin, end := "<!-- begin "+name+" -->\n", "<!-- end "+name+" -->\n"
 	before, rest, ok1 := strings.Cut(text, begin)

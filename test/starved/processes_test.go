@@ -15,11 +15,12 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// The container may have no more processes and tries to make some all the time, so that
-// there is room for a thread of the init at one moment and none at the next.
+// The container is at pids.max and tries to fork all the time. At one moment there is room
+// for a thread of the init, and at the next there is none. The init must live, and still
+// end by TERM.
 func TestForkStorm(t *testing.T) {
 	took := 10 * time.Second
-	// The second one is what crosses into a virtual machine.
+	// Only variables that begin with CGSHIM_ get into a virtual machine.
 	if v := cmp.Or(os.Getenv("STARVED_TIME"), os.Getenv("CGSHIM_STARVED_TIME")); v != "" {
 		var err error
 		if took, err = time.ParseDuration(v); err != nil {
@@ -32,7 +33,7 @@ func TestForkStorm(t *testing.T) {
 		if !listening(t, r, "ready") {
 			return ended(r, r.Wait(t), 0, 0)
 		}
-		if within(took, func() bool { return dead(r) }) { // what is measured
+		if within(took, func() bool { return dead(r) }) { // the length of the storm
 			return ended(r, r.Wait(t), 0, 0)
 		}
 		got := end(t, s, r, syscall.SIGTERM, 42)
@@ -48,7 +49,7 @@ func TestForkStorm(t *testing.T) {
 	})
 }
 
-// Signals come by the hundred thousand while the user may have no more processes.
+// The init must take 100,000 signals while the user may have no more processes.
 func TestSignalsWithoutProcesses(t *testing.T) {
 	const signals = 100_000
 	both(t, "fills RLIMIT_NPROC, and 100,000 signals come", func(t *testing.T, s side) sight {
@@ -62,7 +63,7 @@ func TestSignalsWithoutProcesses(t *testing.T) {
 			if i%2 == 1 {
 				sig = 40
 			}
-			if err := syscall.Kill(r.PID(), sig); err == syscall.EAGAIN { // RLIMIT_SIGPENDING
+			if err := syscall.Kill(r.PID(), sig); err == syscall.EAGAIN { // the queue is full (RLIMIT_SIGPENDING)
 				time.Sleep(time.Millisecond)
 			}
 		}
@@ -70,11 +71,12 @@ func TestSignalsWithoutProcesses(t *testing.T) {
 	})
 }
 
+// The init must reap any number of orphans without more memory for each.
 func TestOrphansWithLittleMemory(t *testing.T) {
 	orphans := count(t, "STARVED_ORPHANS", 100_000)
 	both(t, fmt.Sprintf("makes %d orphans, and the init has a memory limit of 8 MB", orphans), func(t *testing.T, s side) sight {
-		// The kernel frees what is left of a process a little later than it is reaped
-		// (RCU), so the program's is not the memory that the init has.
+		// The kernel frees the last memory of a process a little later than the init reaps
+		// the process (RCU). So the program and its orphans are outside of the init's limit.
 		launcher := groups(t, memoryLimit(8<<20))
 		outside := filepath.Dir(launcher[1])
 		r := by(s.run("--", helper, "in", outside, helper, "orphans", fmt.Sprint(orphans)), launcher...)
@@ -107,7 +109,8 @@ func TestOrphansWithLittleMemory(t *testing.T) {
 	})
 }
 
-// A program that an init executes may be a shell that had children already.
+// A shell that executes the init may have children that have ended. The init must reap these
+// zombies, for which it gets no SIGCHLD.
 func TestChildrenThatEndedBeforeTheExec(t *testing.T) {
 	both(t, "starts the init with three children that have ended", func(t *testing.T, s side) sight {
 		r := by(s.run("--", helper, "ready"), "before", "3")
@@ -128,8 +131,8 @@ func TestChildrenThatEndedBeforeTheExec(t *testing.T) {
 	})
 }
 
-// PID 1 becomes the tracer of a child that asks for it (ptrace(2), PTRACE_TRACEME), and
-// each signal of the child stops it until its tracer does something.
+// PTRACE_TRACEME makes PID 1 the tracer of its child (ptrace(2)). Each signal then stops the
+// child until the tracer acts. The init must let the child go on.
 func TestTracedChild(t *testing.T) {
 	both(t, "has a child that called ptrace(PTRACE_TRACEME)", func(t *testing.T, s side) sight {
 		r := s.run("--", helper, "traced")
@@ -144,8 +147,8 @@ func TestTracedChild(t *testing.T) {
 	})
 }
 
-// A program of another user may not be killed (kill(2), EPERM). The kernel does, when PID
-// 1 exits.
+// A PID 1 without privileges may not kill a program of another user (kill(2), EPERM). At the
+// stop time-out cgshim must say so and exit, because the kernel then kills the program.
 func TestSetuidProgramAtTheStopTimeout(t *testing.T) {
 	both(t, "has a setuid program under a PID 1 that is not root, and `--stop-timeout`", func(t *testing.T, s side) sight {
 		if s.tini {
@@ -180,7 +183,8 @@ func TestSetuidProgramAtTheStopTimeout(t *testing.T) {
 	})
 }
 
-// A stopped process takes no TERM before it goes on.
+// A stopped process takes no TERM before SIGCONT. The drain must not wait for it until the
+// time-out.
 func TestStoppedLeftovers(t *testing.T) {
 	both(t, "leaves a stopped process behind, and `--drain-timeout=5m`", func(t *testing.T, s side) sight {
 		if s.tini {
@@ -197,7 +201,8 @@ func TestStoppedLeftovers(t *testing.T) {
 	})
 }
 
-// The image names its own signal (Dockerfile, STOPSIGNAL).
+// STOPSIGNAL of an image names the signal that asks for the end. With --stop-signal the
+// stop time-out must begin at that signal.
 func TestStopSignals(t *testing.T) {
 	for _, c := range []struct {
 		signals string
@@ -218,7 +223,8 @@ func TestStopSignals(t *testing.T) {
 	}
 }
 
-// The variable does what the option does, and TERM asks for no end where it is not named.
+// CGSHIM_STOP_SIGNAL must do the same as --stop-signal. TERM, INT and QUIT must then not begin
+// the stop time-out, as the variable does not name them.
 func TestStopSignalVariable(t *testing.T) {
 	lab.Root(t)
 	r := cgshim.run("--stop-timeout=200ms", "--", helper, "deaf")
@@ -230,7 +236,7 @@ func TestStopSignalVariable(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
 		_ = syscall.Kill(r.PID(), sig)
 	}
-	if within(time.Second, func() bool { return dead(r) }) { // five times what it waits
+	if within(time.Second, func() bool { return dead(r) }) { // five times the stop time-out
 		t.Fatalf("TERM ended it: %q", r.Stderr.String())
 	}
 	if got := end(t, cgshim, r, syscall.SIGUSR2, 137); !got.good {
@@ -238,7 +244,7 @@ func TestStopSignalVariable(t *testing.T) {
 	}
 }
 
-// There is always a signal to take: the time to stop comes all the same.
+// The stop time-out must come even if the init always has another signal to take.
 func TestSignalsWithoutEnd(t *testing.T) {
 	both(t, "sends PID 1 real-time signals without end, and `--stop-timeout=1s`", func(t *testing.T, s side) sight {
 		if s.tini {
@@ -255,7 +261,7 @@ func TestSignalsWithoutEnd(t *testing.T) {
 			go func() {
 				for !over.Load() {
 					if err := syscall.Kill(r.PID(), 40); err != nil {
-						time.Sleep(time.Millisecond) // RLIMIT_SIGPENDING: the queue is full
+						time.Sleep(time.Millisecond) // the queue is full (RLIMIT_SIGPENDING)
 					}
 				}
 			}()
@@ -269,7 +275,8 @@ func TestSignalsWithoutEnd(t *testing.T) {
 	})
 }
 
-// docker pause takes nothing from the time that the program has.
+// The time in which docker pause freezes the container must not count for the stop time-out.
+// The program ends in time after the freeze, so the init must not kill it.
 func TestFreezeAfterTheStopSignal(t *testing.T) {
 	both(t, "is frozen for 4 s after a TERM, and `--stop-timeout=3s`", func(t *testing.T, s side) sight {
 		if s.tini {
@@ -308,7 +315,7 @@ func TestFreezeAfterTheStopSignal(t *testing.T) {
 			t.Fatal(err, r.Stderr.String())
 		}
 		freeze(true)
-		time.Sleep(4 * time.Second) // what is measured
+		time.Sleep(4 * time.Second) // longer than the stop time-out
 		freeze(false)
 		if !within(s.patience(), func() bool { return dead(r) }) {
 			return sight{false, "does not end"}

@@ -1,36 +1,34 @@
 /*
- * What takes things away from an init, and the programs that do under it what a container
- * should not. Go cannot be it: its runtime needs threads and memory.
+ * Launchers, which take things away from an init, and programs, which do under the init
+ * what a container should not. They are in C because Go's runtime needs threads and memory
+ * of its own.
  *
- * Launchers. Each executes COMMAND:
+ * Launchers. Each ends with the execution of COMMAND:
  *   starved in DIR COMMAND...              in the cgroup DIR
- *   starved limit NAME VALUE COMMAND...    with this hard and soft resource limit, without
- *                                          capabilities, and without a new privilege
- *   starved closed COMMAND...              with the descriptors 0 to 2 closed, but 3 open
- *   starved before N COMMAND...            with N children that have ended
+ *   starved limit NAME VALUE COMMAND...    with this hard and soft resource limit and with
+ *                                          PR_SET_NO_NEW_PRIVS
+ *   starved closed COMMAND...              with the descriptors 0 to 2 closed
+ *   starved before N COMMAND...            with N children that have ended, as zombies
  *
- * Programs:
- *   starved exit STATUS
- *   starved storm                          fork twice without end, until TERM: then how many
- *                                          forks there were and how many were refused, and 42
- *   starved full                           processes until the kernel refuses one, then "full";
- *                                          signals end nothing but TERM, with 42
- *   starved orphans N                      "ready"; at USR1 N children of the init, one after
- *                                          the other, which end at once; then "made"; ends by
- *                                          TERM, with 42
- *   starved deaf                           "ready"; no signal but KILL ends it
- *   starved ready                          "ready"; ends by TERM, with 42
- *   starved root                           become root altogether, as a setuid program; deaf
- *   starved slow MILLISECONDS              "ready"; "term" at TERM, and 42 so much later
- *   starved traced                         have the parent trace it, and get a signal; then
- *                                          ready
- *   starved stopped                        leave a stopped process, exit with 6
- *   starved stubborn                       "ready"; leaves its parent an orphan in the own
- *                                          process group; both are deaf
- *   starved fill                           fill stderr, leave an orphan that ends, "ready"; ends by
- *                                          TERM, with 42
- *   starved flood                          write to stderr without end, from four processes,
- *                                          "ready"; ends by TERM, with 42
+ * Programs. A quoted word is printed. Where nothing else is said, a program ends by TERM
+ * with status 42:
+ *   starved exit STATUS                    end at once
+ *   starved ready                          "ready"
+ *   starved deaf                           "ready"; only KILL ends it
+ *   starved root                           make the user of a setuid program the real user too,
+ *                                          then as deaf
+ *   starved slow MILLISECONDS              "ready"; "term" at TERM, and end so much later
+ *   starved storm                          "ready"; two processes fork until TERM; then print
+ *                                          how many forks worked and how many were refused
+ *   starved full                           make processes until the kernel refuses one, "full";
+ *                                          ignore all signals but TERM
+ *   starved orphans N                      "ready"; at USR1 make N children of the init, one
+ *                                          after the other, which end at once; "made"
+ *   starved traced                         have the parent trace it, get two signals, "ready"
+ *   starved stopped                        leave a stopped process, end with 6
+ *   starved stubborn                       make a child, "ready"; both are as deaf
+ *   starved fill                           fill stderr, leave an orphan that ends, "ready"
+ *   starved flood                          four processes write to stderr without end, "ready"
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -69,7 +67,7 @@ static void say(const char *word)
 		_exit(98);
 }
 
-/* Without SA_RESTART: the signal interrupts what waits. */
+/* SA_RESTART is not set, so the signal interrupts a system call that waits. */
 static void catch(int sig)
 {
 	struct sigaction action = {.sa_handler = on_signal};
@@ -137,7 +135,7 @@ static int in(char **args)
 static int before(char **args)
 {
 	int n = atoi(args[0]);
-	prctl(PR_SET_PDEATHSIG, 0); /* the test's is the init's no more */
+	prctl(PR_SET_PDEATHSIG, 0); /* the test set it, and execve would keep it */
 	for (int i = 0; i < n; i++) {
 		siginfo_t info;
 		pid_t pid = fork();
@@ -148,8 +146,8 @@ static int before(char **args)
 	return run(args + 1);
 }
 
-/* Two processes at once, which do not wait: a place that has become free is taken at once,
- * by them or by a thread of the init. */
+/* Two processes fork without a pause, so that they take every place at pids.max that becomes
+ * free, if no thread of the init is faster. */
 static int storm(void)
 {
 	int numbers[2];
@@ -159,8 +157,8 @@ static int storm(void)
 		return fail("pipe");
 	for (int i = 0; i < 2; i++)
 		if (fork() == 0) {
-			/* How long each lives: so long that the limit is reached all the time
-			 * on this machine, and not longer. */
+			/* The life of each child in nanoseconds. It adapts to the machine, so
+			 * that the limit is just reached all the time. */
 			double life = 1e6;
 			catch(SIGTERM);
 			counts[0] = counts[1] = 0;
@@ -184,7 +182,7 @@ static int storm(void)
 	close(numbers[1]);
 	until(SIGTERM, "ready\n");
 	signal(SIGTERM, SIG_IGN);
-	kill(0, SIGTERM); /* the init has given the program a group of its own */
+	kill(0, SIGTERM); /* all of this group, which the init has made for the program */
 	while (read(numbers[0], counts, sizeof counts) == sizeof counts)
 		made += counts[0], refused += counts[1];
 	snprintf(line, sizeof line, "%lld %lld\n", made, refused);
@@ -208,8 +206,8 @@ static int full(void)
 	return until_term("full\n");
 }
 
-/* The parent of a process that clone(2) makes with CLONE_PARENT is the caller's. The init
- * cannot tell it from an orphan, and one call is enough. */
+/* A process that clone(2) makes with CLONE_PARENT is a child of the caller's parent, which is
+ * the init. The init cannot tell such a child from an orphan, and one call makes it. */
 static int gone(void *unused)
 {
 	(void)unused;
@@ -225,7 +223,7 @@ static int orphans(int n)
 		pid_t pid = clone(gone, stack + sizeof stack, CLONE_PARENT | CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
 		if (pid < 0)
 			return fail("clone");
-		/* Not more than the init can reap: a zombie is there until then. */
+		/* Wait now and then until the init has reaped the last one. kill(2) finds a zombie. */
 		while (i % 500 == 0 && kill(pid, 0) == 0)
 			usleep(200);
 	}
@@ -236,7 +234,7 @@ static int slow(int milliseconds)
 {
 	until_term("ready\n");
 	say("term\n");
-	/* Many short sleeps: one long one would go on while the process is frozen. */
+	/* Sleep in many short steps. The clock of one long sleep goes on during a freeze. */
 	for (int i = 0; i < milliseconds; i += 10)
 		usleep(10000);
 	return 42;
@@ -246,7 +244,7 @@ static int traced(void)
 {
 	if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
 		return fail("ptrace");
-	signal(SIGUSR1, SIG_IGN); /* its tracer is told all the same */
+	signal(SIGUSR1, SIG_IGN); /* its tracer gets even an ignored signal */
 	signal(SIGWINCH, SIG_DFL);
 	raise(SIGUSR1);
 	raise(SIGWINCH);
