@@ -1,9 +1,9 @@
-// Command bench runs cgshim and its peers side by side, interleaved, and prints
-// medians, spread and ratios:
+// Command bench measures cgshim and its peers. Their runs take turns, so that a change of the
+// machine's load affects all of them. It prints medians, 10 % and 90 % quantiles, and ratios:
 //
-//	go run ./bench            the table, and bin/bench.csv
-//	go run ./bench -doc       also into docs/performance.md
-//	BENCHROUNDS=1 go run ./bench    once, to see that it runs
+//	go run ./bench                  print the table and write bin/bench.csv
+//	go run ./bench -doc             also write the table into docs/performance.md
+//	BENCHROUNDS=1 go run ./bench    one round, to see that it runs
 package main
 
 import (
@@ -29,19 +29,19 @@ type peer struct {
 
 var (
 	peers = []peer{
-		{"tini-static", []string{"/usr/bin/tini-static", "-s", "--"}}, // first: the ratios are to it
+		{"tini-static", []string{"/usr/bin/tini-static", "-s", "--"}}, // the ratios are to the first
 		{"cgshim", []string{"CGSHIM", "--cgroup=off", "--"}},
 		{"tini", []string{"/usr/bin/tini", "-s", "--"}},
 		{"dumb-init", []string{"/usr/bin/dumb-init", "--"}},
 		{"catatonit", []string{"/usr/bin/catatonit", "--"}},
 	}
-	// The first one is what cgshim replaces: an init, and a shell that does in eight
-	// programs and a loop what dind's and envbox's wrappers do.
+	// The first is an init with a shell, which cgshim replaces. The shell does the steps of
+	// dind's and envbox's wrappers in eight programs and a loop.
 	delegators = []peer{
 		{"tini-static + shell", []string{"/usr/bin/tini-static", "--", "/usr/bin/unshare", "--cgroup", "/bin/sh", "-c", wrapper}},
 		{"cgshim", []string{"CGSHIM", "--cgroup=require", "--"}},
 	}
-	// What no init in Go can be below, and no delegation on this kernel.
+	// The lower bounds of every init in Go, and of every delegation on this kernel.
 	leastGo, leastKernel = peer{name: "least in Go"}, peer{name: "least of the kernel"}
 )
 
@@ -59,11 +59,11 @@ exec "$0" "$@"`
 var (
 	helper, root string
 	results      []result
-	works        = map[string]int{} // in the order of their first numbers
+	works        = map[string]int{} // the place of each work in the table
 	rounds       = 60
 )
 
-// result is the numbers of one peer at one work.
+// result has the numbers of one peer at one work.
 type result struct {
 	work, peer, unit string
 	values           []float64
@@ -197,9 +197,9 @@ func hierarchy() string {
 	return ""
 }
 
-// delegation takes the time of a delegated start. The kernel's lock for moves between
-// cgroups costs its first user a grace period of RCU, and is then in use for a while
-// (percpu_down_write, rcu_sync_enter). So it is in use, or at rest, for all alike.
+// delegation measures a delegated start. The kernel's lock for moves between cgroups costs its
+// first user a grace period of RCU, and costs less for a while after that (percpu_down_write,
+// rcu_sync_enter). So the stage uses the lock before each start, and then waits for rest.
 func delegation(others int, rest time.Duration) {
 	work := fmt.Sprintf("exec of init to the child's first instruction, delegated, %d other processes", others)
 	if rest > 0 {
@@ -239,7 +239,7 @@ func removeGroup(dir string) {
 	}
 }
 
-// pid1 starts an init in a PID namespace of its own.
+// pid1 returns the command that starts an init in a PID namespace of its own.
 func pid1(p peer, extra *os.File, program ...string) *exec.Cmd {
 	cmd := exec.Command(p.args[0], append(slices.Clone(p.args[1:]), program...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID, Pdeathsig: syscall.SIGKILL}
@@ -311,7 +311,8 @@ func orphanStorm() {
 	}
 }
 
-// steadyOrphans has one orphan end after the other, as fast as they can be made.
+// steadyOrphans measures orphans that end one after the other, as fast as a program can make
+// them.
 func steadyOrphans() {
 	orphans := few(5_000)
 	for range max(1, rounds/8) {
@@ -347,7 +348,7 @@ func steadyOrphans() {
 	}
 }
 
-// processorTime is what the threads of a process have run so far, in nanoseconds
+// processorTime returns how long the threads of a process have run so far, in nanoseconds
 // (Documentation/scheduler/sched-stats.rst).
 func processorTime(pid int) (sum float64) {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
@@ -361,7 +362,7 @@ func processorTime(pid int) (sum float64) {
 	return sum
 }
 
-// memoryAfterOrphans has 100,000 children of the init end, and looks at what it has then.
+// memoryAfterOrphans measures the memory of an init that has reaped 100,000 children.
 func memoryAfterOrphans() {
 	orphans := few(100_000)
 	for range max(1, rounds/20) {
@@ -387,7 +388,7 @@ func memoryAfterOrphans() {
 	}
 }
 
-// child is the program of an init, its first child.
+// child returns the PID of an init's first child, which is the program.
 func child(pid int) int {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	check(err)
@@ -396,7 +397,8 @@ func child(pid int) int {
 	return first
 }
 
-// children counts a process's children, and samples how many are zombies.
+// children counts the children of a process, and estimates from a sample of 50 how many are
+// zombies.
 func children(pid int) (n, zombies int) {
 	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	fields := strings.Fields(string(data))
@@ -421,7 +423,7 @@ func idle() {
 		check(cmd.Start())
 		cmds = append(cmds, cmd)
 	}
-	time.Sleep(3 * time.Second) // what starting up does is not idling, nor what giving memory back does
+	time.Sleep(3 * time.Second) // until the init has started and given memory back, which is not idling
 	var before []int
 	for _, cmd := range cmds {
 		before = append(before, switches(cmd.Process.Pid))
@@ -464,7 +466,7 @@ func quantile(values []float64, q float64) float64 {
 	return sorted[int(q*float64(len(sorted)-1))]
 }
 
-// render is the table in Markdown. Ratios are to the first peer of each work.
+// render returns the table in Markdown. The ratios are to the first peer of each work.
 func render() string {
 	var b strings.Builder
 	b.WriteString("| work | init | median | 10 % | 90 % | ratio |\n|---|---|---|---|---|---|\n")

@@ -1,9 +1,9 @@
 // Package builds builds cgshim in every way that people build Go programs, and runs each
 // binary as PID 1.
 //
-// CGSHIM_BUILDS=all selects every build. By default only the builds run that need no C
-// compiler and no other release of Go. CGSHIM_GOS lists the other releases, as values
-// of GOTOOLCHAIN.
+// By default the tests leave out the builds that need a C compiler or another release of Go.
+// CGSHIM_BUILDS=all selects every build. CGSHIM_GOS lists the other releases, as values of
+// GOTOOLCHAIN.
 package builds
 
 import (
@@ -34,12 +34,12 @@ var root = func() string {
 // A build is a way to make the binary.
 type build struct {
 	name string
-	args []string // arguments of go build; nil: make build
+	args []string // arguments of go build, or nil for make build
 	cgo  bool
-	gos  string // GOTOOLCHAIN; "": the go that runs the test
+	gos  string // GOTOOLCHAIN, or "" for the go that runs the test
 	slow bool   // runs only with CGSHIM_BUILDS=all
 
-	entry  bool // has the entry point and everything that depends on it; other builds say what they lack
+	entry  bool // has the entry point and everything that depends on it. Other builds say what they lack.
 	covers bool // writes to GOCOVERDIR
 }
 
@@ -67,6 +67,8 @@ func builds() []build {
 	return slices.DeleteFunc(all, func(b build) bool { return b.slow && os.Getenv("CGSHIM_BUILDS") != "all" })
 }
 
+// However cgshim is built, it must return the right status, forward signals and reap as PID 1.
+// --version must say whether the build lacks the entry point.
 func TestBuilds(t *testing.T) {
 	lab.Root(t)
 	for _, b := range builds() {
@@ -84,8 +86,8 @@ func TestBuilds(t *testing.T) {
 	}
 }
 
-// With cgo the binary has threads that Go's runtime did not create, and it needs a libc
-// that an empty image lacks.
+// A build with cgo must fail. Such a binary has threads that Go's runtime did not create, and
+// it needs a libc, which an empty image lacks.
 func TestCgoIsRefused(t *testing.T) {
 	cmd := exec.Command("go", "build", "-o", filepath.Join(t.TempDir(), "cgshim"), ".")
 	cmd.Dir = root
@@ -123,8 +125,7 @@ func (b build) make(t *testing.T) string {
 	return bin
 }
 
-// run runs the binary as PID 1 of a PID namespace. Its environment is PATH and the
-// variables.
+// run runs the binary as PID 1 of a PID namespace. Its environment is PATH and env.
 func run(t *testing.T, bin string, env []string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	cmd := command(t, bin, env, args...)
@@ -227,9 +228,9 @@ func testOrphans(t *testing.T, bin string) {
 	}
 }
 
-// Go raises the soft limit of open files before main (package os). If the entry point
-// has recorded the original limit, the child gets that. The child also ignores the
-// signals that were ignored at the start.
+// Go raises the soft limit of open files before main (package os). The entry point has
+// recorded the original limit by then, so the child must get the original limit. The child
+// must also ignore the signals that the init ignored at its start.
 func testLimits(t *testing.T, b build, bin string) {
 	if !b.entry {
 		return

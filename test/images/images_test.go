@@ -1,5 +1,6 @@
-// Package images builds the Dockerfile of a clone by both of Docker's builders. It
-// makes the base images itself, because a test cannot reach a registry.
+// Package images builds the images of the Dockerfile, of the examples and of a release by a
+// real dockerd, and runs them. It makes the base images itself, because a test cannot reach
+// a public registry.
 package images
 
 import (
@@ -38,9 +39,9 @@ func clone(t *testing.T) string {
 	return dir
 }
 
-// golang makes a replacement for the image golang, with Go, make and a shell. The
-// modules come from a directory in the form of a module proxy, and the compiled
-// packages from a cache.
+// golang makes a replacement for the image golang, with Go, make and a shell. The image also
+// has the modules, in a directory in the form of a module proxy, and a cache of compiled
+// packages. So a build in the image needs no network.
 func golang(t *testing.T, d *docker.Daemon, tree, tag string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -86,7 +87,8 @@ func golang(t *testing.T, d *docker.Daemon, tree, tag string) {
 		"--change=ENV GOPROXY=file:///proxy", "--change=ENV GOTOOLCHAIN=local")
 }
 
-// dind makes a replacement for docker:dind.
+// dind makes a replacement for docker:dind from testdata/dind. Its dockerd only prints how it
+// was started.
 func dind(t *testing.T, d *docker.Daemon, tag string) {
 	t.Helper()
 	files := docker.Busybox(t, nil)
@@ -107,6 +109,8 @@ func dind(t *testing.T, d *docker.Daemon, tag string) {
 	d.Import(tag, files, changes...)
 }
 
+// Both of Docker's builders must build both images of the Dockerfile from a clone, and the
+// images must run.
 func TestDockerfile(t *testing.T) {
 	d := docker.Start(t)
 	tree := clone(t)
@@ -124,7 +128,8 @@ func TestDockerfile(t *testing.T) {
 	}
 }
 
-// The examples that users build images from, on replacements of their base images.
+// The Dockerfiles of examples/ must build on replacements of their base images, and their
+// images must run dockerd under cgshim.
 func TestExamples(t *testing.T) {
 	d := docker.Start(t)
 	bin := lab.Cgshim(t)
@@ -158,14 +163,14 @@ func TestExamples(t *testing.T) {
 	})
 }
 
-// version and commit are the arguments of each image build.
+// version and commit are the build arguments of each image.
 const version, commit = "1.2.3", "0123456789ab"
 
-// says is the output of --version of such a binary.
+// says is the output of --version of a binary from such an image.
 const says = "cgshim version " + version + " - git." + commit + "\n"
 
-// testBinary runs an image with only the binary, and copies the binary out of the
-// image.
+// testBinary runs an image that has only the binary. It also copies the binary to another
+// image, as users do, and runs that image.
 func testBinary(t *testing.T, d *docker.Daemon, buildKit bool, image, says string) {
 	if got := d.Run("run", "--rm", "--network=none", image, "--version"); got.Stdout != says || got.Status != 0 {
 		t.Errorf("--version: %+v", got)
@@ -177,7 +182,8 @@ func testBinary(t *testing.T, d *docker.Daemon, buildKit bool, image, says strin
 	}
 }
 
-// testDind runs an image that was made from base, as users run docker:dind.
+// testDind runs an image that was made from base, as users run docker:dind. Its configuration
+// must be base's, and cgshim must be the only init.
 func testDind(t *testing.T, d *docker.Daemon, image, base, says string) {
 	if got, want := config(t, d, image), config(t, d, base); !cmp.Equal(got, want) {
 		t.Errorf("the configuration is not the base's: %s", cmp.Diff(want, got))
@@ -193,7 +199,7 @@ func testDind(t *testing.T, d *docker.Daemon, image, base, says string) {
 		{"dockerd", []string{"dockerd", "--host=unix:///run/docker.sock"}, "--host=unix:///run/docker.sock"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// Those parts of --privileged that a container can have on every machine.
+			// These are the parts of --privileged that a container can have on every machine.
 			got := d.Run(append([]string{"run", "--rm", "--network=none", "--cap-add=SYS_ADMIN", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined", image}, c.args...)...)
 			want := "arguments: " + c.command + "\n" +
 				"pid 1: /cgshim as docker-init -- dockerd " + c.command + " \n" +
@@ -214,7 +220,7 @@ func testDind(t *testing.T, d *docker.Daemon, image, base, says string) {
 			t.Errorf("%+v", got)
 		}
 	})
-	// dockerd asks this of the init that it gives to inner containers.
+	// dockerd asks its init for the version in this form.
 	t.Run("docker-init", func(t *testing.T) {
 		got := d.Run("run", "--rm", "--network=none", "--entrypoint=docker-init", image, "--version")
 		_, commit, _ := strings.Cut(says, " - ")
@@ -224,7 +230,7 @@ func testDind(t *testing.T, d *docker.Daemon, image, base, says string) {
 	})
 }
 
-// config is the configuration of an image without the variables of cgshim.
+// config returns the configuration of an image without the variables of cgshim.
 func config(t *testing.T, d *docker.Daemon, image string) map[string]any {
 	t.Helper()
 	var all map[string]any

@@ -18,7 +18,7 @@ import (
 	"github.com/cgshim/cgshim/test/internal/docker"
 )
 
-// registry starts a registry, Debian's docker-registry, and returns its address.
+// registry starts Debian's docker-registry and returns its address.
 func registry(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -62,8 +62,9 @@ func registry(t *testing.T) string {
 	}
 }
 
-// TestRelease publishes the images of dist/ as the release workflow does, and runs
-// them. It uses a registry of its own in place of the public one.
+// TestRelease publishes the images of dist/ as the release workflow does, but to a registry of
+// its own. Each image must be for the right platforms and must run. A second push must
+// publish the same images.
 func TestRelease(t *testing.T) {
 	dist := os.Getenv("CGSHIM_DIST")
 	if dist == "" {
@@ -135,7 +136,7 @@ func push(t *testing.T, dist, address, base string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// goPlatform returns the platform in an index for a port.
+// goPlatform returns the platform in an index for the name of a port in dist/.
 func goPlatform(name string) string {
 	if name == "armv7" {
 		return "linux/arm/v7"
@@ -143,7 +144,7 @@ func goPlatform(name string) string {
 	return "linux/" + name
 }
 
-// platforms returns the platforms of an index.
+// platforms returns the platforms in the index of an image.
 func platforms(t *testing.T, address, name string) (list []string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/v2/"+name+"/manifests/"+version, nil)

@@ -1,4 +1,5 @@
-// Package library tests the package cgroup in a program of another module.
+// Package library tests the package cgroup in a program of another module, the supervisor of
+// examples/library.
 package library
 
 import (
@@ -14,7 +15,7 @@ import (
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
-// supervisor builds the example in its own module.
+// supervisor builds the example, which has a module of its own.
 func supervisor(t *testing.T) string {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
@@ -28,8 +29,8 @@ func supervisor(t *testing.T) string {
 	return bin
 }
 
-// container runs the example as PID 1 in a container's cgroup. It shares the host's
-// cgroup namespace, so a delegation takes every step.
+// container returns the run of a program as PID 1 in a container's cgroup. The container
+// shares the host's cgroup namespace, so a delegation takes every step.
 func container(t *testing.T, path string, args ...string) *lab.Run {
 	t.Helper()
 	lab.Root(t)
@@ -47,9 +48,10 @@ func container(t *testing.T, path string, args ...string) *lab.Run {
 	return r
 }
 
-// The re-executed process delegates. Its program is in the leaf of a cgroup namespace
-// whose root is the container's cgroup. This holds after a failure and for a second
-// start too.
+// The supervisor re-executes itself, and the new process delegates the cgroup and becomes the
+// program. The program must then be in the leaf of a cgroup namespace whose root is the
+// container's cgroup. The same must hold when the supervisor starts the program again after
+// a failure.
 func TestSupervisor(t *testing.T) {
 	// $PPID is the supervisor, PID 1, because no other process is in between.
 	const program = `while read -r line; do case $line in 0::*) echo "in $line under $PPID"; esac; done </proc/self/cgroup

@@ -37,8 +37,8 @@ func output(cmd *exec.Cmd) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// busyboxImage returns a root file system as a tar stream. It has one static program,
-// and more programs by their names in the image.
+// busyboxImage returns a root file system as a tar stream. It has busybox and other programs,
+// which are the paths on this machine by their names in the image.
 func busyboxImage(others map[string]string) (io.Reader, error) {
 	path, err := exec.LookPath("busybox")
 	if err != nil {
@@ -89,7 +89,7 @@ func commands(dir string) string {
 	return strings.Join(names, " ")
 }
 
-// log returns the output of PID 1 and dockerd, and cgshim's own line with the text.
+// log returns the output of PID 1 and dockerd, and the first line of cgshim with the text.
 func (r *run) log(text string) (lines []string, found string) {
 	lines = strings.Split(read(r.path("log")), "\n")
 	for _, line := range lines {

@@ -18,8 +18,8 @@ const cgroupRoot = "/sys/fs/cgroup"
 // also reports whether controllers are in v1 hierarchies.
 func machine() (hierarchy string, v1 bool) {
 	for _, line := range strings.Split(read("/proc/self/mountinfo"), "\n") {
-		// proc_pid_mountinfo(5): the fifth field is the mount point, and the type
-		// follows " - ".
+		// The fifth field is the mount point, and the type follows " - "
+		// (proc_pid_mountinfo(5)).
 		head, tail, _ := strings.Cut(line, " - ")
 		fields := strings.Fields(head)
 		if len(fields) < 5 || !strings.HasPrefix(fields[4]+"/", cgroupRoot+"/") {
@@ -45,7 +45,7 @@ func kindsOf(hierarchy string, v1 bool) (kinds []string) {
 	return kinds
 }
 
-// tree is the sandbox's cgroup, which a container runtime would otherwise create.
+// tree is the sandbox's cgroup. A container runtime makes such a cgroup for a container.
 type tree struct {
 	mount   string // mount point of the hierarchy
 	dir     string
@@ -77,8 +77,8 @@ func newTree(name string) (*tree, error) {
 	return t, nil
 }
 
-// root returns the path of the visible part of the hierarchy. In a container that is
-// the container's own cgroup.
+// root returns the path of the cgroup that is at the mount point. In a container it is the
+// container's own cgroup.
 func root(hierarchy string) string {
 	for _, line := range strings.Split(read("/proc/self/mountinfo"), "\n") {
 		if fields := strings.Fields(line); len(fields) > 4 && fields[4] == hierarchy {
@@ -98,9 +98,9 @@ func (t *tree) control(change string) error {
 
 func (t *tree) controllers() string { return read(filepath.Join(t.dir, "cgroup.controllers")) }
 
-// restore disables the controllers that were enabled for the sandbox. A controller
-// stays if the cgroup of another program uses it meanwhile (EBUSY, kernel document,
-// "Top-down Constraint").
+// restore disables the controllers that newTree enabled. A controller stays enabled if the
+// cgroup of another program has begun to use it (EBUSY; cgroup-v2.rst, "Top-down
+// Constraint").
 func (t *tree) restore() {
 	for _, c := range t.enabled {
 		if err := t.control("-" + c); err != nil {
@@ -139,8 +139,9 @@ func cgroupsBelow(top string) (dirs []string) {
 	return dirs
 }
 
-// removeCgroups removes the sandbox's cgroups in every hierarchy, children first. The
-// kernel may need a moment after the last process has ended (EBUSY).
+// removeCgroups removes the sandbox's cgroups in every hierarchy, children first. It tries
+// for a while, because the kernel may refuse for a moment after the last process has ended
+// (EBUSY).
 func removeCgroups(name string) error {
 	tops, _ := filepath.Glob(filepath.Join(cgroupRoot, "*", name))
 	tops = append(tops, filepath.Join(cgroupRoot, name))
@@ -191,7 +192,7 @@ func processesWith(text string) (pids []int) {
 	return pids
 }
 
-// mountsWith searches every mount namespace that still has a process.
+// mountsWith finds mounts with a text, in every mount namespace that still has a process.
 func mountsWith(text string) (mounts []string) {
 	eachProcess(func(pid int) {
 		for _, line := range strings.Split(read(fmt.Sprintf("/proc/%d/mountinfo", pid)), "\n") {
@@ -205,8 +206,8 @@ func mountsWith(text string) (mounts []string) {
 
 func zombiesOf(parent int) (zombies []string) {
 	eachProcess(func(pid int) {
-		// proc_pid_stat(5): "pid (comm) state ppid", in which comm may contain any
-		// character.
+		// The fields are "pid (comm) state ppid", in which comm may contain any character
+		// (proc_pid_stat(5)).
 		_, rest, _ := strings.Cut(read(fmt.Sprintf("/proc/%d/stat", pid)), ") ")
 		fields := strings.Fields(rest)
 		if len(fields) > 1 && fields[0] == "Z" && fields[1] == strconv.Itoa(parent) {
@@ -225,8 +226,8 @@ func eachProcess(do func(pid int)) {
 	}
 }
 
-// read returns a file without the newline at its end, or "" if the file is gone. A file
-// of a process may disappear at any time.
+// read returns a file without white space at its ends, or "" if the file is gone. The file of
+// a process may disappear at any time.
 func read(file string) string {
 	data, _ := os.ReadFile(file)
 	return strings.TrimSpace(string(data))

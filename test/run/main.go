@@ -1,17 +1,18 @@
-// Command run shows cgshim at work. It starts a real dockerd under cgshim, which is PID
-// 1 of a sandbox made of namespaces. It runs containers inside, stops the sandbox, and
-// proves that nothing is left. It needs root. Outside of its temporary directory it
-// makes only a cgroup and enables controllers for it, and it undoes both.
+// Command run shows cgshim at work. It makes a sandbox of namespaces and starts cgshim as
+// PID 1 of the sandbox, with a real dockerd as the program. It runs containers inside, stops
+// the sandbox, and checks that nothing is left. It needs root. Outside of its temporary
+// directory it only makes a cgroup and enables controllers for the cgroup, and it undoes
+// both.
 //
-// The kinds of sandbox, which -kinds selects:
+// -kinds selects the kinds of sandbox:
 //
-//	host     cgroup v2, in the host's cgroup namespace: the whole tree is on
-//	         /sys/fs/cgroup (docker run --cgroupns=host)
-//	private  cgroup v2, in a cgroup namespace of its own (docker's default on v2)
-//	v1       cgroup v1, where cgshim has nothing to do but to run dockerd
+//	host     cgroup v2 in the host's cgroup namespace, so that /sys/fs/cgroup shows the
+//	         whole tree (docker run --cgroupns=host)
+//	private  cgroup v2 in a cgroup namespace of its own (docker's default on v2)
+//	v1       cgroup v1, where cgshim only runs dockerd
 //
-// A hybrid machine has its controllers in v1 and also has a v2 hierarchy. The sandbox
-// gets only the v2 hierarchy and delegates its few controllers.
+// A hybrid machine has its controllers in v1 and also has a v2 hierarchy. Its sandboxes of
+// the kinds host and private get only the v2 hierarchy and delegate its few controllers.
 package main
 
 import (
@@ -30,8 +31,8 @@ import (
 	"time"
 )
 
-// The parent-death signal and the namespaces belong to a thread (prctl(2), unshare(2)).
-// So the main thread does all the work.
+// The parent-death signal and the namespaces belong to a thread (prctl(2), unshare(2)), so
+// the main thread must do all the work.
 func init() { runtime.LockOSThread() }
 
 func main() {
@@ -85,14 +86,14 @@ type run struct {
 	init   string
 	failed int
 
-	dir    string // temporary directory: data root, exec root, socket, logs
-	tree   *tree  // the sandbox's cgroup; nil on v1
+	dir    string // temporary directory for all files of dockerd
+	tree   *tree  // the sandbox's cgroup, or nil on v1
 	pid1   *exec.Cmd
 	exited chan error
 }
 
-// story runs every step in order. An error ends it. A mere failure of a check is
-// printed and counted.
+// story runs every step in order, up to an error. It prints and counts a check that fails,
+// and goes on.
 func (r *run) story() (err error) {
 	if r.dir, err = os.MkdirTemp("", "cgshim-run-"); err != nil {
 		return err
@@ -121,7 +122,8 @@ func (r *run) story() (err error) {
 	return r.stop()
 }
 
-// start makes the sandbox and starts cgshim as its PID 1, with dockerd.
+// start starts the first process of the sandbox, which becomes cgshim with dockerd (see
+// enter).
 func (r *run) start() error {
 	daemon := []string{
 		"/cgshim", "-v", "--dind", "--",
@@ -149,7 +151,7 @@ func (r *run) start() error {
 	r.pid1.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWNET,
 		Pdeathsig:  syscall.SIGKILL,
-		Setpgid:    true, // only this process gets an interrupt from the terminal
+		Setpgid:    true, // so that an interrupt from the terminal reaches only this program
 	}
 	fmt.Println("start", strings.Join(daemon, " "))
 	if err := r.pid1.Start(); err != nil {
@@ -182,7 +184,7 @@ func (r *run) awaitDaemon() error {
 	}
 }
 
-// checkInit compares the expected work of cgshim with the kernel's state.
+// checkInit checks in the kernel's files that cgshim has delegated the cgroup.
 func (r *run) checkInit() {
 	pid := r.pid1.Process.Pid
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
@@ -249,8 +251,8 @@ func (r *run) innerContainers() error {
 	return nil
 }
 
-// image runs an image with cgshim as PID 1 of an unprivileged container, in which
-// cgshim cannot delegate anything.
+// image runs cgshim as PID 1 of an unprivileged container, where it cannot delegate anything.
+// The program's status must still come through.
 func (r *run) image() error {
 	image, err := busyboxImage(map[string]string{"cgshim": r.init})
 	if err != nil {
@@ -283,8 +285,8 @@ func (r *run) stop() error {
 	return nil
 }
 
-// clean ends the sandbox in any state, removes everything that this program made, and
-// searches for remains.
+// clean ends the sandbox in whatever state it is, checks that no process and no mount is left,
+// and removes everything that this program has made.
 func (r *run) clean() {
 	if r.pid1 != nil && r.pid1.Process != nil {
 		_ = r.pid1.Process.Kill() // also ends its PID namespace

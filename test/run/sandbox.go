@@ -9,14 +9,15 @@ import (
 	"syscall"
 )
 
-// enter is the second stage, which runs as the first process of the new namespaces. It
-// makes the container's mounts and becomes cgshim. Its arguments are the kind, the
-// temporary directory, the binary, the cgroup's directory, the cgroup2 mount, and the
-// command.
+// enter runs as the first process of the new namespaces. It enters the cgroup, makes the
+// mounts of a container, and executes the command, which is cgshim. Its arguments are the
+// kind, the temporary directory, the binary of cgshim, the cgroup's directory, the mount point
+// of cgroup2, and the command.
 func enter(args []string) error {
 	kind, dir, binary, cgroup, hierarchy, command := args[0], args[1], args[2], args[3], args[4], args[5:]
 	if cgroup != "" {
-		// Do this before leaving a namespace. "0" is the writer itself (cgroups(7)).
+		// Do this while the host's cgroups are still visible. "0" is the writer itself
+		// (cgroups(7)).
 		if err := os.WriteFile(filepath.Join(cgroup, "cgroup.procs"), []byte("0"), 0); err != nil {
 			return err
 		}
@@ -32,8 +33,8 @@ func enter(args []string) error {
 		return err
 	}
 
-	// Use the machine's own root, copy on write. Writes outside of the temporary
-	// directory go to a tmpfs that ends with the mount namespace.
+	// The sandbox's root is an overlay on the machine's root. Writes outside of the temporary
+	// directory go to a tmpfs, which disappears with the mount namespace.
 	layers, root := filepath.Join(dir, "layers"), filepath.Join(dir, "root")
 	if err := makeDirs(layers, root); err != nil {
 		return err
@@ -67,8 +68,8 @@ func enter(args []string) error {
 	cgroups := table[0]
 	switch kind {
 	case "host":
-		// Bind the existing mount. A new mount from the host's cgroup namespace would
-		// reset its options (kernel document, "nsdelegate").
+		// Bind the existing mount. A new mount from the host's cgroup namespace would reset
+		// the options of the hierarchy (cgroup-v2.rst, "nsdelegate").
 		cgroups.source, cgroups.flags = hierarchy, syscall.MS_BIND
 	case "private":
 		cgroups.source, cgroups.fstype, cgroups.flags = "cgroup2", "cgroup2", 0
@@ -82,7 +83,8 @@ func enter(args []string) error {
 		}
 	}
 
-	// pivot_root(2), "pivot_root(".", ".")": the old root ends up on top.
+	// After this call the old root is mounted on top of the new root (pivot_root(2),
+	// "pivot_root(".", ".")").
 	if err := os.Chdir(root); err != nil {
 		return err
 	}

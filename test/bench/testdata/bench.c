@@ -1,19 +1,23 @@
 /*
- * What the benchmarks need and must not cost anything itself. Times are of
- * CLOCK_MONOTONIC, in nanoseconds; results go to descriptor 3, a line each.
+ * The programs that the benchmarks run. They are in C so that they add little to what is
+ * measured. They write times in nanoseconds to descriptor 3, a line each. A point in time
+ * is of CLOCK_MONOTONIC.
  *
- *   bench run COMMAND...            start COMMAND, wait: the time that took
+ *   bench run COMMAND...            start COMMAND and wait; write how long that took
  *   bench stage N REST DIR GROUP COMMAND...
- *                                   as PID 1 of new PID and mount namespaces: DIR over
- *                                   /sys/fs/cgroup, N sleeping processes in the own
- *                                   cgroup GROUP, REST milliseconds without a move between
- *                                   cgroups or none, the time, then execute COMMAND
- *   bench least COMMAND...          the system calls of a delegation and no other, then
+ *                                   as PID 1 of new PID and mount namespaces, mount DIR on
+ *                                   /sys/fs/cgroup, start N sleeping processes in the
+ *                                   cgroup GROUP, which is the caller's, move once, wait
+ *                                   REST milliseconds, write the point in time, and
  *                                   execute COMMAND
- *   bench steady N                  N orphans, one after the other: the time
- *   bench first                     the time
- *   bench pong                      a byte for every SIGUSR1
- *   bench ping PID N                N times SIGUSR1 to PID until its byte has come
+ *   bench least COMMAND...          only make the system calls of a delegation, and
+ *                                   execute COMMAND
+ *   bench steady N                  make N orphans one after the other; write how long
+ *                                   that took
+ *   bench first                     write the point in time
+ *   bench pong                      write a byte at the start and for every SIGUSR1
+ *   bench ping PID N                send SIGUSR1 to PID and wait for its byte on standard
+ *                                   input, N times; write how long each took
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -43,7 +47,7 @@ static int fail(const char *what)
 	return 99;
 }
 
-/* What the kernel takes for a delegation: nothing is looked at and nothing checked. */
+/* The least that a delegation takes. It reads no facts and checks nothing. */
 static int delegate(void)
 {
 	static char pids[1 << 20];
@@ -91,7 +95,7 @@ int main(int argc, char **argv)
 			if (fork() == 0)
 				for (;;)
 					pause();
-		/* Back into its own: what it does to the kernel's lock is the same. */
+		/* Move into the own cgroup, which takes the kernel's lock as any other move does. */
 		fd = open("cgroup.procs", O_WRONLY | O_CLOEXEC);
 		if (write(fd, "0", 1) != 1 || chdir("/"))
 			return fail("cgroup.procs");
@@ -134,7 +138,7 @@ int main(int argc, char **argv)
 	}
 	if (argc > 3 && strcmp(argv[1], "ping") == 0) {
 		char c;
-		if (read(0, &c, 1) != 1) /* it is there */
+		if (read(0, &c, 1) != 1) /* the byte that says that pong is ready */
 			return fail("read");
 		for (int i = atoi(argv[3]); i > 0; i--) {
 			long long began = now();

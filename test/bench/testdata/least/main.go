@@ -1,5 +1,5 @@
-// Command least is the least that an init written in Go can do: start the program and
-// exit with its status. What it takes is the runtime's.
+// Command least is an init that only starts the program and exits with its status. What it
+// needs is what Go's runtime needs, so no init in Go can need less.
 package main
 
 import (

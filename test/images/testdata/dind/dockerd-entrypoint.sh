@@ -1,7 +1,7 @@
 #!/bin/sh
-# Stands for the entry script of docker:dind (docker-library/docker, 29/dind): options
-# alone get dockerd's default hosts, dockerd gets docker-init and the script dind before
-# it, and any other program goes through docker-entrypoint.sh.
+# Replaces the entry script of docker:dind (docker-library/docker, 29/dind). It adds
+# dockerd and its default hosts before options alone. It starts dockerd through the script
+# dind and docker-init, and any other program through docker-entrypoint.sh.
 set -eu
 case ${1:--} in
 -*) set -- dockerd --host=unix:///var/run/docker.sock --host=tcp://0.0.0.0:2375 "$@" ;;
