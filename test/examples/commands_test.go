@@ -21,8 +21,8 @@ type line struct {
 	env  map[string]string
 }
 
-// lines returns the lines of all examples, as an entry point and as docker-init of the
-// image dind.
+// lines returns the command lines of all examples. In examples with the image dind the
+// image's entry script starts cgshim as docker-init. In the others cgshim is the entry point.
 func lines(t *testing.T) (all []line) {
 	for _, s := range services(t) {
 		all = append(all, line{s.file, "docker-init", append([]string{"--"}, s.args...), s.env})
@@ -53,12 +53,12 @@ func lines(t *testing.T) (all []line) {
 	return all
 }
 
-// program replaces the program that an example starts.
+// program replaces the program that an example starts. It prints its arguments.
 const program = "#!/bin/sh\necho \"${0##*/}\" \"$@\"\nexit 3\n"
 
-// cgshim accepts each command line and starts the example's program with its arguments.
-// The test uses mount and PID namespaces of its own and an empty /run, and it leaves
-// the cgroups alone. Other tests delegate, in a machine of their own.
+// cgshim must accept each command line, and must start the example's program with the
+// program's arguments. The test runs cgshim in mount and PID namespaces of its own with an
+// empty /run. It leaves cgroups alone, because other tests delegate in a virtual machine.
 func TestCommandsRun(t *testing.T) {
 	lab.Root(t)
 	bin := lab.Cgshim(t)
@@ -89,7 +89,7 @@ func TestCommandsRun(t *testing.T) {
 				said, _, _ := strings.Cut(string(out), "\n\nUsage: ")
 				return said, cmd.ProcessState.ExitCode()
 			}
-			// The status says whether this machine has a cgroup to delegate.
+			// Ignore the status, which depends on the cgroup that this machine gives the test.
 			if out, status := run(append(slices.Clone(l.args[:end]), "--check")); !strings.HasPrefix(out, "verdict ") {
 				t.Errorf("%s %q %q: status %d: %s", l.name, l.args, l.env, status, out)
 			}

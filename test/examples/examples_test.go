@@ -1,4 +1,6 @@
-// Package examples keeps examples/ valid.
+// Package examples checks the files of examples/. Each file may have only keys that its
+// format knows, cgshim must know the variables, the time-outs must fit together, and clients
+// must find dockerd's socket.
 package examples
 
 import (
@@ -36,7 +38,8 @@ func read(t *testing.T, name string) []byte {
 	return data
 }
 
-// manifests decodes the pods, with only the fields that the Kubernetes API knows.
+// manifests returns the pods of all examples by file. A field that the Kubernetes API does
+// not know is an error.
 func manifests(t *testing.T) map[string]*core.PodSpec {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir(t), "kubernetes/*.yaml"))
@@ -69,7 +72,7 @@ func manifests(t *testing.T) map[string]*core.PodSpec {
 		}
 		pods[filepath.Base(file)] = spec
 	}
-	// The chart's values, in which template.spec is a pod's spec.
+	// These are the values of a chart. Their template.spec is a pod's spec.
 	var values struct {
 		GithubConfigURL    string `json:"githubConfigUrl"`
 		GithubConfigSecret string `json:"githubConfigSecret"`
@@ -94,8 +97,9 @@ func variables(c core.Container) map[string]string {
 	return vars
 }
 
-// A volume of two containers has the same path in both, because `docker run -v
-// $PWD:...` of a runner names files of dockerd's container.
+// A volume must have the same path in every container of a pod, because a runner's
+// docker run -v $PWD:... names a path in dockerd's container. A container with dockerd must
+// be privileged and have a memory limit.
 func TestManifests(t *testing.T) {
 	for file, spec := range manifests(t) {
 		paths := map[string]string{}
@@ -107,7 +111,7 @@ func TestManifests(t *testing.T) {
 				known, ok := paths[m.Name]
 				if !ok {
 					t.Errorf("%s: no volume %s", file, m.Name)
-				} else if known != "" && known != m.MountPath && m.Name != "dind-externals" { // copied in and not shared
+				} else if known != "" && known != m.MountPath && m.Name != "dind-externals" { // only copied
 					t.Errorf("%s: %s is %s in one container and %s in another", file, m.Name, known, m.MountPath)
 				}
 				paths[m.Name] = m.MountPath
@@ -139,7 +143,7 @@ func knowsVariables(t *testing.T, file string, vars map[string]string) {
 	}
 }
 
-// stopsInTime checks that cgshim kills its child before the runtime kills cgshim.
+// stopsInTime checks that cgshim's stop time-out comes before the runtime kills cgshim.
 func stopsInTime(t *testing.T, file string, vars map[string]string, grace time.Duration) {
 	t.Helper()
 	value, set := vars["CGSHIM_STOP_TIMEOUT"]
@@ -151,9 +155,8 @@ func stopsInTime(t *testing.T, file string, vars map[string]string, grace time.D
 	}
 }
 
-// sockets returns the values of --host in a command line that docker:dind's entry
-// script leaves unchanged. If a command line has only options, the script adds an API
-// on TCP.
+// sockets returns the sockets of --host in a command line. The command line must begin with
+// dockerd, or the entry script of docker:dind would add an API on TCP.
 func sockets(t *testing.T, file string, args []string) (paths []string) {
 	t.Helper()
 	if len(args) == 0 || args[0] != "dockerd" {
@@ -175,7 +178,7 @@ func sockets(t *testing.T, file string, args []string) (paths []string) {
 	return paths
 }
 
-// resolved returns the path without the symbolic link /var/run.
+// resolved returns the path with /run in place of the symbolic link /var/run.
 func resolved(file string) string {
 	if rest, found := strings.CutPrefix(file, "/var/run/"); found {
 		return "/run/" + rest
@@ -183,7 +186,7 @@ func resolved(file string) string {
 	return file
 }
 
-// clientSocket returns the address that docker connects to.
+// clientSocket returns the socket that docker connects to with these variables.
 func clientSocket(vars map[string]string) string {
 	host, set := vars["DOCKER_HOST"]
 	if !set {
@@ -197,8 +200,7 @@ func isDind(c core.Container) bool { return strings.HasPrefix(c.Image, image) }
 // image is the image of a release.
 const image = "ghcr.io/cgshim/dind"
 
-// The probes and the clients in other containers use a socket that dockerd has to
-// listen on.
+// dockerd must listen on the socket that the probes and the clients in other containers use.
 func TestDockerdInPods(t *testing.T) {
 	found := 0
 	for file, spec := range manifests(t) {
@@ -240,8 +242,8 @@ func TestDockerdInPods(t *testing.T) {
 	}
 }
 
-// An empty value turns the authentication of an API on TCP off. The variable has no
-// other use if dockerd has no such API.
+// An empty DOCKER_TLS_CERTDIR turns off the authentication of an API on TCP. Without such an
+// API the variable has no use, so no example may set it.
 func TestNobodySetsTheTLSDirectory(t *testing.T) {
 	err := filepath.WalkDir(dir(t), func(file string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -260,7 +262,8 @@ func TestNobodySetsTheTLSDirectory(t *testing.T) {
 	}
 }
 
-// Each file states its QoS class (Kubernetes, "Quality of Service").
+// The pods must be of the QoS class that their files state (Kubernetes, "Quality of
+// Service").
 func TestPodsAreOfTheirClass(t *testing.T) {
 	pods := manifests(t)
 	for file, guaranteed := range map[string]bool{"dind-pod.yaml": true, "dind-burstable.yaml": false} {
@@ -292,6 +295,7 @@ func strictTOML(t *testing.T, name string, to any) {
 	}
 }
 
+// With daemon.json dockerd must add cgshim as docker-init to every container.
 func TestDaemonJSON(t *testing.T) {
 	var daemon struct {
 		Init     bool   `json:"init"`
@@ -303,7 +307,7 @@ func TestDaemonJSON(t *testing.T) {
 	}
 }
 
-// service is a container with dockerd, in a file of any kind.
+// service is a container with dockerd, from a file of any format.
 type service struct {
 	file  string
 	args  []string
@@ -323,17 +327,19 @@ func (s service) check(t *testing.T) {
 	}
 }
 
-// services returns the services in files with a format of their own.
+// services returns the services that are not in a Kubernetes manifest.
 func services(t *testing.T) []service { return []service{composed(t), ecsTask(t), nomadTask(t)} }
 
+// A service must use known variables, stop in time, listen where its client connects, and run
+// only with a delegation on nodes with cgroup v2.
 func TestServices(t *testing.T) {
 	for _, s := range services(t) {
 		t.Run(s.file, s.check)
 	}
 }
 
-// These keys of the task definition's reference are allowed. initProcessEnabled is
-// missing, because it would put another init before cgshim.
+// ecsTask returns the service of the ECS task definition, which may have only the keys below.
+// initProcessEnabled is not among them, because it puts another init before cgshim.
 func ecsTask(t *testing.T) service {
 	t.Helper()
 	const name = "ecs/task-definition.json"
@@ -373,7 +379,8 @@ func ecsTask(t *testing.T) service {
 	return service{name, c.Command, env, time.Duration(c.StopTimeout) * time.Second}
 }
 
-// These blocks of Nomad's job specification and of its docker driver are allowed.
+// nomadTask returns the service of the Nomad job, which may have only the blocks and keys
+// below.
 func nomadTask(t *testing.T) service {
 	t.Helper()
 	const name = "nomad/dind.nomad.hcl"
@@ -414,7 +421,8 @@ func nomadTask(t *testing.T) service {
 	return service{name, task.Config.Args, map[string]string{"CGSHIM_CGROUP": task.Env.Cgroup, "CGSHIM_STOP_TIMEOUT": task.Env.StopTimeout}, grace}
 }
 
-// These keys of GitLab Runner's advanced configuration are allowed.
+// The configuration of GitLab Runner may have only the keys below. Its job must look for
+// dockerd under the alias of the service.
 func TestGitLab(t *testing.T) {
 	var runner struct {
 		Concurrent int
@@ -460,7 +468,8 @@ func TestGitLab(t *testing.T) {
 	}
 }
 
-// These keys of lxc.container.conf(5) are allowed.
+// dockerd.conf must have the keys below and no others. They are keys of
+// lxc.container.conf(5).
 func TestLXC(t *testing.T) {
 	known := []string{"lxc.include", "lxc.mount.auto", "lxc.cgroup.relative", "lxc.init.cmd", "lxc.signal.halt", "lxc.cgroup2.memory.max", "lxc.cgroup2.pids.max"}
 	found := 0
@@ -480,8 +489,8 @@ func TestLXC(t *testing.T) {
 	}
 }
 
-// These keys of the Compose specification are allowed, and no others. `init: true`
-// would put another init before cgshim.
+// composed returns the service of the Compose file, which may have only the keys below. The
+// key init is not among them, because it puts another init before cgshim.
 func composed(t *testing.T) service {
 	t.Helper()
 	const name = "compose.yaml"
@@ -523,7 +532,7 @@ func composed(t *testing.T) service {
 	return service{name, docker.Command, docker.Environment, grace}
 }
 
-// words returns the words of an instruction of a Dockerfile.
+// words returns the JSON list of an instruction in a Dockerfile.
 func words(t *testing.T, name, instruction string) (list []string) {
 	t.Helper()
 	_, rest, found := strings.Cut(string(read(t, name)), "\n"+instruction+" ")
@@ -537,6 +546,7 @@ func words(t *testing.T, name, instruction string) (list []string) {
 	return list
 }
 
+// With containers.conf podman must add cgshim to every container.
 func TestContainersConf(t *testing.T) {
 	var conf struct {
 		Containers struct {

@@ -1,5 +1,5 @@
-// Package docker starts a dockerd for a test on this machine, without a network and
-// without a registry. It makes images for it from files of the machine.
+// Package docker starts a dockerd on this machine for a test, without a network and without a
+// registry. It makes images for this dockerd from files of the machine.
 package docker
 
 import (
@@ -41,8 +41,8 @@ func Start(t *testing.T) *Daemon {
 			t.Error(err)
 		}
 	})
-	// Debian's client contains BuildKit. Another client in /usr/local/bin may need a
-	// BuildKit plugin that the machine lacks.
+	// Prefer Debian's client, which contains BuildKit. Another client in /usr/local/bin may
+	// need a BuildKit plugin that the machine lacks.
 	d := &Daemon{t: t, dir: dir, client: "/usr/bin/docker"}
 	if _, err := os.Stat(d.client); err != nil {
 		d.client = "docker"
@@ -52,7 +52,7 @@ func Start(t *testing.T) *Daemon {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	// In a mount namespace of its own, the mounts of dockerd disappear with it.
+	// dockerd gets a mount namespace of its own, so that its mounts disappear with it.
 	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--", "dockerd",
 		"--data-root", filepath.Join(dir, "data"), "--exec-root", filepath.Join(dir, "exec"),
 		"--pidfile", filepath.Join(dir, "pid"), "--host", "unix://"+d.socket(),
@@ -115,7 +115,7 @@ func (d *Daemon) removeCgroups() {
 	}
 }
 
-// Command returns a docker command with the daemon's socket and without the user's
+// Command returns a command of the client docker for this daemon, without the user's
 // configuration.
 func (d *Daemon) Command(args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.t.Context()), 8*time.Minute)
@@ -146,7 +146,7 @@ func (d *Daemon) run(cmd *exec.Cmd) Result {
 	return Result{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
 }
 
-// Must runs docker, which has to succeed, and returns its standard output.
+// Must runs docker and returns its standard output. A status other than 0 fails the test.
 func (d *Daemon) Must(args ...string) string {
 	d.t.Helper()
 	return d.must(d.Command(args...))
@@ -161,7 +161,7 @@ func (d *Daemon) must(cmd *exec.Cmd) string {
 	return strings.TrimSpace(result.Stdout)
 }
 
-// Build runs docker build by BuildKit or by the older builder.
+// Build runs docker build with BuildKit or with the older builder.
 func (d *Daemon) Build(buildKit bool, args ...string) string {
 	d.t.Helper()
 	cmd := d.Command(append([]string{"build"}, args...)...)
@@ -193,8 +193,8 @@ func (d *Daemon) Import(tag string, files Files, options ...string) {
 	_ = stream.Close()
 }
 
-// Files maps the paths in an image to the path of a file or directory on this machine,
-// or to a value of Text or Link.
+// Files maps each path in an image to the path of a file or directory on this machine, or to a
+// value of Text or Link.
 type Files map[string]string
 
 const (
@@ -202,13 +202,14 @@ const (
 	linkMark = "link:"
 )
 
-// Text is the text of a short program.
+// Text is a file with this text, for short programs.
 func Text(content string) string { return textMark + content }
 
 // Link is a symbolic link.
 func Link(target string) string { return linkMark + target }
 
-// Busybox returns the files of an image with only a shell, and adds the files in with.
+// Busybox returns the files of an image that has the programs of busybox and the files in
+// with.
 func Busybox(t *testing.T, with Files) Files {
 	t.Helper()
 	program, err := exec.LookPath("busybox")

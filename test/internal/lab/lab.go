@@ -1,4 +1,4 @@
-// Package lab starts inits in PID namespaces of their own and observes them.
+// Package lab starts inits, in PID namespaces of their own if need be, and observes them.
 package lab
 
 import (
@@ -25,13 +25,13 @@ const (
 	DumbInit   = "/usr/bin/dumb-init"
 )
 
-// Root skips a test that needs root, or fails it if every test has to run.
+// Root skips a test without root. With CGSHIM_MUST_RUN it fails the test.
 func Root(t testing.TB) {
 	t.Helper()
 	Need(t, os.Geteuid() == 0, "root")
 }
 
-// Need skips or fails a test if a condition does not hold.
+// Need skips a test if a condition does not hold. With CGSHIM_MUST_RUN it fails the test.
 func Need(t testing.TB, holds bool, what string) {
 	t.Helper()
 	if holds {
@@ -43,7 +43,8 @@ func Need(t testing.TB, holds bool, what string) {
 	t.Skipf("needs %s", what)
 }
 
-// Cgshim returns the binary under test: CGSHIM_BIN, or bin/cgshim of the repository.
+// Cgshim returns the path of the binary under test, from CGSHIM_BIN or else bin/cgshim of the
+// repository.
 func Cgshim(t testing.TB) string {
 	t.Helper()
 	bin := os.Getenv("CGSHIM_BIN")
@@ -67,7 +68,8 @@ var probe = sync.OnceValues(func() (string, error) {
 	return out, os.Chmod(out, 0o755)
 })
 
-// Probe returns the child under test, which it builds from testdata/probe.c.
+// Probe returns the path of the program that tests run under an init. It builds the program
+// from testdata/probe.c.
 func Probe(t testing.TB) string {
 	t.Helper()
 	bin, err := probe()
@@ -87,14 +89,14 @@ func Cleanup() {
 // Run is one init with its program.
 type Run struct {
 	Path  string   // the binary
-	Name  string   // argv[0]; "": Path
+	Name  string   // argv[0], by default Path
 	Args  []string // the other arguments
-	Env   []string // nil: the environment of the test
+	Env   []string // by default the environment of the test
 	Dir   string
 	PID1  bool // run as PID 1 of a new PID namespace
 	Stdin io.Reader
 	Extra []*os.File
-	// ErrorTo is the standard error; nil: Stderr.
+	// ErrorTo gets the standard error, by default Stderr does.
 	ErrorTo *os.File
 	Attr    syscall.SysProcAttr
 
@@ -120,7 +122,7 @@ func (b *Buffer) String() string {
 	return b.b.String()
 }
 
-// Start starts the init. At its end, the test kills the processes that are left.
+// Start starts the init. It is killed at the end of the test if it still runs.
 func (r *Run) Start(t testing.TB) {
 	t.Helper()
 	r.Cmd = exec.Command(r.Path, r.Args...)
@@ -191,7 +193,8 @@ func (r *Run) Child(t testing.TB) int {
 	return child
 }
 
-// Cgroup makes a cgroup in the machine's v2 hierarchy, with a controller.
+// Cgroup makes a cgroup in the machine's v2 hierarchy and enables the controllers that the
+// hierarchy has.
 func Cgroup(t testing.TB) (dir string) {
 	t.Helper()
 	top := "/sys/fs/cgroup"
@@ -226,7 +229,7 @@ func Cgroup(t testing.TB) (dir string) {
 	return dir
 }
 
-// Until waits until a condition holds.
+// Until waits until a condition holds, and fails the test after two minutes.
 func Until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(2 * time.Minute); !holds(); time.Sleep(2 * time.Millisecond) {

@@ -1,25 +1,29 @@
 /*
- * The child under test. Go cannot be it: its runtime claims the very signals that
- * are asked about.
+ * The program that tests start under an init, to see what the init does to it. It is in C
+ * because Go's runtime handles the very signals that the tests are about.
  *
- *   probe signals            say "ready", then the number of each signal taken, at the latest
- *                            with the next 63; end on 64
- *   probe origin             say "ready", then the first signal: number, code, sender, value
- *   probe die SIGNAL         end by this signal, or with 77 where it ends nothing
- *   probe moved              say "ready" from somebody else's process group
- *   probe state              the inherited state, a line each
+ *   probe signals            print "ready", then the number of each signal that comes; the
+ *                            numbers may wait in a buffer until 63 or 64 comes; end at 64
+ *   probe origin             print "ready", then number, code, sender and value of the first
+ *                            signal
+ *   probe die SIGNAL         end by this signal, or with 77 if the signal does not end it
+ *   probe moved              move to the process group of another process, print "ready"
+ *   probe state              print the inherited state, a line each
  *   probe odd CLOSED COMMAND...
- *                            execute COMMAND with every inherited thing at an unusual
- *                            value and with these of the descriptors 0 to 2 closed (a set)
+ *                            execute COMMAND with an unusual value of everything that a
+ *                            process inherits; CLOSED is a set of the descriptors 0 to 2
+ *                            to close
  *   probe env COMMAND...     execute COMMAND with an environment that has duplicates and
  *                            strings that are no variables
  *   probe subreaper COMMAND...
  *                            execute COMMAND as a child subreaper
  *   probe with BLOCKED IGNORED NOFILE COMMAND...
  *                            execute COMMAND with these signals blocked and ignored
- *                            (hexadecimal sets, bit 0 is signal 1) and this soft limit
- *   probe orphans N          leave N orphans, which end when N more have been left
- *   probe linger FILE        an orphan that writes to FILE on TERM, and a parent that exits
+ *                            (hexadecimal sets, bit 0 is signal 1) and this soft limit of
+ *                            open files
+ *   probe orphans N          leave N orphans, print "left", and let all orphans end at once;
+ *                            end with 42 at the end of standard input
+ *   probe linger FILE        leave an orphan that writes to FILE at TERM; end with 5
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -37,14 +41,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* libc keeps 32 and 33 from its own callers. */
+/* The functions of libc refuse the signals 32 and 33, so call the kernel. */
 static int mask(int how, unsigned long long *set) { return syscall(SYS_rt_sigprocmask, how, set, NULL, 8); }
 
 static int signals(void)
 {
 	unsigned long long all = ~0ULL;
 	mask(SIG_SETMASK, &all);
-	/* A set-user-ID copy becomes root altogether, so that its parent may not
+	/* A set-user-ID copy makes root its real user too, so that its parent may not
 	 * signal it. */
 	if (setuid(geteuid()) < 0)
 		return 97;
@@ -64,7 +68,7 @@ static int signals(void)
 	return 0;
 }
 
-/* What the receiver can tell about a signal: sigaction(2), "The siginfo_t argument". */
+/* Prints what a receiver knows about a signal (sigaction(2), "The siginfo_t argument"). */
 static int origin(void)
 {
 	unsigned long long all = ~0ULL;
@@ -89,7 +93,7 @@ static int die(int sig)
 	return 77;
 }
 
-/* The group of a process that it forks for this. */
+/* Joins the group of a child that it makes for this. */
 static int moved(void)
 {
 	int ready[2];
@@ -174,19 +178,19 @@ static int state(int argc, char **argv)
 		if (fstat(fd, &s) < 0)
 			continue;
 		fprintf(out, "fd %d flags %o %o", fd, fcntl(fd, F_GETFD), fcntl(fd, F_GETFL));
-		if (S_ISFIFO(s.st_mode)) /* another one in each run */
+		if (S_ISFIFO(s.st_mode)) /* the inode differs from run to run */
 			fputs(" pipe\n", out);
 		else
 			fprintf(out, " %lu:%lu at %ld\n", (unsigned long)s.st_dev, (unsigned long)s.st_ino,
 				S_ISREG(s.st_mode) ? (long)lseek(fd, 0, SEEK_CUR) : 0);
 	}
 	fclose(out);
-	/* Descriptor 3 if that can be written: 1 may be what is closed. */
+	/* Prefer descriptor 3 if it is open for writing, for 1 may be closed. */
 	return write((fcntl(3, F_GETFL) & O_ACCMODE) == O_WRONLY ? 3 : 1, text, size) != (ssize_t)size;
 }
 
-/* No address space limit: Go's runtime reserves far more than it uses, and ends
- * where it may not. */
+/* Sets no limit of the address space. Go's runtime reserves far more of it than it uses, and
+ * ends if the kernel refuses. */
 static int odd(char **argv)
 {
 	static const struct {
@@ -218,7 +222,7 @@ static int odd(char **argv)
 	}
 	for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
 		struct rlimit l, now;
-		getrlimit(limits[i].resource, &now); /* not even root of a container may go above it */
+		getrlimit(limits[i].resource, &now); /* even root of a container may be unable to raise it */
 		l.rlim_max = limits[i].hard < now.rlim_max ? limits[i].hard : now.rlim_max;
 		l.rlim_cur = limits[i].soft < l.rlim_max ? limits[i].soft : l.rlim_max;
 		if (setrlimit(limits[i].resource, &l) < 0) {
@@ -234,7 +238,7 @@ static int odd(char **argv)
 	return 99;
 }
 
-/* What execve(2) takes for an environment: any strings. */
+/* execve(2) takes any strings as the environment. */
 static int env(char **argv)
 {
 	static char *const strings[] = {"A=1", "A=2", "NOEQUALS", "", "=x", "B=", "PATH=/bin:/usr/bin", "B=2", "", "O=O", "GO", "GOMEMLIMIT=1G", "BYTES=\xff\xfe", NULL};
@@ -249,11 +253,12 @@ static int with(char **argv)
 	unsigned long long blocked = strtoull(argv[0], NULL, 16), ignored = strtoull(argv[1], NULL, 16);
 	struct rlimit limit;
 	for (int sig = 1; sig <= 64; sig++) {
-		/* handler, flags, restorer, mask: the kernel's struct sigaction */
+		/* the kernel's struct sigaction, with handler, flags, restorer and mask */
 		unsigned long action[4] = {ignored >> (sig - 1) & 1 ? 1 : 0, 0, 0, 0};
 		syscall(SYS_rt_sigaction, sig, action, NULL, 8);
 	}
-	/* The test's: a child does not inherit it, a program does. */
+	/* The test has set a parent-death signal, which execve keeps. Without an init in
+	 * between the program would have it. */
 	prctl(PR_SET_PDEATHSIG, 0);
 	getrlimit(RLIMIT_NOFILE, &limit);
 	limit.rlim_cur = strtoul(argv[2], NULL, 10);
@@ -269,8 +274,8 @@ static int orphans(int n)
 	int hold[2];
 	if (pipe(hold) < 0)
 		return 1;
-	/* Each middle process leaves one orphan; the orphans end together when the
-	 * pipe closes. */
+	/* Each middle process leaves one orphan. All orphans end together when the parent
+	 * closes the pipe. */
 	for (int i = 0; i < n; i++) {
 		pid_t middle = fork();
 		if (middle < 0) {
@@ -292,7 +297,7 @@ static int orphans(int n)
 	puts("left");
 	fflush(stdout);
 	close(hold[1]);
-	/* Until somebody says that they have seen what they came for. */
+	/* Wait until the test has seen the orphans and closes standard input. */
 	char c;
 	while (read(0, &c, 1) > 0)
 		;
