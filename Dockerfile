@@ -1,13 +1,14 @@
-# In a clone, with nothing else:
+# These commands build the images in a clone, which needs no preparation:
 #
 #   docker build --tag dind .                      docker:dind with cgshim as its init
 #   docker build --target binary --tag cgshim .    /cgshim alone, for COPY --from=cgshim
 #
-# Every image that it begins with is an argument, so that others will do.
+# The images that the stages begin with are arguments, so that others can replace them.
 ARG GO=golang:1.26-bookworm
 ARG BASE=docker:dind
 
-# BuildKit alone sets BUILDPLATFORM and the TARGET arguments, and cross-compiles by them.
+# Only BuildKit sets BUILDPLATFORM and the TARGET arguments. With them this stage runs on the
+# builder's own platform and compiles for the target's.
 FROM --platform=${BUILDPLATFORM:-linux} ${GO} AS build
 WORKDIR /src
 COPY go.mod go.sum ./
@@ -17,12 +18,16 @@ ARG TARGETARCH
 ARG TARGETVARIANT
 ARG VERSION
 ARG COMMIT
-# What the image dind adds to its base:
+# The image dind adds these files to its base:
 #
-# - docker-init, which the base's entry script executes last, is cgshim. So there is one
-#   init, and dockerd finds it for `docker run --init` inside as well, where it is as tini.
-# - dind, the script, is not executable, and so the entry script leaves it out. cgshim
-#   does its work. It is COPY and not RUN, for another platform's shell does not run here.
+# - docker-init is cgshim. The base's entry script executes docker-init last, so there is one
+#   init. dockerd also finds docker-init for `docker run --init` inside, where cgshim behaves
+#   as tini.
+# - The script dind is not executable, so the entry script leaves it out. cgshim does its
+#   work.
+#
+# The stage dind copies the files and runs no command, because the shell of another platform
+# may not run on the builder.
 RUN export GOARM="${TARGETVARIANT#v}" \
     && make build OUT=/out/cgshim VERSION="$VERSION" COMMIT="$COMMIT" ${TARGETARCH:+GOARCH="$TARGETARCH"} \
     && mkdir -p /dind/usr/local/bin \
@@ -34,7 +39,7 @@ FROM scratch AS binary
 COPY --from=build /out/cgshim /cgshim
 ENTRYPOINT ["/cgshim"]
 
-# Entry point, arguments and variables are the base's.
+# The entry point, the arguments and the other variables are the base's.
 FROM ${BASE} AS dind
 COPY --from=build /dind/ /
 ENV CGSHIM_CGROUP=auto CGSHIM_DIND=1

@@ -2,8 +2,8 @@
 MAKEFLAGS += --no-print-directory
 export CGO_ENABLED := 0
 
-# The version is the tag. Without a tag (a tarball, a shallow clone), the packager sets
-# it. Otherwise the binary reports the version of the module (version.go).
+# VERSION is the tag without the v. In a tarball or a shallow clone, which have no tag, the
+# packager sets VERSION. Without it the binary reports the version of the module (version.go).
 VERSION ?= $(patsubst v%,%,$(shell git describe --tags --match 'v[0-9]*' --abbrev=12 2>/dev/null))
 COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 GOARCH ?= $(shell go env GOHOSTARCH)
@@ -17,22 +17,23 @@ BASE ?= docker:dind
 IMAGE ?= cgshim:dind
 DIST ?= dist
 
-# The build, for packagers to copy (docs/packaging.md). The flags below are what it has
-# beyond `go build`, each with its reason.
+# Packagers may copy this build (docs/packaging.md). It adds these flags to go build, each
+# with its reason:
 #
 #   -trimpath, -buildvcs=false  the same binary from a clone and from a tarball
-#   -s -w                       no symbol table and no DWARF: 2.9 MB instead of 4.3
-#   -X                          what --version says
+#   -s -w                       no symbol table and no DWARF, 2.9 MB instead of 4.3
+#   -X                          the version and the commit that --version prints
 LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION)) $(if $(COMMIT),-X main.commit=$(COMMIT))
-#   -E                          the ports with an entry point of our own, which records the
-#                               signal state that the child is to inherit before Go's runtime
-#                               changes it (docs/adr/0005-signals.md)
+#   -E                          on these ports the binary has an entry point of its own. It
+#                               records the signal state that the child is to inherit before
+#                               Go's runtime changes the state (docs/adr/0005-signals.md)
 ENTRY_amd64 := github.com/cgshim/cgshim/shim/process.entry
 ENTRY_arm64 := github.com/cgshim/cgshim/shim/process.entry
 LDFLAGS += $(if $(ENTRY_$(GOARCH)),-E $(ENTRY_$(GOARCH)))
-#   cgshim_release, and -checklinkname=0, which it needs: the binary names parts of Go's
-#                               runtime (shim/process/runtime_release.go), so that a
-#                               signal that comes while the runtime starts does not end it
+#   cgshim_release              the binary uses names of Go's runtime
+#                               (shim/process/runtime_release.go), so that a signal during
+#                               the start of the runtime does not end the process
+#   -checklinkname=0            cgshim_release needs this
 TAGS := cgshim_release
 LDFLAGS += -checklinkname=0
 #   GOEXPERIMENT=nojsonv2       with Go 1.27, whose second encoding/json is 0.7 MB larger
@@ -40,7 +41,7 @@ LDFLAGS += -checklinkname=0
 EXPERIMENT := $(if $(filter go1.27 go1.27.%,$(shell go env GOVERSION)),GOEXPERIMENT=nojsonv2)
 BUILD = GOOS=linux $(EXPERIMENT) go build -trimpath -buildvcs=false -tags '$(TAGS)' -ldflags '$(LDFLAGS)'
 
-# Tests that also pass on ports without assembly.
+# PORTABLE matches the tests that also pass on ports without assembly.
 PORTABLE := Quick|Orphans|Pause|Stop|Stuck|Drain|Reason|Script|JobOf|Shell|Closed|Exec|Dind
 
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
@@ -59,12 +60,14 @@ build: ## the static binary, bin/cgshim
 test: ## tests that need neither root nor a special kernel
 	go test ./...
 
-# The package cgroup has no goroutine, and its tests re-execute themselves as PID 1.
+# The package cgroup is left out, because it has no goroutine and its tests re-execute
+# themselves as PID 1.
 race: ## the packages with goroutines under the race detector
 	@$(NEED) cc
 	CGO_ENABLED=1 go test -race . ./shim ./reaper
 
-# These tests test another package than their own, so Go must not cache the results.
+# These tests run bin/cgshim. Go does not notice when that changes, so it must not cache the
+# results (-count=1).
 test-root: build ## as root, in namespaces: against the built binary and against tini
 	@$(NEED) tini dumb-init busybox unshare cc
 	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|systems|bench|images|builds|starved)(/|$$)')
@@ -168,16 +171,17 @@ release: ## binaries, packages, images, SBOM and checksums in dist/, tried out; 
 push-images: ## the images of dist/ to a registry: make push-images REGISTRY=ghcr.io/cgshim
 	@cd tools && go run ./images -dist "$(abspath $(DIST))" -version "$(VERSION)" -registry "$(REGISTRY)" -base "$(BASE)" $(if $(findstring -,$(VERSION)),,-latest)
 
-version: # what the tag says
+version: # print the version
 	@echo "$(VERSION)"
 
-# The section of the changelog for this version. It has to exist and must not be empty.
+# This prints the section of the changelog for the version, which must exist and not be empty.
 release-notes:
 	@awk -v version="$(VERSION)" '/^## / { on = index($$0, "## [" version "]") == 1; next } on { print; if (NF) said = 1 } END { exit !said }' CHANGELOG.md || \
 		{ echo "CHANGELOG.md has nothing under [$(VERSION)]" >&2; exit 1; }
 
-# The checks that find most in the least time come first. The nightly run has the other
-# ports, the peers in e2e, and the builds that need a C linker or another Go.
+# The checks that find most in the least time come first. The other ports, the peers in e2e,
+# and the builds that need a C linker or another Go are in the nightly run
+# (.github/workflows/nightly.yml).
 CHECKS := lint size test race test-root test-starved run builds test-images test-vm test-e2e bench release
 check: RUNFLAGS = -all
 check: export BENCHROUNDS = 1

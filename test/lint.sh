@@ -1,13 +1,13 @@
 #!/bin/sh
-# Reads the sources and changes nothing. Every tool runs, even after a failure.
+# Runs the checks that only read the sources. Every tool runs, even after a failure.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 root=$PWD
 bad=0
 
-# say runs a command and fails if its status is not 0. quiet runs a command and also
-# fails if it prints anything to standard output. It ignores standard error, where the
-# go command reports downloads.
+# say runs a command and notes a failure if the status is not 0. quiet runs a command and also
+# notes a failure if the command prints anything to standard output. quiet ignores standard
+# error, where the go command reports downloads.
 say() { "$@" || { echo "lint: $*" >&2 && bad=1; }; }
 quiet() {
 	output=$("$@") && [ -z "$output" ] && return
@@ -25,8 +25,8 @@ scripts=$(echo "$files" | while read -r file; do
 	head -n 1 "$file" | grep -aqE '^#! ?/.*[/ ](ba|da)?sh( |$)' && echo "$file"
 done)
 
-# The modules in test/programs only pin programs from elsewhere. After `go mod tidy`
-# they would also pin the dependencies of these programs' tests.
+# The modules in test/programs are left out. They only pin programs from elsewhere, and
+# `go mod tidy` would also pin the dependencies of these programs' tests.
 for mod in $(echo "$files" | grep -E '(^|/)go\.mod$' | grep -v '^test/programs/'); do
 	cd "$root/$(dirname "$mod")" || exit 1
 	quiet go mod tidy -diff
@@ -37,7 +37,7 @@ for mod in $(echo "$files" | grep -E '(^|/)go\.mod$' | grep -v '^test/programs/'
 done
 cd "$root" || exit 1
 
-# The other architectures have assembly and files of their own.
+# Each of these architectures has files of its own, some of them in assembly.
 for arch in amd64 arm64 386; do
 	say env GOARCH=$arch go vet -tags cgshim_release . ./cgroup ./reaper ./shim
 	say env GOARCH=$arch go vet -tags cgshim_portable . ./shim
@@ -52,12 +52,12 @@ done
 for page in $(echo "$files" | grep -E '\.[1-8]$'); do
 	quiet mandoc -Tlint -Wwarning "$page"
 done
-# A tag of an action can be moved; a digest cannot.
+# Actions must be pinned by digest, because the owner of an action can move its tags.
 if grep -n 'uses:' .github/workflows/*.yml | grep -vE '@[0-9a-f]{40} # v[0-9]'; then
 	echo "lint: pin these actions by digest, with the version in a comment" >&2
 	bad=1
 fi
-# Words that make a text hard to follow. tools/words/main.go has the limits.
+# This counts the words that make a text hard to follow. tools/words/main.go has the limits.
 # shellcheck disable=SC2086 # a list of words
 {
 	say go -C tools test ./words

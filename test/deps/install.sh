@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs the Debian packages of the given commands that are missing, and reports them.
+# Installs the Debian packages of those commands that are missing, and prints their names.
 #
 #   test/deps/install.sh COMMAND...
 #
-# The arguments are commands and not packages, so a machine keeps a dockerd from another
+# The arguments are commands and not packages, so that a machine keeps a dockerd from another
 # source.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
@@ -11,7 +11,7 @@ PATH=$PATH:/usr/sbin:/sbin
 package() {
 	case $1 in
 	dockerd) echo docker.io ;;
-	docker) # a package of its own since Debian 13
+	docker) # the client is a package of its own since Debian 13
 		if apt-cache show docker-cli >/dev/null 2>&1; then echo docker-cli; else echo docker.io; fi ;;
 	busybox) echo busybox-static ;;
 	qemu-system-x86_64) echo qemu-system-x86 ;;
@@ -28,7 +28,7 @@ package() {
 	esac
 }
 
-# The inner image has only busybox. A dynamic busybox would lack its libraries.
+# A dynamic busybox does not do, because the images of the tests do not have its libraries.
 provided() {
 	command -v "$1" >/dev/null || return 1
 	[ "$1" != busybox ] || ! ldd "$(command -v busybox)" >/dev/null 2>&1
