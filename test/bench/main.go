@@ -273,7 +273,7 @@ func signalLatency() {
 	}
 }
 
-// few makes a number of orphans small where the run is only to show that it works.
+// few makes a number of orphans small if the run is only to show that the benchmark works.
 func few(orphans int) int {
 	if rounds == 1 {
 		return orphans / 20

@@ -18,7 +18,8 @@ import (
 
 // dockerd mounts its docker-init into each container that it starts with --init. With
 // cgshim in docker-init's place such a container must run as with tini, and docker info
-// must show the version. podman must accept cgshim as its init too.
+// must show the version. podman must accept cgshim as its init too. A cgshim that is the
+// entry point beside another PID 1 must delegate.
 func TestInitPath(t *testing.T) {
 	rows.check(t, "docker info shows the init's version without a warning", ours, func() error {
 		info, err := docker("info", "--format={{.InitBinary}} {{.InitCommit.ID}}")
@@ -94,8 +95,9 @@ func initPath(options []string, first string) (err error) {
 	return removed
 }
 
-// besidePID1 runs cgshim as the entry point of a container whose PID 1 is another
-// program, and looks at the container's cgroup from the machine's top level.
+// besidePID1 runs cgshim as the entry point of a container whose PID 1 is another program.
+// From the machine's top level the program must be in a leaf, with controllers enabled in the
+// container's cgroup.
 func besidePID1(namespace, option string) (err error) {
 	id, err := docker("run", "--detach", "--privileged", "--network=none", "--cgroupns="+namespace, "--memory=64m", option, outerImage, "/cgshim", "--", "sleep", "7411")
 	if err != nil {

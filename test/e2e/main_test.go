@@ -7,8 +7,8 @@
 // Debian's packages, and runs the tests there. With E2E_HOST=1 the tests run on this
 // machine. They then need root, unified cgroup v2, Docker, and nothing else running.
 //
-// CGSHIM_VM_KERNEL chooses the kernel. With CGSHIM_E2E_DOC=FILE the tests also write
-// their table to FILE, in Markdown.
+// CGSHIM_VM_KERNEL chooses the kernel. CGSHIM_E2E_PEERS=off leaves out the peers. With
+// CGSHIM_E2E_DOC=FILE the tests also write their table to FILE, in Markdown.
 package e2e
 
 import (
@@ -84,7 +84,7 @@ type lineWriter struct{}
 func (lineWriter) Write(p []byte) (int, error) { return fmt.Printf("\n%s%s", resultLine, p) }
 
 // onMachines runs this binary in virtual machines. Three machines share a run of all
-// tests. With -run there is one machine.
+// tests. With -run one machine is enough.
 func onMachines() error {
 	if err := rig.Install("qemu-system-x86_64", "busybox", "mkfs.ext4"); err != nil {
 		return err

@@ -231,7 +231,7 @@ func lastLine(s string) string {
 	return lines[len(lines)-1]
 }
 
-// count returns the number in a variable of the environment, or otherwise.
+// count returns the number in a variable of the environment, or otherwise if it is not set.
 func count(t *testing.T, variable string, otherwise int) int {
 	t.Helper()
 	v := os.Getenv(variable)

@@ -122,7 +122,8 @@ func (b *Buffer) String() string {
 	return b.b.String()
 }
 
-// Start starts the init. It is killed at the end of the test if it still runs.
+// Start starts the init. At its end the test kills the init, and with a PID 1 the kernel kills
+// all processes of the PID namespace.
 func (r *Run) Start(t testing.TB) {
 	t.Helper()
 	r.Cmd = exec.Command(r.Path, r.Args...)
