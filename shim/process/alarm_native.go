@@ -32,8 +32,8 @@ func makeAlarm(handler *sigaction) {
 	haveTimer = errnoOf(sys(unix.SYS_TIMER_CREATE, unix.CLOCK_MONOTONIC, uintptr(unsafe.Pointer(&event)), uintptr(unsafe.Pointer(&timer)), 0, 0, 0)) == 0
 }
 
-// setAlarm starts the timer. It fires after d and then again and again. With 0 it
-// stops.
+// setAlarm makes the timer fire after d, and then each time that d has passed again.
+// With 0 the timer stops.
 func setAlarm(d time.Duration) {
 	if !haveTimer {
 		return

@@ -14,14 +14,15 @@ import (
 
 var (
 	alone  bool
-	ending uint32 // 1: redirect ends a thread that gets SIGSEGV from a process
+	ending uint32 // while this is 1, redirect ends a thread that gets SIGSEGV from a process
 	ended  uint32 // number of threads that redirect has ended
 )
 
 func resetStackGuard()
 
-// limitRuntime limits the runtime in a binary without the ELF entry point. Otherwise
-// enter has done so by environment variables.
+// limitRuntime makes the runtime create fewer threads and turns the garbage collector
+// off. In a binary with the ELF entry point, enter has done so by environment variables
+// (own).
 func limitRuntime() {
 	if !entered {
 		runtime.GOMAXPROCS(1)
@@ -37,15 +38,16 @@ func limitRuntime() {
 // decide at any system call that it needs another thread. If the kernel refuses to
 // create it, the runtime ends the process (runtime, newosproc).
 //
-// From here on the main goroutine goes on as ordinary Go code, and its callers keep two
-// rules. System calls go through sys, because the runtime's own way would call the
-// scheduler. Nothing allocates memory, because no collector runs. The stack is large
-// enough already, and no other thread asks the goroutine to yield.
+// After Alone the main goroutine still runs ordinary Go code, which keeps two rules.
+// System calls go through sys, because the runtime's own way would call the scheduler.
+// Nothing allocates memory, because no collector runs. The stack is large enough
+// already, and no other thread asks the goroutine to yield.
 //
-// The kernel gives a signal that this process sends to itself to any thread that does
-// not block it. The runtime unblocks SIGSEGV in all its threads. If the signal reaches
-// none of them (qemu-user), the threads stay, and this process goes on as an ordinary
-// Go program.
+// Alone sends SIGSEGV to this process once for each thread. The kernel gives the signal
+// to any thread that does not block SIGSEGV. The main thread blocks SIGSEGV, and the
+// runtime unblocks it in all its other threads. There the handler `redirect` ends the
+// thread. If the signal reaches no thread (qemu-user), the threads stay, and this
+// process goes on as an ordinary Go program.
 func Alone() {
 	if alone {
 		return
@@ -54,9 +56,9 @@ func Alone() {
 	threads, _ := runtime.ThreadCreateProfile(nil) // returns the number of threads, with the main thread
 	old := swapMask(unix.SIG_BLOCK, faults)
 	if endThreads(uintptr(os.Getpid()), uint32(threads-1)) {
-		// The monitor may have asked this goroutine to yield. A locked goroutine would
-		// hand over to a thread that has ended. Without the lock it yields to itself, on
-		// the only thread.
+		// The monitor may have asked this goroutine to yield. A goroutine that is locked
+		// to its thread would hand over to a thread that has ended. Without the lock the
+		// goroutine yields to itself, on the only thread.
 		resetStackGuard()
 		unlockMainThread()
 		for range mostLocks {
@@ -99,7 +101,8 @@ func endThreads(pid uintptr, threads uint32) bool {
 // its thread. The package cgroup locks it too.
 const mostLocks = 8
 
-// A thread gets half a second to take its signal.
+// tries is the number of naps, half a second in all, in which the first thread has to
+// end.
 const tries = 10_000
 
 var nap = unix.Timespec{Nsec: 50_000}

@@ -6,9 +6,9 @@
 
 // func clone(flags, stack uintptr, p *Program) uintptr
 //
-// The child runs (*Program).child on a stack of its own and never returns. R14, which
-// holds Go's g, has the same value in the child. Nothing in the child uses the memory
-// that it points to.
+// The child runs (*Program).child on a stack of its own and never returns. In the child
+// R14, which points to Go's g, has the value of the parent. No code in the child uses
+// that g.
 TEXT ·clone(SB),NOSPLIT,$0-32
 	MOVQ	flags+0(FP), DI
 	MOVQ	stack+8(FP), SI

@@ -13,8 +13,9 @@ import (
 // a chain of nosplit functions fits into 800 bytes.
 var childStack [8192]byte
 
-// clone starts the child in the memory of the parent, so the kernel copies nothing.
-// Both run at the same time, and the parent does not touch p until the child has ended.
+// clone starts the child in the memory of the parent, so the kernel copies nothing. The
+// child and the parent run at the same time, and the parent does not touch p until the
+// child has ended.
 // The child has its own copy of the signal dispositions, because CLONE_SIGHAND is not
 // among the flags.
 //

@@ -16,7 +16,7 @@ import (
 //go:norace
 func (p *Program) clone() (int, syscall.Errno) {
 	flags, stack := uintptr(unix.SIGCHLD), uintptr(0)
-	if runtime.GOARCH == "s390x" { // clone(2): the first two arguments change places
+	if runtime.GOARCH == "s390x" { // this architecture swaps the first two arguments (clone(2))
 		flags, stack = stack, flags
 	}
 	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, flags, stack, 0, 0, 0, 0)

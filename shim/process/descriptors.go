@@ -7,8 +7,9 @@ import (
 )
 
 // CloseInherited closes the descriptors above 2 that this process inherited, except the
-// kept ones. The program has them too. If an init kept a pipe or a socket open, its
-// reader would never see the end. CloseInherited ignores negative numbers in kept.
+// kept ones. The program has the same descriptors. As long as this process kept a pipe
+// or a socket open, the reader at the other end would not see the end of the data.
+// CloseInherited ignores negative numbers in kept.
 func CloseInherited(kept ...int) {
 	first := 3
 	slices.Sort(kept)
@@ -27,7 +28,7 @@ func closeBetween(first, last int) {
 	}
 	// Linux before 5.9 and some seccomp profiles do not know close_range(2). The list
 	// of descriptors changes while this loop reads it, so the loop starts again until
-	// it closes nothing. The list has the descriptor that this loop reads from.
+	// it closes nothing. The list includes own, from which this loop reads the list.
 	for again := true; again; {
 		again = false
 		listed := eachNumber("/proc/self/fd", func(own, fd int) bool {
@@ -44,8 +45,9 @@ func closeBetween(first, last int) {
 	}
 }
 
-// closeIfInherited closes fd, unless it belongs to a runtime that is still there. A
-// descriptor with the close-on-exec flag cannot have come through execve(2).
+// closeIfInherited closes fd and reports whether it did. It leaves the descriptors of a
+// runtime that is still there open. They have the close-on-exec flag, and no descriptor
+// with this flag can have come through execve(2).
 func closeIfInherited(fd int) bool {
 	if !alone {
 		flags, errno := result(sys(unix.SYS_FCNTL, uintptr(fd), unix.F_GETFD, 0, 0, 0, 0))

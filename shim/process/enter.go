@@ -13,9 +13,9 @@ import (
 // and unblocks some signals on every thread (minitSignalMask). It raises the soft
 // RLIMIT_NOFILE (syscall/rlimit.go), and it opens /dev/null as each of the descriptors
 // 0 to 2 that is closed (runtime/fds_unix.go). The linker flag -E makes entry the ELF
-// entry point. entry calls enter to record the state before the runtime starts. In a
-// binary without -E, `entered` stays false, and inherit.go uses what the runtime has
-// left of the state.
+// entry point. entry calls enter, which records the state before the runtime starts. In
+// a binary without -E, `entered` stays false, and inherit.go uses the part of the state
+// that the runtime has left.
 var (
 	entered          bool
 	inheritedMask    Set
@@ -26,7 +26,7 @@ var (
 
 	//lint:ignore U1000 used by entry_amd64.s
 	scratchTLS [16]byte
-	probed     uint32 // entry_*.s
+	probed     uint32 // when this is 1, the threads of probeThread end (entry_*.s)
 )
 
 // sigaction is the struct of rt_sigaction(2), which differs from libc's.
@@ -43,8 +43,8 @@ type limit struct{ soft, hard uint64 }
 // limits are the resource limits that a Go program exceeds earlier than a C program.
 // The runtime reserves address space for a heap of any size, and a delegation needs
 // some descriptors. enter raises these limits as far as it may, for this process alone.
-// Below least the runtime would end the process with a trace, so enter ends it with a
-// message. test/starved measured the values.
+// If a limit is below least, the runtime would end the process with a trace. enter ends
+// the process with a message instead. test/starved measured the values.
 var limits = [...]struct {
 	resource uintptr
 	enough   uint64
@@ -58,22 +58,26 @@ var limits = [...]struct {
 
 const threadsMessage = "cgshim: cannot start: no room for 3 threads: raise the limit of processes (--pids-limit, pids.max, RLIMIT_NPROC)\n"
 
-// own are environment variables for the Go runtime of this process. They come first,
-// and the runtime uses the first variable of a name (runtime/env_posix.go, gogetenv).
+// own has environment variables for the Go runtime of this process. enter puts them
+// first, because the runtime uses the first variable of a name (runtime/env_posix.go,
+// gogetenv).
 //
-//   - One processor: the runtime makes fewer threads.
-//   - No collector: what start-up allocates is all that is allocated.
-//   - No preemption: SIGURG is free for the program.
-//   - No trace of goroutines where the runtime ends the process: one line is enough.
+//   - GOMAXPROCS=1 makes the runtime create fewer threads.
+//   - GOGC=off turns the collector off, because nothing is allocated after start-up.
+//   - asyncpreemptoff=1 keeps the scheduler from sending SIGURG, so that a SIGURG is
+//     meant for the program.
+//   - GOTRACEBACK=none makes the runtime print one line, and no trace, if it ends the
+//     process.
 var own = [slots]string{"GOMAXPROCS=1\x00", "GOGC=off\x00", "GODEBUG=asyncpreemptoff=1\x00", "GOTRACEBACK=none\x00"}
 
 // slots is the number of words that entry_*.s makes room for.
 const slots = 4
 
-// enter runs before the runtime and on the kernel's stack. So it may not allocate, grow
-// the stack or panic. The kernel has put argc, the arguments, a null pointer, the
-// environment and a null pointer at vector (System V ABI, "Initial Stack and Register
-// State"). Below vector and above enter's own frame the stack has `slots` free words.
+// enter runs before the runtime, on the stack that the kernel has made. So enter may not
+// allocate, grow the stack or panic. The kernel has put argc, the arguments, a null
+// pointer, the environment and a null pointer at vector (System V ABI, "Initial Stack
+// and Register State"). Between vector and enter's own frame the stack has `slots` free
+// words.
 //
 //go:nosplit
 //go:norace
@@ -99,7 +103,7 @@ func enter(vector unsafe.Pointer) {
 }
 
 // inheritSignals records the signal mask and the dispositions. Then it blocks the
-// signals that Claim will wait for. A signal that arrives while the runtime starts then
+// signals that Claim will wait for. So a signal that arrives while the runtime starts
 // stays pending and does not end the process.
 //
 //go:nosplit
@@ -113,16 +117,16 @@ func inheritSignals() {
 	keepBlocked()
 }
 
-// blockedAtEntry has every signal except the faults, which the kernel raises, SIGURG,
-// which the scheduler uses, and the signals of the C library (see Claim).
+// blockedAtEntry has every signal except three kinds. The kernel raises the faults, the
+// scheduler uses SIGURG, and Claim says why the signals of the C library stay unblocked.
 var blockedAtEntry = ^(faults | 1<<(unix.SIGURG-1) | libc)
 
 // keepBlocked makes the runtime leave these signals blocked in the threads that it
 // creates. The runtime unblocks a signal if its table has one of the flags _SigKill,
 // _SigThrow and _SigUnblock for it (runtime/signal_unix.go, blockableSig). keepBlocked
 // clears these flags if the table looks as it does in the Go releases that were tried.
-// Otherwise `redirect` (signals_native.go) queues the signals that reach another
-// thread.
+// If the table looks different, `redirect` (signals_native.go) queues the signals that
+// reach another thread.
 //
 //go:nosplit
 //go:norace
@@ -149,9 +153,9 @@ func keepBlocked() {
 // linker does not let assembly name the table (runtime_release.go).
 func sigtable() unsafe.Pointer
 
-// inheritStdio records which of the standard descriptors are open. If one is closed,
-// the runtime opens /dev/null in its place, and ends the process if that fails. So
-// inheritStdio first opens a descriptor there that can be neither read nor written
+// inheritStdio records which of the standard descriptors are open. In place of a closed
+// descriptor the runtime would open /dev/null, or end the process if that fails. So
+// inheritStdio opens a descriptor there first, which can be neither read nor written
 // (open(2), O_PATH).
 //
 //go:nosplit
@@ -200,8 +204,8 @@ func setLimit(resource uintptr, to limit, before uint64) uint64 {
 	return to.soft
 }
 
-// probeThreads tests whether the kernel can create the two threads that the runtime
-// needs besides the main thread. If not, it ends the process with a message, where the
+// probeThreads creates two threads, because the runtime needs two besides the main
+// thread. If the kernel refuses, probeThreads ends the process with a message. The
 // runtime would print a trace.
 //
 //go:nosplit
@@ -229,12 +233,12 @@ func giveUp(message string) {
 }
 
 // hideVariables hides GOMEMLIMIT, GODEBUG and every other variable that begins with GO
-// from the runtime of this process. They are meant for the program, which may be
-// written in Go. A value that the runtime does not understand would end this process
-// before main (runtime/mgcpacer.go, readGOMEMLIMIT). hideVariables makes their pointers
-// begin at the second letter, and Environ restores them. GOCOVERDIR stays, because it
-// is for this process too. It names the directory for the coverage data of a binary
-// built with -cover.
+// from the runtime of this process. These variables are meant for the program, which
+// may be written in Go. A value that the runtime does not understand would end this
+// process before main (runtime/mgcpacer.go, readGOMEMLIMIT). hideVariables moves the
+// pointer to each variable to the second letter, and Environ moves it back. GOCOVERDIR
+// stays, because it is for this process too. It names the directory for the coverage
+// data of a binary built with -cover.
 //
 //go:nosplit
 //go:norace

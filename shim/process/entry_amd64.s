@@ -15,9 +15,9 @@
 // entry point. It makes room on the stack for the variables of enter.go, calls enter,
 // and jumps to the runtime's entry point.
 TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
-	// If an assembly function calls a Go function, the wrapper in between loads g from
-	// 8 bytes below the FS base. The runtime later sets the base to its own memory
-	// (settls).
+	// When assembly calls a Go function, a wrapper of the compiler loads g from 8 bytes
+	// below the FS base. So the base must point to memory. The runtime later sets the
+	// base to its own memory (settls).
 	MOVL	$ARCH_SET_FS, DI
 	LEAQ	·scratchTLS+16(SB), SI
 	MOVL	$SYS_arch_prctl, AX

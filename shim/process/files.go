@@ -12,8 +12,8 @@ import (
 // poller, an epoll instance that PID 1 would keep for nothing. It would also need the
 // scheduler.
 
-// MostRead is the most that ReadFile reads of a file. Only programs are longer, and
-// their first part is enough.
+// MostRead is about the number of bytes that ReadFile reads of a longer file. Only
+// programs are longer, and the caller needs only their first part.
 const MostRead = 1 << 20
 
 // ReadFile returns the content of a file, up to about MostRead bytes.
@@ -39,7 +39,8 @@ func ReadFile(name string) ([]byte, error) {
 	}
 }
 
-// Entries returns the names in dir, unsorted and as far as they can be read.
+// Entries returns the names in dir, unsorted. It returns the names that it has read if
+// reading fails.
 func Entries(dir string) (names []string) {
 	eachEntry(dir, func(_ int, name []byte) bool {
 		names = append(names, string(name))
@@ -55,9 +56,9 @@ func EachProcess(fn func(pid int) bool) {
 }
 
 // Parent returns the parent of a process. It returns 0 if the process has ended, or if
-// its parent is outside of the PID namespace. /proc/PID/stat has the parent after the
-// state, and the state after the command, which ends at the last parenthesis (proc(5)).
-// Parent allocates nothing.
+// its parent is outside of the PID namespace. In /proc/PID/stat the command ends at the
+// last parenthesis, and the state and the parent follow (proc(5)). Parent allocates
+// nothing.
 func Parent(pid int) (parent int) {
 	var name [32]byte
 	path := append(strconv.AppendInt(append(name[:0], "/proc/"...), int64(pid), 10), "/stat\x00"...)
@@ -78,8 +79,8 @@ func Parent(pid int) (parent int) {
 	return parent
 }
 
-// eachNumber calls fn for each name in dir that is a number, until fn returns false. It
-// reports whether dir could be read.
+// eachNumber calls fn for each name in dir that is a number, until fn returns false. own
+// is the descriptor of dir. eachNumber reports whether dir could be read.
 func eachNumber(dir string, fn func(own, n int) bool) bool {
 	return eachEntry(dir, func(own int, name []byte) bool {
 		n := 0
@@ -93,11 +94,11 @@ func eachNumber(dir string, fn func(own, n int) bool) bool {
 	})
 }
 
-// dirents is the buffer for reading directories. There is only one thread.
+// dirents is the buffer for reading directories. Only one goroutine reads them.
 var dirents [4096]byte
 
 // eachEntry calls fn for each name in dir, until fn returns false (getdents(2)). own is
-// the descriptor of dir.
+// the descriptor of dir. eachEntry reports whether dir could be read.
 func eachEntry(dir string, fn func(own int, name []byte) bool) bool {
 	fd, err := open(dir, unix.O_DIRECTORY)
 	if err != nil {

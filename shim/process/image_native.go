@@ -9,19 +9,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Pin makes this process independent of its own file. The kernel reads the pages of a
-// program from its file when the program touches them. It may drop these pages at any
-// time, because it can read them again. If the file system has gone by then (a lazily
-// pulled image, a network disk), the process gets SIGBUS (mmap(2)). So Pin copies the
-// code and the constants into anonymous memory, which the kernel does not drop. It
-// writes to each page of the data, which makes a private copy of the page. It releases
-// the pages that only the runtime needs.
+// Pin makes this process independent of the file of its binary. The kernel reads a page
+// of the binary from the file when the process touches the page. The kernel may drop
+// the page at any time, because it can read the page again. If the file system has gone
+// by then (a lazily pulled image, a network disk), the process gets SIGBUS (mmap(2)). So
+// Pin copies the code and the constants into anonymous memory, which the kernel does
+// not drop. Pin writes to each page of the data, which makes a private copy of the
+// page. Pin releases the pages that only the runtime needs.
 //
-// Call Pin after the program has started, so that both can go on at the same time. Pin
-// allocates nothing. If the kernel refuses to copy a part, that part stays as it is.
+// Call Pin after the program has started, so that the program need not wait for Pin.
+// Pin allocates nothing. If the kernel refuses memory for a part, that part stays as it
+// is.
 func Pin() {
 	headers, bias := programHeaders()
-	var relroStart, relroEnd uintptr // written to before the runtime started, and not now
+	var relroStart, relroEnd uintptr // the data that nothing writes to after start-up
 	for i := range headers {
 		if h := &headers[i]; h.kind == ptRelro {
 			relroStart, relroEnd = (bias+h.vaddr)&^(page-1), (bias+h.vaddr+h.memsz)&^(page-1)
@@ -132,8 +133,9 @@ func dirty(start, end, readOnly, readOnlyEnd uintptr) {
 	}
 }
 
-// release lets the kernel take back pages that nothing touches any more. The kernel
-// would read them from the file again (madvise(2), MADV_DONTNEED).
+// release gives the kernel pages back that nothing touches any more. If something did
+// touch such a page, the kernel would read it from the file again (madvise(2),
+// MADV_DONTNEED).
 func release(start, end uintptr) {
 	if start < end {
 		sys(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTNEED, 0, 0, 0)

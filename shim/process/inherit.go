@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inheritance is the state that this process was started with, and that the program has
-// to start with. Umask, other descriptors, OOM score, capabilities and the other
-// resource limits are not part of it, because nothing changes them before the child
-// exists.
+// inheritance is the state that this process was started with, as far as the runtime or
+// this process changes it. The program has to start with the same state. Umask, other
+// descriptors, capabilities and the other resource limits are not part of the
+// inheritance, because nothing changes them before the child exists.
 type inheritance struct {
 	mask    unix.Sigset_t
 	actions [numSignals]*action
@@ -25,10 +25,10 @@ type savedLimit struct {
 	soft, hard uint64
 }
 
-// action is a struct sigaction that the child passes to rt_sigaction(2). The handler
-// comes first on every architecture but MIPS, which does not use actionIgnore. All zero
-// is SIG_DFL on every architecture. If an action is nil, the child leaves the signal
-// alone.
+// action is a struct sigaction that the child passes to rt_sigaction(2). A struct of
+// zeros means SIG_DFL on every architecture. The handler comes first on every
+// architecture but MIPS, which does not use actionIgnore. If an action is nil, the child
+// leaves the signal alone.
 type action [8]uint64
 
 var (
@@ -36,7 +36,8 @@ var (
 	actionIgnore  = &action{1} // SIG_IGN
 )
 
-// sigsetSize is the kernel's sizeof(sigset_t), which has 64 signals, and 128 on MIPS.
+// sigsetSize is the size of the kernel's sigset_t. MIPS has 128 signals, and the other
+// architectures have 64.
 var sigsetSize = func() uintptr {
 	if strings.HasPrefix(runtime.GOARCH, "mips") {
 		return 16
@@ -45,9 +46,9 @@ var sigsetSize = func() uintptr {
 }()
 
 // inheritFromRuntime returns the part of the state that is still known after Go's
-// runtime has started. The runtime keeps an ignored HUP or INT. Other ignored signals
-// are lost, and so are some blocked signals and, without nofileBefore, the soft
-// RLIMIT_NOFILE. A closed standard descriptor is /dev/null by then.
+// runtime has started. An ignored HUP or INT is still ignored. The runtime has lost the
+// other ignored signals, some blocked signals, and the soft RLIMIT_NOFILE unless
+// nofileBefore knows it. A closed standard descriptor is /dev/null by then.
 func inheritFromRuntime() (in inheritance) {
 	in.limits = nofileBefore()
 	_ = unix.PthreadSigmask(unix.SIG_SETMASK, nil, &in.mask) // cannot fail with these arguments

@@ -32,13 +32,13 @@ func inherit() (in inheritance) {
 }
 
 // dropOwn removes the scheduler's SIGURG, a request to yield, from the queue of this
-// thread. Otherwise the program that this process becomes would get it. A SIGURG from
-// another process goes back into the queue.
+// thread. Otherwise the program that this process becomes would get the signal. A SIGURG
+// from another process goes back into the queue.
 func (in *inheritance) dropOwn() {
 	var info siginfo
 	var none unix.Timespec
 	urg := bit(unix.SIGURG)
-	for range 2 { // one for the thread, one for the process
+	for range 2 { // the thread has a queue of its own besides the queue of the process
 		if errnoOf(sys(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&urg)), uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&none)), 8, 0, 0)) != 0 {
 			return
 		}
@@ -60,8 +60,8 @@ func Environ() (env []string) {
 	for p := inheritedEnv; *(**byte)(p) != nil; p = unsafe.Add(p, word) {
 		start := *(**byte)(p)
 		// The strings follow one another in memory (fs/binfmt_elf.c,
-		// create_elf_tables). So the byte before a string is the NUL of the string
-		// before, unless enter has moved the pointer.
+		// create_elf_tables). So the byte before a string is the NUL at the end of the
+		// previous string, unless hideVariables has moved the pointer.
 		if before := (*byte)(unsafe.Add(unsafe.Pointer(start), -1)); *before != 0 {
 			start = before
 		}
@@ -74,8 +74,8 @@ func Environ() (env []string) {
 	return env
 }
 
-// isOriginal reports whether the kernel has put s on the stack, where a NUL follows it.
-// The strings lie above the pointers to them, at the end of the stack.
+// isOriginal reports whether the kernel has put s on the stack, where a NUL follows s.
+// Such strings are at the end of the stack, above the pointers to them.
 func isOriginal(s string) bool {
 	data := unsafe.Pointer(unsafe.StringData(s))
 	return entered && uintptr(data) > uintptr(inheritedEnv) && *(*byte)(unsafe.Add(data, len(s))) == 0

@@ -8,8 +8,8 @@ func inherit() inheritance { return inheritFromRuntime() }
 
 func (*inheritance) dropOwn() {}
 
-// Environ returns the environment without empty strings and without every variable
-// after the first of the same name.
+// Environ returns the environment without empty strings. Of variables of the same name
+// it returns only the first.
 func Environ() []string { return os.Environ() }
 
 func isOriginal(string) bool { return false }

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// helpers are functions that the test binary runs instead of the tests, for a test that
-// needs signals, descriptors or children of its own. Each runs on the main thread and
-// prints its findings.
+// helpers are functions that the test binary runs instead of the tests. A test that
+// needs signals, descriptors or children of its own starts this binary again with the
+// name of a helper. A helper runs on the main thread and prints its findings.
 var helpers = map[string]func(){}
 
 const helperEnv = "CGSHIM_TEST_HELPER"
@@ -26,7 +26,7 @@ func init() {
 func TestMain(m *testing.M) {
 	if name := os.Getenv(helperEnv); name != "" {
 		helpers[name]()
-		syscall.Exit(0) // skips the end of a binary with coverage
+		syscall.Exit(0) // os.Exit would print a warning in a binary with coverage
 	}
 	os.Exit(m.Run())
 }

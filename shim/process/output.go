@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// patience is the longest time for a write to standard error. It is short after a write
-// that waited in vain.
+// patience is the longest time that a write to standard error may take. It is short
+// after a write that has waited in vain.
 var patience = longPatience
 
 const (
@@ -17,14 +17,15 @@ const (
 	shortPatience = time.Millisecond
 )
 
-// WriteError writes p to standard error. It does not wait for a reader that has stopped
-// reading. It raises no signal that ends this process or reaches the program. Output
-// that cannot be written is lost.
+// WriteError writes p to standard error. If the reader has stopped reading, WriteError
+// waits for patience and gives up, and the rest of p is lost. It raises no signal that
+// ends this process or reaches the program.
 //
-// The program writes to the same pipe or terminal and shares its O_NONBLOCK flag. So a
-// descriptor that poll(2) calls writable may be full again when this process writes to
-// it, and the write would block. A timer interrupts the write. The timer fires
-// repeatedly, because the first time may come before the write begins.
+// WriteError cannot set O_NONBLOCK, because the program shares the flag. The program
+// writes to the same pipe or terminal. So a descriptor that poll(2) calls writable may be
+// full again when this process writes to it, and the write would block. A timer
+// interrupts the write. The timer fires repeatedly, because the first time may come
+// before the write begins.
 func WriteError(p []byte) (written int, errno syscall.Errno) {
 	if !writable(2) {
 		patience = shortPatience

@@ -6,8 +6,9 @@ import "strings"
 const defaultPath = "/bin:/usr/bin"
 
 // SearchPath returns the files that execvp(3) would try for name, in order.
-// exec.LookPath differs: it does not execute the files to test them, it refuses
-// relative elements, and it does not take an empty element as the working directory.
+// exec.LookPath does not do the same. It does not execute the files to test them, it
+// refuses relative elements, and it does not take an empty element for the working
+// directory.
 func SearchPath(name string, env []string) []string {
 	if name == "" || strings.Contains(name, "/") {
 		return []string{name}

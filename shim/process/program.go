@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Program is an execve(2) that needs no allocation. A child that shares or copies the
-// memory of this process may do very little.
+// A Program is a prepared execve(2). All memory is allocated before, because a child
+// that shares or copies the memory of this process cannot allocate.
 type Program struct {
 	// With Group the child starts a process group of its own. If Terminal is not
 	// negative, the child makes that group the foreground group of this terminal.
@@ -22,7 +22,7 @@ type Program struct {
 	paths      []*byte // files to try in order, as execvp(3) does
 	argv, envv []*byte
 	shell      []*byte // argv of /bin/sh for a file without a magic number; the child sets [1] to the path
-	listenPID  []byte  // where the child writes the value of LISTEN_PID in envv; nil: nowhere
+	listenPID  []byte  // the place of the value of LISTEN_PID in envv, which the child writes, or nil
 	listenID   []byte  // the same for LISTEN_PIDFDID
 	inherited  *inheritance
 	dir        int // descriptor of the working directory if this process has left it, or -1
@@ -34,15 +34,14 @@ type Program struct {
 // outcome is the child's report to its parent, in memory that they share. The parent
 // must not wait for the execve, because a file system may hang.
 type outcome struct {
-	errno    uint32 // errno of the execve; 0: it has not failed
-	viaShell uint32 // 1: the kernel did not know the format of the file, so /bin/sh got it
+	errno    uint32 // errno of a failed execve, or 0
+	viaShell uint32 // 1 if the kernel did not know the format of the file and /bin/sh got the file
 }
 
 var shellPath = []byte("/bin/sh\x00")
 
-// NewProgram prepares to run args with the environment env and the state that signals
-// has recorded. After NameChild, LISTEN_PID and LISTEN_PIDFDID name the child if they
-// named this process.
+// NewProgram prepares to run args with the environment env and the inherited state that
+// Claim has put into signals.
 func NewProgram(args, env []string, signals *Signals) (*Program, error) {
 	p := &Program{inherited: &signals.inherited, Terminal: -1, dir: -1}
 	var err error
@@ -85,7 +84,8 @@ func cstrings(list []string) ([]*byte, error) {
 	return pointers, nil
 }
 
-// cstring returns s with a NUL at its end. It does not copy a string of the kernel.
+// cstring returns s with a NUL at its end. It does not copy a string that the kernel has
+// put on the stack.
 func cstring(s string) (*byte, error) {
 	if isOriginal(s) {
 		return unsafe.StringData(s), nil
@@ -97,15 +97,17 @@ func cstring(s string) (*byte, error) {
 	return p, nil
 }
 
-// NameChild makes socket activation work through an init. sd_listen_fds(3) uses the
-// descriptors only if LISTEN_PID is its own PID and LISTEN_PIDFDID is the inode of its
-// pidfd. Only the child knows both.
+// NameChild makes socket activation work through an init. sd_listen_fds(3) in the
+// program uses the descriptors only if LISTEN_PID is the program's PID and
+// LISTEN_PIDFDID is the inode of its pidfd. If the variables name this process, the child
+// writes its own numbers into them, because only the child knows both.
 func (p *Program) NameChild(env []string) {
 	p.listenPID = p.replace(env, "LISTEN_PID", strconv.Itoa(os.Getpid()))
 	p.listenID = p.replace(env, "LISTEN_PIDFDID", pidfdID())
 }
 
-// replace makes room for a new value of a variable, if the variable has this value.
+// replace makes room in envv for another value of the variable key and returns the room.
+// If the variable has not this value, replace returns nil.
 func (p *Program) replace(env []string, key, value string) []byte {
 	if value == "" {
 		return nil
@@ -139,9 +141,9 @@ func pidfdID() string {
 }
 
 // Spawn starts p as a child and returns its PID at once. Unlike os/exec and
-// syscall.ForkExec, it restores every signal disposition and leaves the wait to the
-// reaper. It does not wait for the execve. When the child has ended, Failed says how
-// the execve ended.
+// syscall.ForkExec, Spawn restores every signal disposition, does not wait for the
+// execve, and leaves waiting for the child to the reaper. When the child has ended,
+// Failed says how the execve ended.
 //
 // Before the child runs, Spawn moves this process to the root directory. So this
 // process does not pin the mount of the directory that it was started in.
@@ -164,15 +166,15 @@ func (p *Program) Spawn() (pid int, errno syscall.Errno) {
 		Chdir("/")
 	}
 	if errno == 0 && p.Group {
-		// The child does the same. A signal for the group may come before the child has
-		// done so.
+		// The child does the same, but this process may have to forward a signal to the
+		// group before the child has done so.
 		SetGroup(pid, 0)
 	}
 	return pid, errno
 }
 
-// leaveDirectory moves this process to the root directory if the child can come back. A
-// process may be in a directory that it may not enter.
+// leaveDirectory moves this process to the root directory if the child can go back. It
+// tests that first, because a process may be in a directory that it may not enter.
 func (p *Program) leaveDirectory() {
 	fd, errno := openat(dotPath, unix.O_PATH|unix.O_DIRECTORY)
 	if errno != 0 {
@@ -200,10 +202,10 @@ func (p *Program) Exec() syscall.Errno {
 	return p.exec()
 }
 
-// child runs in the child and does not return. Most of Go is missing there, so child
-// may not allocate, grow the stack, lock or call the scheduler. The memory that it
-// needs is in p. A variable of its own might escape to the heap if child took its
-// address.
+// child runs in the child and does not return. Go's runtime does not work there, so
+// child may not allocate, grow the stack, lock or call the scheduler. Memory that child
+// passes to the kernel is in p, because a local variable whose address is taken might
+// escape to the heap.
 //
 //go:nosplit
 //go:norace
@@ -213,9 +215,9 @@ func (p *Program) child() {
 		sys(unix.SYS_SETPGID, 0, 0, 0, 0, 0, 0)
 	}
 	if p.Terminal >= 0 {
-		// The child may be in the background, and SIGTTOU is blocked, so the call
-		// succeeds (tcsetpgrp(3)). If the terminal has gone meanwhile, the program
-		// starts all the same.
+		// The call succeeds from the background too, because SIGTTOU is blocked
+		// (tcsetpgrp(3)). If the terminal has gone meanwhile, the program starts all
+		// the same.
 		p.group = int32(pid)
 		sys(unix.SYS_IOCTL, uintptr(p.Terminal), unix.TIOCSPGRP, uintptr(unsafe.Pointer(&p.group)), 0, 0, 0)
 	}
@@ -239,7 +241,7 @@ func (p *Program) child() {
 //go:nosplit
 //go:norace
 func (p *Program) writeID(pid uintptr) {
-	fd := sys(unix.SYS_PIDFD_OPEN, pid, 0, 0, 0, 0, 0) // it has the close-on-exec flag
+	fd := sys(unix.SYS_PIDFD_OPEN, pid, 0, 0, 0, 0, 0) // the kernel sets the close-on-exec flag
 	if errnoOf(fd) == 0 && errnoOf(sys(unix.SYS_STATX, fd, uintptr(unsafe.Pointer(&emptyPath)), unix.AT_EMPTY_PATH, unix.STATX_INO, uintptr(unsafe.Pointer(&p.stat)), 0)) == 0 {
 		decimal(p.listenID, p.stat.Ino)
 	}

@@ -72,7 +72,7 @@ func TestReplace(t *testing.T) {
 		name     string
 		env      []string
 		value    string
-		replaced int // index of the entry; -1: none
+		replaced int // index of the entry, or -1
 	}{
 		{"the value of this process", []string{"A=1", "LISTEN_PID=12", "B=2"}, "12", 1},
 		{"another process's stays", []string{"LISTEN_PID=13"}, "12", -1},

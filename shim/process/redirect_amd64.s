@@ -17,7 +17,7 @@
 // redirect is the signal handler of the whole process. DI is the number of the signal,
 // SI the siginfo_t, and DX the context. signals_native.go explains the rules.
 TEXT ·redirect(SB),NOSPLIT|NOFRAME,$0
-	CMPL	DI, $ALARM		// the alarm has interrupted a write, and needs no more
+	CMPL	DI, $ALARM		// the alarm has interrupted a write already
 	JEQ	drop
 	MOVL	DI, R8
 	LEAQ	·runtimeHandler(SB), R9
@@ -47,7 +47,7 @@ queue:
 drop:
 	RET
 sent:
-	// A process has sent a fault signal, which has no effect. The exception is the
+	// A process has sent a fault signal. The signal has no effect, unless it is the
 	// SIGSEGV by which Alone ends threads.
 	CMPL	R8, $SIGSEGV
 	JNE	drop
@@ -81,9 +81,9 @@ TEXT ·sigreturnAddress(SB),NOSPLIT,$0-8
 
 // func resetStackGuard()
 //
-// Compiled code compares the stack pointer with the third word of g to find the end of
-// the stack. The first word of g is the low end of the stack (runtime/runtime2.go, type
-// g). A request to yield overwrites the third word.
+// A request to yield overwrites the stack guard, the third word of g, with which
+// compiled code compares the stack pointer. The first word of g is the low end of the
+// stack (runtime/runtime2.go, type g). resetStackGuard makes a new guard from it.
 TEXT ·resetStackGuard(SB),NOSPLIT,$0-0
 	MOVQ	(TLS), AX
 	MOVQ	0(AX), CX

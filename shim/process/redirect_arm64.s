@@ -78,7 +78,9 @@ TEXT ·sigreturnAddress(SB),NOSPLIT,$0-8
 	MOVD	R0, ret+0(FP)
 	RET
 
-// func resetStackGuard(): see redirect_amd64.s.
+// func resetStackGuard()
+//
+// See redirect_amd64.s.
 TEXT ·resetStackGuard(SB),NOSPLIT,$0-0
 	MOVD	0(g), R0
 	ADD	$4096, R0

@@ -4,12 +4,13 @@ package process
 
 import "runtime"
 
-// LockMainThread locks the main goroutine to the main thread. Its caller is an init
-// function.
+// LockMainThread locks the main goroutine to the main thread. Only an init function may
+// call it, because init functions run on the main thread.
 func LockMainThread() { runtime.LockOSThread() }
 
 // unlockMainThread undoes LockMainThread.
 func unlockMainThread() { runtime.UnlockOSThread() }
 
-// nofileBefore returns nothing, because this build cannot know the limit.
+// nofileBefore returns nothing, because this build cannot read the runtime's record of
+// the limit.
 func nofileBefore() []savedLimit { return nil }

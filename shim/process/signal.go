@@ -29,7 +29,7 @@ const (
 // An Event is a signal that a process sent to this one.
 type Event struct {
 	Signal Signal
-	PID    int32 // PID of the sender; 0: the kernel, or a process of an outer PID namespace
+	PID    int32 // PID of the sender, or 0 for the kernel and for a process of an outer PID namespace
 	UID    uint32
 }
 
@@ -37,7 +37,7 @@ type Event struct {
 // A C library reserves it for itself (nptl(7)), so no process sends it to another.
 const Changed Signal = 33
 
-// A Set is a set of signals: bit 0 is signal 1, as in the kernel's sigset_t.
+// A Set is a set of signals. Bit 0 is signal 1, as in the kernel's sigset_t.
 type Set uint64
 
 // Has reports whether sig is in the set.
@@ -58,8 +58,8 @@ func bit(sig Signal) Set { return 1 << (sig - 1) }
 
 // Each of these sets is written only here, and every other set is derived from them.
 const (
-	// The kernel raises these for a fault of a thread. If a process sends one, it means
-	// the receiver and not the receiver's child.
+	// The kernel raises these for a fault of a thread. A process that sends such a signal
+	// means the receiver and not the receiver's child.
 	faults Set = 1<<(unix.SIGILL-1) | 1<<(unix.SIGTRAP-1) | 1<<(unix.SIGABRT-1) | 1<<(unix.SIGBUS-1) |
 		1<<(unix.SIGFPE-1) | 1<<(unix.SIGSEGV-1) | 1<<(unix.SIGSYS-1)
 	// No process can catch or block these (signal(7)).
@@ -69,8 +69,7 @@ const (
 	// The kernel sends these because of the way this process uses a terminal.
 	terminal Set = 1<<(unix.SIGTTIN-1) | 1<<(unix.SIGTTOU-1)
 
-	// The set that tini does not forward. SIGCHLD is about the children of this
-	// process.
+	// tini does not forward these. SIGCHLD tells of the children of this process.
 	notForwarded = faults | uncatchable | libc | terminal | 1<<(unix.SIGCHLD-1)
 	// Only signals that can reach this process can be rewritten.
 	notRewritable = notForwarded &^ terminal
@@ -82,8 +81,8 @@ func Forwardable(sig Signal) bool { return !notForwarded.Has(sig) }
 // Rewritable reports whether sig can reach this process, so that it can be rewritten.
 func Rewritable(sig Signal) bool { return !notRewritable.Has(sig) }
 
-// names has the name of each signal. With it a log line can be written without
-// allocating.
+// names has the name of each signal. The array is filled beforehand, because a log line
+// is written without allocating.
 var names = func() (all [numSignals]string) {
 	for sig := Signal(1); sig < numSignals; sig++ {
 		name := unix.SignalName(sig)

@@ -46,7 +46,7 @@ func FuzzParseSignal(f *testing.F) {
 	})
 }
 
-// The set that tini forwards, measured by sending each of the 64 signals to it.
+// tini got each of the 64 signals, and did not forward the signals in never.
 func TestForwardable(t *testing.T) {
 	never := map[Signal]bool{4: true, 5: true, 6: true, 7: true, 8: true, 9: true, 11: true, 17: true, 19: true, 21: true, 22: true, 31: true, 32: true, 33: true}
 	for sig := Signal(1); sig < numSignals; sig++ {
@@ -89,8 +89,8 @@ func TestSetsHoldTheirSignals(t *testing.T) {
 	}
 }
 
-// The signals that tini does not block (src/tini.c, configure_signals). It forwards all
-// others but CHLD.
+// tini does not block the signals in unblocked (src/tini.c, configure_signals). It
+// forwards all others but CHLD.
 func TestForwardableIsTinisTable(t *testing.T) {
 	unblocked := []Signal{unix.SIGFPE, unix.SIGILL, unix.SIGSEGV, unix.SIGBUS, unix.SIGABRT, unix.SIGTRAP, unix.SIGSYS, unix.SIGTTIN, unix.SIGTTOU}
 	other := []Signal{unix.SIGCHLD, unix.SIGKILL, unix.SIGSTOP, 32, 33}

@@ -14,23 +14,23 @@ import (
 
 // How signals reach this process
 //
-// os/signal keeps one bit for each signal. So it would lose real-time signals, which
-// queue in the kernel, and it cannot deliver 27 and 34 at all. An init in C blocks
+// os/signal keeps one bit for each signal. So it would lose real-time signals, of which
+// the kernel queues several, and it cannot deliver 27 and 34 at all. An init in C blocks
 // every signal and calls sigwait. But Go's runtime unblocks HUP, INT, QUIT, TERM, CHLD
 // and others on every thread that it creates (runtime, blockableSig).
 //
 // So the main thread blocks every signal and waits in rt_sigtimedwait(2), as tini does.
-// The kernel gives a process-directed signal to the main thread whenever that thread
-// can take it (kernel/signal.c, complete_signal). enter.go makes sure that the other
-// threads block it. In a binary that was linked without entry, or with another version
-// of the runtime, another thread may still get the signal and run `redirect`. redirect
-// queues the signal for the main thread, with its siginfo. So the signal stays in the
-// kernel's queues all the way.
+// The kernel gives a signal for the process to the main thread whenever that thread
+// can take the signal (kernel/signal.c, complete_signal). enter.go makes sure that the
+// other threads block every signal too. In a binary that was linked without entry, or
+// with another version of the runtime, another thread may still get a signal and run the
+// handler `redirect`. redirect queues the signal for the main thread, with its siginfo.
+// So the signal stays in the kernel's queues all the way.
 //
 // rt_tgsigqueueinfo refuses si_code >= 0 from another thread (EPERM), so redirect sets
-// the sign bit. It leaves two kinds of signals to the runtime: a fault that the CPU
-// raised (si_code > 0), and the SIGURG that the scheduler sends to the threads of this
-// process (SI_TKILL). redirect drops a fault signal that a process sent.
+// the sign bit. redirect leaves a fault that the CPU raised (si_code > 0) to the runtime,
+// and also the SIGURG that the scheduler sends to the threads of this process
+// (SI_TKILL). redirect drops a fault signal that a process sent.
 var (
 	self           int32 // PID, which is also the TID of the main thread
 	runtimeHandler [numSignals]uintptr
@@ -69,18 +69,18 @@ func Claim() *Signals {
 		mask:     ^Set(0),
 	}
 	// Set the mask first. Otherwise redirect could run on the main thread and would
-	// queue the signal for the main thread for ever. Faults stay unblocked, because a
-	// blocked fault ends the process without the runtime's message. 32 and 33 stay
-	// unblocked too. They have the default action here, and the kernel drops them for
-	// PID 1 only if they are not blocked (kernel/signal.c, sig_task_ignored).
+	// queue the signal for the main thread again and again. Faults stay unblocked,
+	// because a blocked fault ends the process without the runtime's message. 32 and 33
+	// stay unblocked too. They have the default action here, and the kernel drops them
+	// for PID 1 only if they are not blocked (kernel/signal.c, sig_task_ignored).
 	s.waitFor = blockedAtEntry | bit(unix.SIGURG)
 	swapMask(unix.SIG_SETMASK, s.waitFor)
 	for sig := Signal(1); sig < numSignals; sig++ {
 		if (uncatchable | libc).Has(sig) {
 			continue
 		}
-		// A SIGURG of the scheduler that comes before the next line is queued, and Next
-		// drops it.
+		// If the scheduler sends a SIGURG before runtimeHandler is set, redirect queues
+		// the signal, and Next drops it.
 		setAction(sig, &action, &s.runtime[sig])
 		if faults.Has(sig) || sig == unix.SIGURG {
 			runtimeHandler[sig] = s.runtime[sig].handler
@@ -97,8 +97,8 @@ func (s *Signals) Without(sig Signal) {
 	setAction(sig, &s.runtime[sig], nil)
 }
 
-// Forever is no limit.
-const Forever = time.Duration(math.MaxInt64) // for the kernel too (KTIME_MAX)
+// Forever makes Next wait without a limit. The kernel takes it so too (KTIME_MAX).
+const Forever = time.Duration(math.MaxInt64)
 
 // Next waits for a signal, at most for limit. ok is false if no signal has come.
 func (s *Signals) Next(limit time.Duration) (e Event, ok bool) {
@@ -112,8 +112,8 @@ func (s *Signals) Next(limit time.Duration) (e Event, ok bool) {
 				return Event{}, false // the caller knows how much of the limit is left
 			}
 		case errno != 0:
-			// This sandbox lacks rt_sigtimedwait(2). There is no other way to wait for
-			// blocked signals, but sleep to avoid a busy loop.
+			// This sandbox lacks rt_sigtimedwait(2), and there is no other way to wait for
+			// blocked signals. The pause avoids a busy loop.
 			pause(10 * time.Millisecond)
 			return Event{}, false
 		case s.isOwn(sig):
@@ -143,9 +143,10 @@ func (s *Signals) isOwn(sig Signal) bool {
 	return false
 }
 
-// wait waits for a signal. While there is a runtime, wait tells it that this thread
-// blocks. The two calls do not share a variable for their arguments, because Go would
-// not keep the pointers in it (unsafe.Pointer, rule 4).
+// wait waits for a signal. As long as there is a runtime, wait calls by way of
+// syscall.Syscall6, which tells the runtime that this thread blocks. The two calls do
+// not share variables for their arguments, because the conversion to uintptr has to be
+// in the call (unsafe.Pointer, rule 4).
 func (s *Signals) wait(limit time.Duration) (Signal, syscall.Errno) {
 	timeout := unix.NsecToTimespec(int64(max(limit, 0)))
 	if !alone {
@@ -165,8 +166,9 @@ func (s *Signals) Pending() (pending Set) {
 }
 
 // Watch makes Next return an event with the signal Changed when fd becomes readable
-// (fcntl(2), "Signals"). So no thread has to wait for the descriptor. The signal goes to the main
-// thread, because a thread of the runtime would take its default action.
+// (fcntl(2), "Signals"). So no thread has to wait for the descriptor. The signal goes to
+// the main thread, which blocks it. A thread of the runtime does not block it and would
+// take its default action.
 func (s *Signals) Watch(fd int) error {
 	s.waitFor |= bit(Changed)
 	s.watching = true

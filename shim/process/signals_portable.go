@@ -52,7 +52,7 @@ func ignore(sig Signal) {
 // Without makes Next ignore sig, which another part of the program has claimed.
 func (s *Signals) Without(sig Signal) { s.ignored |= bit(sig) }
 
-// Forever is no limit.
+// Forever makes Next wait without a limit.
 const Forever = time.Duration(math.MaxInt64)
 
 // Next waits for a signal, at most for limit. ok is false if no signal has come.
@@ -104,7 +104,7 @@ func (s *Signals) Watch(fd int) error {
 			} else if err != unix.EINTR {
 				return
 			}
-			time.Sleep(10 * time.Millisecond) // gives the receiver time to read it
+			time.Sleep(10 * time.Millisecond) // gives the receiver time to read from fd
 		}
 	}()
 	return nil

@@ -83,8 +83,8 @@ func SetForegroundGroup(fd, group int) syscall.Errno {
 // pid was traced.
 //
 // The process then gets the signal, as it would without a tracer. The exception is the
-// SIGTRAP that the kernel sends to a traced process after execve(2). It looks as if the
-// process had sent it to itself, and no process expects it.
+// SIGTRAP that the kernel sends to a traced process after execve(2), because no process
+// expects that signal. It looks as if the process had sent it to itself.
 func Detach(pid int, sig Signal) (traced bool, errno syscall.Errno) {
 	if sig == unix.SIGTRAP {
 		var info [128]byte

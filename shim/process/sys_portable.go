@@ -5,8 +5,8 @@ package process
 import "syscall"
 
 // sys makes a system call that Go's runtime does not see. It returns the kernel's
-// result, in which an error is a negative number. Memory that an argument points to is
-// on the heap.
+// result, in which an error is a negative number. go:uintptrescapes puts memory that an
+// argument points to on the heap, where the memory does not move.
 //
 //go:uintptrescapes
 //go:nosplit
