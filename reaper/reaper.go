@@ -1,5 +1,5 @@
-// Package reaper makes every wait call of the program. A second waiter could take the
-// exit status that the first one waits for.
+// Package reaper makes every wait call of this process. A second waiter could take the
+// exit status that the first waiter needs.
 package reaper
 
 import (
@@ -8,15 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Exit says that a child has ended, or has stopped if the caller asked [Reap] for
-// stops.
+// Exit says that a child has ended or stopped.
 type Exit struct {
 	PID    int
 	Status unix.WaitStatus
 }
 
-// Code returns the status that a shell reports for e: the exit code, or 128 plus the
-// number of the signal that ended the process.
+// Code returns the status that a shell reports for e. After a signal the status is 128
+// plus the number of the signal.
 func (e Exit) Code() int {
 	if e.Status.Signaled() {
 		return (128 + int(e.Status.Signal())) % 256
@@ -24,15 +23,17 @@ func (e Exit) Code() int {
 	return e.Status.ExitStatus()
 }
 
-// Reap reaps the children that have ended and calls fn for each. With stops it also
-// calls fn for each child that has stopped. For a child that this process traces, it
-// always reports stops (ptrace(2)). Equal signals coalesce while they are pending
-// (signal(7)). One SIGCHLD can therefore stand for any number of children, and Reap
-// goes on until none is left to report. It returns whether this process still has
-// children.
+// Reap reaps the children that have ended and calls fn for each. If stops is true, Reap
+// also calls fn for each child that has stopped. If this process traces a child, the
+// kernel reports the stops of the child in any case (ptrace(2)).
 //
-// Reap allocates nothing, and it does not tell Go's runtime of the call, which does not
-// block. An init calls Reap when it has no runtime and no memory left.
+// Equal signals coalesce while they are pending (signal(7)). So one SIGCHLD can stand
+// for any number of children, and Reap goes on until the kernel has no child to report.
+// Reap returns whether this process still has children.
+//
+// Reap allocates nothing. It does not tell Go's runtime of the system call, which does
+// not block. So an init can call Reap after the runtime's threads have ended, and when
+// there is no memory.
 func Reap(stops bool, fn func(Exit)) (left bool) {
 	options := uintptr(unix.WNOHANG)
 	if stops {

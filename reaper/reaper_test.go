@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reap waits for any child, so each test runs in a process of its own, which is this
-// binary again.
+// Reap waits for any child, so each test runs in a process of its own. This process
+// executes this test binary again.
 const (
 	helperEnv = "CGSHIM_TEST_HELPER"
 	childEnv  = "CGSHIM_TEST_CHILD"
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	}
 	if name := os.Getenv(helperEnv); name != "" {
 		helpers[name]()
-		syscall.Exit(0) // a test binary with coverage would complain
+		syscall.Exit(0) // os.Exit would print a warning in a binary with coverage
 	}
 	os.Exit(m.Run())
 }
@@ -113,7 +113,7 @@ var helpers = map[string]func(){
 		}
 	},
 	"coalesced": func() {
-		// One pending SIGCHLD stands for all of them.
+		// One pending SIGCHLD stands for all the children.
 		unixBlock(unix.SIGCHLD)
 		var pids, got []int
 		for range 20 {
