@@ -7,9 +7,9 @@ import (
 )
 
 // tick is the longest wait while a countdown runs. longestLap is the most time that
-// counts between two looks at the clock. A frozen container (docker pause) does not
-// run, and its time to stop must not run either. The kernel does not tell this process
-// of a freeze.
+// counts between two looks at the clock. If more time has passed, the container was
+// frozen (docker pause). A frozen program cannot stop, so its time to stop must stand
+// still. The kernel does not tell this process of a freeze.
 const (
 	tick       = 100 * time.Millisecond
 	longestLap = 2 * tick
@@ -21,7 +21,7 @@ type stopwatch struct {
 	last time.Duration
 }
 
-// lap returns the time since the last call.
+// lap returns the time since the last call, without the time of a freeze.
 func (w *stopwatch) lap() time.Duration {
 	now := w.now()
 	lap := min(now-w.last, longestLap)

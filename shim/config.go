@@ -14,32 +14,32 @@ type CgroupMode int
 
 const (
 	CgroupAuto      CgroupMode = iota // delegate if that is possible, and start the program in any case
-	CgroupExplicit                    // auto by an explicit option: with Exec it acts in any process
+	CgroupExplicit                    // auto by an explicit option, which with Exec acts in any process
 	CgroupRequire                     // do not start the program without a delegation
-	CgroupRequireV2                   // the same on cgroup v2; off elsewhere
+	CgroupRequireV2                   // the same on cgroup v2, and off elsewhere
 	CgroupOff
 )
 
 // Config is what the command line and the environment ask for.
 type Config struct {
-	Name string   // last element of argv[0]: selects the personality, and begins messages
-	Tini bool     // called by a name of tini: keep tini's defaults
+	Name string   // last element of argv[0], with which messages begin
+	Tini bool     // keep tini's defaults, because Name is a name of tini
 	Args []string // the program and its arguments
 	Env  []string
 
 	Subreaper    bool
-	ParentDeath  process.Signal // 0: none
+	ParentDeath  process.Signal // or 0
 	KillGroup    bool
 	WarnOnReap   bool
 	ExpectExit   [256]bool // exit statuses that count as 0
 	Rewrite      map[process.Signal]process.Signal
 	StopSignals  process.Set   // signals that ask the program to end
-	StopTimeout  time.Duration // 0: never kill
-	DrainTimeout time.Duration // 0: do not wait for other processes
+	StopTimeout  time.Duration // with 0 the program is never killed
+	DrainTimeout time.Duration // with 0 other processes are not drained
 
 	CgroupMode  CgroupMode
 	Cgroup      cgroup.Options
-	OOMScoreAdj string // "": keep it
+	OOMScoreAdj string // "" keeps the number as it is
 
 	Dind     bool
 	TmpTmpfs bool

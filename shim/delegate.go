@@ -66,9 +66,9 @@ func explain(err error) []any {
 }
 
 // refused logs why the cgroup is not delegated. The line appears at the default level
-// only if the user can change something. A process that is not the container's entry
-// point may be any program that cgshim starts, so there the user must also have asked
-// for a delegation.
+// only if the user can change something. If this process is not the container's entry
+// point, the user must also have asked for a delegation, because cgshim may run there as
+// a plain init.
 func (s *shim) refused(r *cgroup.Refusal) int {
 	facts := []any{"state", r.State.String(), "reason", r.Reason}
 	if r.Hint != "" {

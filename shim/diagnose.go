@@ -74,8 +74,8 @@ func explainEACCES(file string) string {
 	return "user " + strconv.Itoa(os.Geteuid()) + " may not execute " + file
 }
 
-// interpreterOf returns the missing interpreter or dynamic loader that file names, or
-// "" if it exists.
+// interpreterOf returns the interpreter or dynamic loader that file names, if it is
+// missing. Otherwise interpreterOf returns "".
 func interpreterOf(file string) string {
 	data, _ := process.ReadFile(file)
 	interpreter := ""
@@ -101,8 +101,8 @@ func interpreterOf(file string) string {
 	return interpreter
 }
 
-// elf reads the header of an ELF file, whose fields have other offsets in each of the
-// two classes (elf(5)).
+// elf reads the header of an ELF file. The offsets of its fields depend on the class of
+// the file, which is 32 or 64 bits (elf(5)).
 type elf struct {
 	data  []byte
 	order binary.ByteOrder

@@ -14,8 +14,8 @@ import (
 )
 
 // prepareDind does what hack/dind and docker:dind's entrypoint do besides the cgroups.
-// A failure is only logged, because dockerd works without most of it and reports what
-// it misses.
+// A failure is only logged, because dockerd works without most of these steps and
+// reports the others itself.
 func (s *shim) prepareDind() {
 	if s.Dind {
 		s.mountSecurityfs()
@@ -25,8 +25,9 @@ func (s *shim) prepareDind() {
 		s.mountTmp()
 	}
 	if s.Dind {
-		// Make / shared last. The mounts above must not propagate to peers, but the
-		// mounts of dockerd have to reach the inner containers (mount_namespaces(7)).
+		// Make / shared last. The mounts made so far must not propagate to peers, but
+		// the mounts of dockerd have to reach the inner containers
+		// (mount_namespaces(7)).
 		s.must("mount --make-rshared /", s.mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""))
 	}
 }
@@ -48,7 +49,7 @@ func (s *shim) mountSecurityfs() {
 		return // the kernel has no securityfs, or it is mounted already
 	}
 	if !cgroup.InitialUserNamespace() {
-		return // only the initial user namespace can mount it (security/inode.c: no FS_USERNS_MOUNT)
+		return // only the initial user namespace can mount it (security/inode.c lacks FS_USERNS_MOUNT)
 	}
 	s.must("mount securityfs "+securityfs, s.mount("none", securityfs, "securityfs", 0, ""))
 }
@@ -60,8 +61,8 @@ func (s *shim) mountTmp() {
 		s.must("stat /tmp", err)
 		return
 	}
-	// /tmp is a mount point if its device is not its parent's. A bind mount of the same
-	// file system shows only in mountinfo.
+	// /tmp is a mount point if its device is not the device of /. A bind mount of the
+	// same file system shows only in mountinfo.
 	if unix.Stat("/", &root) == nil && (tmp.Dev != root.Dev || isMountPoint("/tmp")) {
 		return
 	}
@@ -81,7 +82,7 @@ func isMountPoint(dir string) bool {
 }
 
 // removeStalePidFiles removes the pid files of a dockerd or containerd that was killed.
-// In a restarted container, another process soon has the number in such a file, and
+// After a restart of the container another process soon has the PID in such a file.
 // dockerd then refuses to start.
 func removeStalePidFiles(args []string, log Log) {
 	for _, file := range pidFiles(args) {
@@ -122,8 +123,8 @@ func pidFiles(args []string) []string {
 	return files
 }
 
-// findPidFiles adds the pid files below dir to files. It follows no symbolic links, and
-// /var/run usually is a link to /run.
+// findPidFiles adds the pid files below dir to files. It follows no symbolic links,
+// because /var/run is usually a link to /run.
 func findPidFiles(dir string, files []string) []string {
 	if fileType(dir) != unix.S_IFDIR {
 		return files
@@ -147,8 +148,8 @@ func isDaemon(name string) bool {
 }
 
 // holder returns the process that a pid file names, and reports whether the file has to
-// stay. The file stays if the daemon is alive, or if it is no pid file. /proc/PID/comm
-// is the name of the program, cut to 15 bytes (proc(5)).
+// stay. The file stays if the daemon is alive, or if the file has no PID in it.
+// /proc/PID/comm is the name of the program, cut to 15 bytes (proc(5)).
 func holder(file string) (pid int, stays bool) {
 	data, err := process.ReadFile(file)
 	text := strings.TrimSpace(string(data))

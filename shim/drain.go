@@ -26,7 +26,8 @@ func (s *shim) drain() {
 	if s.awaitRest(s.DrainTimeout, true) {
 		return
 	}
-	if s.delegated && s.pid1 { // only as PID 1: otherwise the inner containers belong to another PID 1's program
+	// If this process is not PID 1, the inner containers belong to the program of PID 1.
+	if s.delegated && s.pid1 {
 		if errno := s.cgroup.KillOthers(); errno != 0 {
 			s.lines.noKill.say(&values{errno: errno})
 		}
@@ -51,7 +52,7 @@ func (s *shim) awaitRest(timeout time.Duration, hurry bool) bool {
 			return false
 		}
 		limit := left.limit()
-		if !s.orphans { // no SIGCHLD will come
+		if !s.orphans { // no process that is left is a child, so no SIGCHLD will come
 			limit = min(limit, 20*time.Millisecond)
 		}
 		e, ok := s.signals.Next(limit)
@@ -71,10 +72,10 @@ func (s *shim) anyLeft() bool {
 	return s.orphans || s.pid1 && s.kill(-1, 0) == 0
 }
 
-// signalRest sends sig to every process that this process has to end. For PID 1 these
-// are all the processes that it can see. kill(2) with pid -1 signals every process of
-// the caller's PID namespace and those below, except the caller. For another process
-// they are its descendants.
+// signalRest sends sig to every process that this process has to end. PID 1 has to end
+// all the processes that it can see. kill(2) with pid -1 signals every process of the
+// caller's PID namespace and of the namespaces below, except the caller. Another process
+// has to end its descendants.
 func (s *shim) signalRest(sig process.Signal) {
 	if s.pid1 {
 		s.kill(-1, sig)
@@ -89,8 +90,8 @@ func (s *shim) signalRest(sig process.Signal) {
 	})
 }
 
-// descends reports whether ancestor is an ancestor of pid. If a process in between ends
-// meanwhile, its children get another parent, which is an ancestor too.
+// descends reports whether ancestor is an ancestor of pid. A process in between may end
+// meanwhile. Its children then get another parent, which is an ancestor of theirs too.
 func descends(pid, ancestor int) bool {
 	const deepest = 1000
 	for range deepest {

@@ -83,8 +83,8 @@ func NewLine(rendered []byte, write func([]byte)) *Line {
 	}
 }
 
-// lineBuffer is the buffer in which say builds a line. There is only one thread. say
-// cuts longer lines.
+// lineBuffer is the buffer in which say builds a line. One buffer is enough, because
+// only one thread writes lines. say cuts longer lines.
 var lineBuffer [4096]byte
 
 // say writes the line with these values.

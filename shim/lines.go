@@ -19,7 +19,8 @@ type lines struct {
 	rest    *Line // processes are left after the drain timeout
 	noKill  *Line // cgroup.kill failed
 
-	// The end of the program: as expected, abnormal, or with OOM kills during its life.
+	// The end of the program, which is expected, abnormal, or with OOM kills during its
+	// life.
 	exited, exitedOOM               *Line
 	signaled, abnormal, signaledOOM *Line
 	leave                           *Line

@@ -158,8 +158,7 @@ func TestLongLinesAreCut(t *testing.T) {
 	})
 }
 
-// An init writes these lines when it has no memory left to allocate
-// (docs/adr/0007-alone.md).
+// An init has to write these lines without allocating memory (docs/adr/0007-alone.md).
 func TestLinesAllocateNothing(t *testing.T) {
 	needNative(t)
 	n := 0

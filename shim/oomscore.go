@@ -6,8 +6,9 @@ const oomScoreAdj = "/proc/self/oom_score_adj"
 
 // setOOMScoreAdj sets how likely the OOM killer chooses this process and the program,
 // which inherits the value (proc_pid_oom_score_adj(5)). Inner containers get their
-// value from their runtime. A value below the lowest one so far needs CAP_SYS_RESOURCE.
-// Without it the container works as before.
+// value from their runtime. A value below the value that the container was started with
+// needs CAP_SYS_RESOURCE. A failure is only logged, because the container works without
+// the value.
 func (s *shim) setOOMScoreAdj() {
 	if s.OOMScoreAdj == "" {
 		return

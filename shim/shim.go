@@ -27,7 +27,7 @@ type shim struct {
 	pid1      bool
 	delegated bool // /sys/fs/cgroup is the container's cgroup, and this process is in its leaf
 	cgroup    container
-	follower  *cgroup.Follower // follows the container's limits; nil: nothing to follow
+	follower  *cgroup.Follower // follows the container's limits, or nil
 	oomKills  uint64           // count before the program started
 
 	child    int
@@ -35,10 +35,10 @@ type shim struct {
 	started  time.Duration
 	dir      string // working directory before Spawn, for messages about a relative path
 	tty      *terminal
-	rewrite  [process.NumSignals]process.Signal // signal to send for each received one; 0: none
+	rewrite  [process.NumSignals]process.Signal // the signal to send for each received signal, or 0
 	sent     process.Set                        // forwarded signals
 	stopping countdown                          // time until the program is killed
-	settling countdown                          // time until the process is pinned
+	settling countdown                          // time until this process is pinned (process.Pin)
 	clock    stopwatch
 	collect  func(reaper.Exit) // the method collected
 	exit     reaper.Exit
@@ -213,9 +213,10 @@ func (s *shim) spawn(p *process.Program) (errno syscall.Errno) {
 	return errno
 }
 
-// supervise forwards signals and reaps children until the program has ended. Children
-// may have ended before this process could get a SIGCHLD, so it reaps first. It checks
-// the time limits before each signal, because a stream of signals may never end.
+// supervise forwards signals and reaps children until the program has ended. supervise
+// reaps first, because children may have ended before this process could get a SIGCHLD.
+// It checks the time limits before each signal, because a stream of signals may never
+// end.
 func (s *shim) supervise() {
 	s.clock = stopwatch{now: s.now, last: s.now()}
 	if !s.signals.Pending().Has(unix.SIGCHLD) {
@@ -241,9 +242,9 @@ func (s *shim) supervise() {
 	}
 }
 
-// settled is how long the program has to run before this process is pinned. Its code
-// and constants were read from the file a moment ago. A program that ends sooner does
-// not have to wait for the copy.
+// settled is how long the program has to run before this process is pinned. A program
+// that ends sooner does not have to wait for the copy. Until then the kernel still has
+// the code and the constants in memory, which it has read from the file a moment ago.
 const settled = 50 * time.Millisecond
 
 // handle handles a signal. A change of the container's limits also comes as a signal.

@@ -268,7 +268,7 @@ func TestSupervise(t *testing.T) {
 	})
 }
 
-// A frozen container does not run, and its time to stop does not run either.
+// While a container is frozen, its time to stop stands still.
 func TestFreezeStopsTheClock(t *testing.T) {
 	for _, c := range []struct {
 		name   string

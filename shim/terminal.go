@@ -6,28 +6,28 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// terminal is the controlling terminal, if there is one. foreground says whether this
-// process was in its foreground at the start. The program gets a process group of its
-// own. This group then has to become the foreground group, or the program's first read
-// would stop it (SIGTTIN, termios(3)).
+// terminal is the controlling terminal, if there is one. The program gets a process
+// group of its own. If this process is in the foreground of the terminal, the program's
+// group has to become the foreground group. Otherwise the program's first read would
+// stop the program (SIGTTIN, termios(3)).
 //
 // A job of an interactive shell needs more. The shell waits for this process and does
 // not know the program's group. So if the program stops, this process takes the
 // terminal back and stops too. When the shell continues this process, it gives the
 // terminal to the program and continues the program.
 type terminal struct {
-	fd         int // -1: none
-	opened     bool
-	own        int // process group of this process
-	foreground bool
-	job        bool // a job of a shell: neither PID 1 nor a session leader
-	stopped    bool
+	fd         int  // or -1
+	opened     bool // fd is /dev/tty and not standard input
+	own        int  // process group of this process
+	foreground bool // own was the foreground group at the start
+	job        bool // this process is a job of a shell, if it is neither PID 1 nor a session leader
+	stopped    bool // stopWith has stopped this process
 }
 
 func openTerminal() *terminal {
 	t := &terminal{fd: 0, own: unix.Getpgrp()}
 	group, errno := process.ForegroundGroup(t.fd)
-	if errno != 0 { // no terminal, or a closed one, on standard input: never fatal
+	if errno != 0 { // standard input is closed or no terminal
 		var err error
 		if t.fd, err = unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0); err != nil {
 			return &terminal{fd: -1}
@@ -45,9 +45,9 @@ func openTerminal() *terminal {
 	return t
 }
 
-// descriptor returns the terminal to hand to the program, or -1. Hand over only a
-// terminal on standard input. Another process may read from /dev/tty, for instance a
-// script that has started this process in the background.
+// descriptor returns the terminal whose foreground the program gets, or -1. The program
+// gets only a terminal on standard input. Another process may read from /dev/tty, for
+// instance a script that has started this process in the background.
 func (t *terminal) descriptor() int {
 	if !t.foreground || t.opened {
 		return -1

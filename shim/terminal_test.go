@@ -215,7 +215,7 @@ func init() {
 		fmt.Println("shim: in front again after the program's read from the background:", name())
 		t.stopWith(child, unix.SIGTSTP) // the shell takes the terminal
 		fmt.Printf("shim: continued in the background, where the shell stays in front: %v\n", t.resume(child) && name() == "")
-		must(unix.Kill(os.Getpid(), unix.SIGSTOP)) // the shell gives it back
+		must(unix.Kill(os.Getpid(), unix.SIGSTOP)) // until the shell gives the terminal back
 		must(w.Close())
 		must(program.Wait())
 		putInFront(t.own)

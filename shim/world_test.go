@@ -15,8 +15,8 @@ import (
 	"github.com/cgshim/cgshim/shim/process"
 )
 
-// helpers are functions that the test binary runs instead of the tests, for a test that
-// needs a process of its own.
+// helpers are functions that the test binary runs instead of the tests. A test that
+// needs a process of its own starts this binary again with the name of a helper.
 var helpers = map[string]func(){}
 
 const helperEnv = "CGSHIM_TEST_HELPER"
@@ -24,7 +24,7 @@ const helperEnv = "CGSHIM_TEST_HELPER"
 func TestMain(m *testing.M) {
 	if name := os.Getenv(helperEnv); name != "" {
 		helpers[name]()
-		syscall.Exit(0) // skips the end of a binary with coverage
+		syscall.Exit(0) // os.Exit would print a warning in a binary with coverage
 	}
 	os.Exit(m.Run())
 }
@@ -56,7 +56,7 @@ type world struct {
 	mounts    error
 }
 
-// move is the next event: after some time a signal arrives.
+// A move is the next event. After some time a signal arrives.
 type move struct {
 	after time.Duration
 	event process.Event
