@@ -36,14 +36,14 @@ type Report struct {
 	Moved    int              // number of processes that were moved into the leaf
 	Rounds   int              // number of evacuations
 	Foreign  int              // number of processes of other PID namespaces in the cgroup
-	Replaced bool             // true: the old mount was removed; false: the new mount covers it
+	Replaced bool             // the old mount was removed, and not only covered by the new mount
 	Outside  bool             // this process is outside of the cgroup namespace that another run of cgshim has made
 	Warnings []error          // errors of steps that the delegation does not depend on
 	Elapsed  time.Duration
 
-	Plan      *Plan `json:"-"` // the plan; nil with mode Off
+	Plan      *Plan `json:"-"` // nil with mode Off
 	Delegated bool  // /sys/fs/cgroup is the container's cgroup, and inner containers are created below it
-	Why       error // from Delegate: why the cgroup is not delegated, if the mode does not require it
+	Why       error // Delegate stores here why the cgroup is not delegated, if the mode does not require that
 }
 
 // application is the state of one Apply.
@@ -63,7 +63,7 @@ type application struct {
 }
 
 // Apply carries the plan out. Call it on the main thread of the process (see
-// [ErrThread]). If a step fails, Apply undoes the steps before and returns the error,
+// [ErrThread]). If a step fails, Apply undoes the earlier steps and returns the error,
 // which wraps an [*Error] that names the call.
 func (p *Plan) Apply() (*Report, error) {
 	if err := lockMainThread(); err != nil {

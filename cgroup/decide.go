@@ -9,12 +9,12 @@ import (
 
 // Options says how to delegate. The zero value is a good choice.
 type Options struct {
-	Leaf        string        // name of the leaf; "": "init"
-	Timeout     time.Duration // how long to retry if the cgroup is busy; 0: 5s, less than 0: no retry
-	OOMGroup    string        // value for memory.oom.group, "0" or "1"; "": keep it
+	Leaf        string        // name of the leaf, or "" for DefaultLeaf
+	Timeout     time.Duration // how long to retry if the cgroup is busy, or 0 for DefaultTimeout; less than 0 is no retry
+	OOMGroup    string        // value for memory.oom.group, "0" or "1", or "" to keep the value
 	Mirror      Mirror        // which limits of the container are copied into the leaf
 	Anywhere    bool          // act in every process, not only in the container's entry point
-	Interrupted func() bool   `json:"-"` // ends the retries early when it returns true; nil: never
+	Interrupted func() bool   `json:"-"` // ends the retries early when it returns true, or nil
 }
 
 // Defaults of Options.
@@ -57,31 +57,34 @@ const (
 
 func (s State) String() string { return string(s) }
 
-// V2 reports whether containers are in cgroup v2 here. With cgroup v1, with a hybrid of
-// both, and in a sandbox without cgroups such as gVisor's there is nothing to delegate.
+// V2 reports whether containers are in cgroup v2 here. There is nothing to delegate with
+// cgroup v1, with a hybrid of both, and in a sandbox without cgroups such as gVisor.
 func (s State) V2() bool { return s != Legacy && s != Hybrid && s != Absent }
 
 // Refusal says why Decide refuses to delegate.
 type Refusal struct {
 	State  State
 	Reason string // one line
-	Hint   string // what the user can change; "": nothing
+	Hint   string // says what the user can change, or "" for nothing
 }
 
 // Plan has the steps of a delegation, or the reason for no delegation.
 type Plan struct {
 	State     State
-	Refusal   *Refusal // why the cgroup is not and will not be delegated; nil: it is, or the steps delegate it
-	HostPath  string   // path of the container's cgroup, as far up as this process can see it
-	Container *Group   // the container's cgroup; nil: it is not visible
+	Refusal   *Refusal // why the cgroup is not and will not be delegated, or nil if it is, or if the steps delegate it
+	HostPath  string   // path of the container's cgroup, as far up as this process can see the path
+	Container *Group   // the container's cgroup, or nil if it is not visible
 	Steps     []Step
 	Options   Options
 
-	leaf    string    // name of the leaf, which may not exist yet
-	outside bool      // in state Delegated: this process is outside of the container's cgroup namespace
-	id      uint64    // in state Delegated: ID of the container's cgroup
-	enabled []string  // in state Delegated: the enabled controllers
-	started time.Time // zero: Apply sets it
+	leaf string // name of the leaf, which may not exist yet
+
+	// These are set in state Delegated only.
+	outside bool     // this process is outside of the container's cgroup namespace
+	id      uint64   // ID of the container's cgroup
+	enabled []string // the enabled controllers
+
+	started time.Time // if this is zero, Apply takes the time of the call
 }
 
 // skip returns a refusal that the user can do nothing about.
@@ -135,7 +138,7 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	default:
 		p.State = Private
 	}
-	room := ""
+	room := "" // see placeStep
 	if base != nil {
 		room = base.Path + "/" + p.leaf
 	}
@@ -199,10 +202,10 @@ func (p *Plan) decide(f *Facts) *Refusal {
 // cgshim, has delegated.
 func (p *Plan) already(f *Facts, where place) {
 	p.State, p.id, p.enabled = Delegated, where.group.ID, where.group.Enabled
-	// If PID 1 was started in the host's cgroup namespace, so is a process that runc
-	// starts by exec. The root of the mount then lies below the root of this process's
-	// namespace. Programs look for their own path below /sys/fs/cgroup. So join the
-	// namespace in which that path is right.
+	// If PID 1 was started in the host's cgroup namespace, a process that runc starts by
+	// exec is in that namespace too. The root of the mount then lies below the root of
+	// this process's namespace. Programs look below /sys/fs/cgroup for the path that
+	// /proc/self/cgroup has. So join the namespace in which that path is right.
 	if p.HostPath != "/" {
 		p.outside = true
 		if f.PID != 1 && f.SysAdmin {
@@ -218,15 +221,15 @@ type place struct {
 	path  string // its path from the root of this process's cgroup namespace
 	leaf  string // name of the leaf, which may not exist yet
 	below string // path of the own cgroup below group
-	begun bool   // processes were moved into the leaf: the cgroup is delegated, or a delegation was begun
+	begun bool   // processes were moved into the leaf, by a delegation that was finished or only begun
 
 	disputed bool // the cgroup may belong to another container
 }
 
-// container finds the container's cgroup. Usually it is the own cgroup. It is a cgroup
-// above if a program in the container has moved processes into a leaf, and perhaps
-// deeper. Such programs are cgshim, hack/dind, systemd and sysbox (init.scope), and k3s
-// and kubelet, which go deeper.
+// container finds the container's cgroup. Usually this is the own cgroup. If a program
+// in the container has moved processes into a leaf, the container's cgroup is above the
+// own cgroup. Such programs are cgshim, hack/dind, systemd and sysbox (init.scope). k3s
+// and kubelet move processes even deeper.
 func (f *Facts) container(leaf string) place {
 	for _, g := range slices.Backward(f.Above) {
 		down, _ := below(f.path(), g.Path)
@@ -256,13 +259,15 @@ func (f *Facts) container(leaf string) place {
 	return place{group: f.Own, path: f.Unified, leaf: leaf}
 }
 
-// ours reports whether a delegated cgroup at the root of the mount is this container's,
-// and returns the leaf that its init is in. A container that was started inside, in the
-// outer container's cgroup namespace, has the same mount. Its cgroup is beside the
-// leaf, or, with `podman --cgroups=split`, below the leaf. The leaf then has processes
-// of a PID namespace above. So ours looks at the cgroup of PID 1 and requires that
-// every name on the way there is the name of a leaf. It accepts any other name only if
-// the init of a running container is in that cgroup, and no processes of a PID
+// ours reports whether a delegated cgroup at the root of the mount belongs to this
+// container. It returns the name of the leaf that the container's PID 1 is in.
+//
+// An inner container that was started in the cgroup namespace of its outer container
+// has the same mount. The cgroup of the inner container is beside the leaf of the outer
+// container, or, with `podman --cgroups=split`, below that leaf. The leaf then has
+// processes of a PID namespace above. So ours looks at the cgroup of PID 1 and requires
+// that every name on the way there is the name of a leaf. ours accepts any other name
+// only if the PID 1 of a running container is in that cgroup, and no processes of a PID
 // namespace above are beside it.
 func (f *Facts) ours(p place, leaf string) (name string, ours bool) {
 	down := p.below
@@ -276,8 +281,8 @@ func (f *Facts) ours(p place, leaf string) (name string, ours bool) {
 	return name, leaves(down, leaf) || f.Init != "" && deeper == "" && f.Strangers == 0
 }
 
-// known reports whether name is the name of a leaf: the default, systemd's, or one of
-// others.
+// known reports whether name is the name of a leaf, which is the default, systemd's
+// init.scope, or any of others.
 func known(name string, others ...string) bool {
 	return name == "init" || name == "init.scope" || slices.Contains(others, name)
 }
@@ -289,7 +294,8 @@ func leaves(path, other string) bool {
 }
 
 // delegated reports whether the cgroup's controllers can limit the cgroups of inner
-// containers. A domain with enabled controllers has no processes of its own.
+// containers. The kernel lets no process into a domain with enabled controllers, so
+// delegated looks for processes only if there are no controllers.
 func (g *Group) delegated() bool {
 	if len(g.Controllers) == 0 {
 		return g.Processes == 0 && g.Foreign == 0
@@ -311,8 +317,9 @@ func (f *Facts) entry() bool {
 		return true
 	case f.Elsewhere:
 		// PID 1 is the pause program of a pod, or it belongs to another container. The
-		// parent of this process is the runtime's, which is not visible. The parent of
-		// an exec is not visible either, but then an older process is in the cgroup.
+		// parent of an entry point is a process of the runtime, which is not visible.
+		// The parent of an exec is not visible either, but an exec finds an older
+		// process in the cgroup.
 		return f.Parent == 0 && f.First
 	}
 	// With `docker run --init`, PID 1 has started this process and is in the same
@@ -346,7 +353,7 @@ func (f *Facts) exclude(o Options) *Refusal {
 	case f.Symlink:
 		return skip(Unavailable, mountPoint+" is a symbolic link")
 	case f.Missing:
-		// No other program would expect a directory that cgshim made in sysfs.
+		// Do not make the directory, because no program expects it in such a container.
 		return refuse(Unavailable, mountPoint+" does not exist", "mount sysfs on /sys, as container runtimes do")
 	case f.Mount != nil && !mounted:
 		return refuse(Unavailable, mountPoint+" is of type "+f.Mount.Type+", not cgroup2", "mount cgroup2 there, or leave it unmounted")

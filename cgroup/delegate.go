@@ -15,17 +15,17 @@ type Mode int
 const (
 	Auto      Mode = iota // delegate if that is possible
 	Require               // fail if that is not possible
-	RequireV2             // fail if containers are in cgroup v2; elsewhere nothing has to be delegated
+	RequireV2             // fail if that is not possible on cgroup v2; elsewhere nothing has to be delegated
 	Off                   // do nothing
 )
 
 // Delegate delegates the container's cgroup. It observes, decides and applies. If the
 // cgroup is delegated already, Delegate changes nothing.
 //
-// Without an error [Report].Delegated says whether the cgroup is delegated now. If it
-// is not, [Report].Why has the reason: a [*Refusal], or the error of a step that failed
-// and was undone. If mode requires a delegation, Delegate returns that reason as its
-// error. [Hint] says what the user can change.
+// If Delegate returns no error, [Report].Delegated says whether the cgroup is delegated
+// now. If not, [Report].Why has the reason, which is a [*Refusal] or the error of a step
+// that failed and was undone. If mode requires a delegation, Delegate returns the reason
+// as its error. [Hint] says what the user can change.
 //
 // With Auto, Delegate acts only in the container's entry point, unless Options.Anywhere
 // is set. Call it on the main thread (see [ErrThread]).
@@ -40,8 +40,8 @@ func Delegate(mode Mode, o Options) (*Report, error) {
 	return mode.judge(linux.delegate(o))
 }
 
-// delegate sets the cgroup up. It returns an error for a refusal. It also returns an
-// error if the container's cgroup is delegated but this process is outside of its
+// delegate sets the cgroup up. It returns a refusal as an error. It returns ErrOutside
+// if the container's cgroup is delegated, but this process is outside of the container's
 // cgroup namespace.
 func (k *kernel) delegate(o Options) (*Report, error) {
 	p, r, err := k.setUp(o)

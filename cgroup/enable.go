@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unthreadStep repairs a cgroup that an earlier, incomplete attempt of another program
-// has left in type "domain threaded". The type appears if a program enables cpu, cpuset
-// or pids one by one while processes are in the cgroup. The children are then invalid.
-// If these controllers are disabled again, the cgroup is a domain again (seen on 5.10
-// to 7.2).
+// unthreadStep repairs a cgroup that another program has left in type "domain threaded"
+// when it failed to delegate the cgroup. The type appears if a program enables cpu,
+// cpuset or pids one by one while processes are in the cgroup. The cgroups below are
+// then invalid. If these controllers are disabled again, the cgroup is a domain again
+// (seen on 5.10 to 7.2).
 type unthreadStep struct{}
 
 func (unthreadStep) String() string {
@@ -37,9 +37,9 @@ func (unthreadStep) do(a *application) error {
 }
 
 // enableStep enables the controllers for the cgroups of inner containers. It does so in
-// a single write, and the kernel enables all of them or none. Separate writes would let
-// cpu, cpuset and pids succeed while a process is in the cgroup. See unthreadStep for
-// the effect.
+// a single write, of which the kernel enables all controllers or none. Of separate
+// writes, cpu, cpuset and pids would succeed while a process is in the cgroup. See
+// unthreadStep for the effect.
 type enableStep struct{ controllers []string }
 
 func (s enableStep) String() string {
@@ -98,11 +98,11 @@ func (a *application) enableEach() error {
 	return nil
 }
 
-// enable enables the controllers in one write. With a domain controller among them, the
-// kernel refuses the write while a process is in the cgroup. With threaded controllers
-// alone the kernel does not, so enable checks before and after the write. A process may
-// enter between the check and the write, or it may be exiting and hidden from
-// cgroup.procs.
+// enable enables the controllers in one write. If a domain controller is among them, the
+// kernel refuses the write while a process is in the cgroup. If all of them are threaded
+// controllers, the kernel accepts the write, so enable checks for processes before and
+// after the write. A process may enter between the first check and the write, or it may
+// be exiting and hidden from cgroup.procs.
 func (a *application) enable(controllers []string) error {
 	busy := &Error{Op: "write", Path: subtreeControl, Data: list("+", controllers), Err: unix.EBUSY}
 	threaded := len(subtract(controllers, threadedControllers)) == 0

@@ -6,9 +6,10 @@ import (
 	"strings"
 )
 
-// Error is a system call that failed. It names the call, its object, the data and the
-// errno, and reads `write cgroup.subtree_control "+cpu +memory": device or resource
-// busy`.
+// Error is a system call that failed. Its text names the call, the object, the data and
+// the errno, as in this example:
+//
+//	write cgroup.subtree_control "+cpu +memory": device or resource busy
 type Error struct {
 	Op   string // the system call
 	Path string // the file, cgroup or namespace, or "" for a call without one
@@ -58,7 +59,7 @@ func asError(err error) *Error {
 	return e
 }
 
-// is reports whether err is one of errnos.
+// is reports whether err is any of errnos.
 func is(err error, errnos ...error) bool {
 	for _, errno := range errnos {
 		if errors.Is(err, errno) {

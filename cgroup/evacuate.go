@@ -63,9 +63,9 @@ func (s evacuateStep) do(a *application) error {
 		a.leaf = -1
 		return err
 	})
-	// Move this process by its PID. Writing 0 would move the writer as well. But a 0
-	// that was read from cgroup.procs is a process of another PID namespace, so 0 is
-	// never written.
+	// Move this process by its PID. The kernel takes 0 for the writer, but it shows a
+	// process of another PID namespace as 0 in cgroup.procs. So nothing here writes 0,
+	// lest a 0 that was read there moves this process.
 	if err := a.move(strconv.Itoa(a.k.getpid())); err != nil {
 		return err
 	}
@@ -82,9 +82,9 @@ func (a *application) evacuate() error {
 	pids, foreign := splitProcs(procs)
 	a.report.Foreign = max(a.report.Foreign, foreign)
 	for _, pid := range pids {
-		// ENOENT: with nsdelegate, the process is not below the namespace's root. This
-		// process cannot move it, and neither can it move a process of another PID
-		// namespace.
+		// With nsdelegate the kernel answers ENOENT if a process is not below the root
+		// of the cgroup namespace. Such a process stays, like the processes of other PID
+		// namespaces.
 		if err := a.move(pid); err != nil && !is(err, unix.ENOENT) {
 			return err
 		}
@@ -92,9 +92,9 @@ func (a *application) evacuate() error {
 	return nil
 }
 
-// move moves one process into the leaf. A process that has ended meanwhile counts as
-// moved. EINVAL is a process that the kernel is still creating (TASK_NEW). The next
-// round finds it again, and also a process that is exiting.
+// move moves one process into the leaf. A process that has ended meanwhile is no error
+// (ESRCH). The kernel answers EINVAL for a process that it is still creating (TASK_NEW).
+// The next round finds such a process again, and also a process that is exiting.
 func (a *application) move(pid string) error {
 	err := a.k.writeTo(a.leaf, a.leafName()+"/cgroup.procs", pid)
 	switch {
@@ -152,10 +152,13 @@ const undoTries = 100
 
 // retryOnEBUSY calls attempt until it returns anything but EBUSY, and evacuates the
 // cgroup before each new try. Processes may enter at any time. For instance, a runtime
-// clones an exec into the container's cgroup from outside. Since Linux 7.0 an exiting
-// process is hidden from cgroup.procs before the kernel stops counting it, so
-// retryOnEBUSY goes on even if the file is empty (a72f73c4dd9b, d245698d727a). The
-// first tries follow one another at once, which is enough for a race with one exec.
+// clones an exec into the container's cgroup from outside.
+//
+// Since Linux 7.0 cgroup.procs hides an exiting process before the kernel stops counting
+// the process (a72f73c4dd9b, d245698d727a). So retryOnEBUSY goes on even if the file is
+// empty.
+//
+// There is no pause between the first tries, which are enough for a race with one exec.
 // Then the pauses double, so a process that never leaves costs almost nothing until the
 // deadline.
 func (a *application) retryOnEBUSY(attempt func() error) error {

@@ -4,12 +4,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Handle lets PID 1 ask about the container's cgroup when the program ends, and end its
-// processes. Make it before the program starts. From then on its methods allocate
-// nothing and need nothing of Go's runtime. They keep no descriptor open. Only one
-// thread may use a Handle at a time.
+// Handle lets PID 1 count the OOM kills in the container when the program ends, and end
+// the inner containers. Make a Handle before the program starts. From then on its
+// methods allocate nothing and need nothing of Go's runtime. They keep no descriptor
+// open. Only one thread may use a Handle at a time.
 type Handle struct {
-	events  []byte // path of memory.events; nil: unknown
+	events  []byte // path of memory.events, or nil
 	buffer  [8192]byte
 	entries [8192]byte
 	name    [300]byte
@@ -31,11 +31,11 @@ func NewHandle(delegated bool) *Handle {
 	return h
 }
 
-// OOMKills returns the number of processes that the OOM killer has ended so far. It
-// counts the container and its inner containers, or, without a delegation, the own
-// cgroup. The number is oom_kill of memory.events, which includes the whole subtree
-// (the kernel document, "Memory Interface Files"). ok is false if the file cannot be
-// read.
+// OOMKills returns the number of processes that the OOM killer has ended so far in the
+// container and its inner containers. Without a delegation it counts the processes of
+// the own cgroup. The number is oom_kill of memory.events, which includes the whole
+// subtree (the kernel document, "Memory Interface Files"). ok is false if the file
+// cannot be read.
 func (h *Handle) OOMKills() (n uint64, ok bool) {
 	if h.events == nil {
 		return 0, false
@@ -50,8 +50,8 @@ func (h *Handle) OOMKills() (n uint64, ok bool) {
 	return 0, false
 }
 
-// nextLine splits the first line off, without its newline. line is nil after the last
-// line.
+// nextLine splits p into the first line, without its newline, and the rest. line is nil
+// after the last line.
 func nextLine(p []byte) (line, rest []byte) {
 	if len(p) == 0 {
 		return nil, nil
@@ -73,9 +73,9 @@ var (
 const killFile = "/cgroup.kill\x00"
 
 // KillOthers ends every process of the inner containers. It writes cgroup.kill (Linux
-// 5.14) of each child of the container's cgroup except the leaf, which this process is
-// in. It returns the first errno of such a write, or 0. If this process is not in a
-// leaf below the root of its cgroup namespace, KillOthers returns EOPNOTSUPP.
+// 5.14) of each cgroup below the container's cgroup, except the leaf with this process.
+// It returns the first errno, or 0. If this process is not in a leaf directly below the
+// root of its cgroup namespace, KillOthers returns EOPNOTSUPP.
 func (h *Handle) KillOthers() unix.Errno {
 	own, errno := h.leaf()
 	if errno != 0 {

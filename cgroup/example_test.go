@@ -16,7 +16,7 @@ import (
 // A program that starts dockerd re-executes itself, here with the argument "dockerd".
 // The new process delegates and then becomes dockerd.
 func ExampleDelegate() {
-	// In an init function of the program, so that main runs on the main thread:
+	// Call this in an init function of the program, so that main runs on the main thread.
 	runtime.LockOSThread()
 
 	if len(os.Args) > 1 && os.Args[1] == "dockerd" {

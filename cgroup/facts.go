@@ -23,17 +23,17 @@ const (
 // Facts describes the environment of a process as far as cgroups need it.
 type Facts struct {
 	PID           int      `json:"pid"`
-	Parent        int      `json:"parent"`  // 0: the parent is outside of the PID namespace
-	Session       int      `json:"session"` // 0: the session leader is outside of it
+	Parent        int      `json:"parent"`  // 0 if the parent is outside of the PID namespace
+	Session       int      `json:"session"` // 0 if the session leader is outside of the PID namespace
 	UID           int      `json:"uid"`     // UID and GID for file access
 	GID           int      `json:"gid"`
 	Groups        []int    `json:"groups,omitempty"`
 	Kernel        string   `json:"kernel"`
-	IDMap         string   `json:"uid_map"` // "": unknown
+	IDMap         string   `json:"uid_map"` // "" if unknown
 	InitialUserNS bool     `json:"initial_user_namespace"`
 	SysAdmin      bool     `json:"cap_sys_admin"`
 	Override      bool     `json:"cap_dac_override"`
-	CgroupNS      uint64   `json:"cgroup_namespace"` // 0: unknown, here and below
+	CgroupNS      uint64   `json:"cgroup_namespace"` // inode of the namespace, or 0 if unknown, here and below
 	PIDNS         uint64   `json:"pid_namespace"`
 	MountNS       uint64   `json:"mount_namespace"`
 	OnHost        bool     `json:"on_host"`                // the mount namespace is the host's, or may be
@@ -42,16 +42,16 @@ type Facts struct {
 	Init          string   `json:"init_cgroup"`            // path of PID 1, if PID 1 is another process with the same mounts
 	InitSession   int      `json:"init_session"`           // session of PID 1, in the same case
 	Elsewhere     bool     `json:"init_has_other_mounts"`  // PID 1 is in another container, or on the host
-	First         bool     `json:"first_process"`          // with Elsewhere: no process of the own cgroup is older than this one
+	First         bool     `json:"first_process"`          // set with Elsewhere only, if no process of the own cgroup is older
 	V1            []string `json:"v1,omitempty"`           // v1 hierarchies that this process is in
 	Missing       bool     `json:"missing"`                // /sys/fs/cgroup does not exist
 	Symlink       bool     `json:"symlink"`                // /sys/fs/cgroup is a symbolic link
-	Mount         *Mount   `json:"mount"`                  // the mount at /sys/fs/cgroup; nil: none
-	Holder        *Mount   `json:"mount_above"`            // the mount that Mount is on; nil: none, or another mount covers it
-	Ground        *Mount   `json:"mount_below"`            // the mount below all mounts at /sys/fs/cgroup; nil as for Holder
+	Mount         *Mount   `json:"mount"`                  // the mount at /sys/fs/cgroup, or nil
+	Holder        *Mount   `json:"mount_above"`            // the mount that Mount is on, or nil if there is none or another mount covers it
+	Ground        *Mount   `json:"mount_below"`            // the mount below all mounts at /sys/fs/cgroup, or nil as for Holder
 	ParentShared  bool     `json:"parent_shared"`          // the mount that holds /sys/fs/cgroup propagates, or is not visible
 	SubMounts     []string `json:"sub_mounts,omitempty"`
-	Own           *Group   `json:"own"`             // the process's cgroup; nil: the mount does not show it
+	Own           *Group   `json:"own"`             // the process's cgroup, or nil if the mount does not show it
 	Above         []*Group `json:"above,omitempty"` // the visible cgroups above Own, the nearest first
 	Strangers     int      `json:"strangers"`       // number of processes of other PID namespaces beside the leaf of a delegated mount
 	Kept          *Kept    `json:"kept"`            // what an earlier run of cgshim has left in /run
@@ -82,7 +82,7 @@ type Group struct {
 type Kept struct {
 	ID     uint64 `json:"id"`
 	Leaf   string `json:"leaf"`
-	Holder int    `json:"holder"` // ID of the mount that placeTucked was making shared; 0: none
+	Holder int    `json:"holder"` // ID of the mount that placeTucked was making shared, or 0
 }
 
 // Observe collects the facts about this process. It changes nothing and never fails.
@@ -127,16 +127,16 @@ func (k *kernel) observeEntry() *Facts {
 	return f
 }
 
-// sameMounts compares the mount namespace of pid with this one by the IDs of the
-// mounts, which are unique. Every process may read them, but may not read the inodes of
-// all namespaces.
+// sameMounts reports whether pid is in the mount namespace of this process. It compares
+// the IDs of the mounts, which are unique. Every process may read the IDs, but not every
+// process may read the inode of another process's namespace.
 func (k *kernel) sameMounts(own string, pid int) (same, readable bool) {
 	other, err := k.readFile(unix.AT_FDCWD, "/proc/"+strconv.Itoa(pid)+"/mountinfo")
 	return other == own, err == nil && own != "" && other != ""
 }
 
-// observe collects the facts about the process that has this name in /proc: "self" or a
-// number.
+// observe collects the facts about the process that has this name in /proc, which is
+// "self" or a number.
 func (k *kernel) observe(name string) *Facts {
 	o := observation{kernel: k, Facts: new(Facts)}
 	o.process("/proc/"+name, name == "self")
@@ -184,7 +184,7 @@ func (o *observation) process(proc string, self bool) {
 }
 
 // membership reads the process's cgroups. If the file is missing from a working /proc,
-// the kernel has no cgroups. That is not an error.
+// the kernel has no cgroups, which is not an error.
 func (o *observation) membership(proc string) {
 	content, err := o.readFile(unix.AT_FDCWD, proc+"/cgroup")
 	var s unix.Stat_t
@@ -209,8 +209,8 @@ func (o *observation) init(mounts string) {
 	o.First = o.Elsewhere && o.Own != nil && o.oldest(o.Facts, func(int) bool { return true }) == o.PID
 }
 
-// oldest returns the oldest accepted process of the cgroup that the process of f is in.
-// It returns f.PID if there is no older one.
+// oldest returns the oldest accepted process in the cgroup of the process of f. It
+// returns f.PID if no accepted process is older than the process of f.
 func (k *kernel) oldest(f *Facts, accepted func(pid int) bool) int {
 	procs, _ := k.readFile(unix.AT_FDCWD, f.Own.Path+"/cgroup.procs")
 	pids, _ := splitProcs(procs)
@@ -234,7 +234,7 @@ func (k *kernel) start(pid int) uint64 {
 
 // host decides whether this process has the host's mounts, which are the mounts of PID
 // 1 of the initial PID namespace. After `unshare --pid` alone, /proc still shows the
-// initial PID namespace.
+// initial PID namespace, in which this process has another PID.
 func (o *observation) host() {
 	var link [16]byte
 	n, err := o.readlink("/proc/self", link[:])
@@ -312,9 +312,9 @@ func visible(mounts []Mount, id int) *Mount {
 }
 
 // groups finds the process's own cgroup below the mount, and the cgroups above it. Both
-// the mount's root and the path are relative to the reader's cgroup namespace
-// (cgroup_namespaces(7)). A root of /.. shows cgroups above that namespace. Then the
-// way from the root to the own cgroup is unknown.
+// the mount's root and the path of the cgroup are relative to the reader's cgroup
+// namespace (cgroup_namespaces(7)). If the mount's root begins with /.., the mount shows
+// cgroups above that namespace. The way from the root to the own cgroup is then unknown.
 func (o *observation) groups() {
 	if o.Mount == nil || o.Mount.Type != "cgroup2" || strings.HasPrefix(o.Mount.Root, "/..") || strings.HasPrefix(o.Unified, "/..") {
 		return
@@ -382,9 +382,9 @@ func (o *observation) group(path string) *Group {
 // mapping (user_namespaces(7)).
 const overflowID = 65534
 
-// mayWrite reports whether the permissions let the process of f write. That process may
-// be another one than the caller, so access(2) would not help. The owner has only the
-// owner's permissions, and a member of the group only the group's (path_resolution(7)).
+// mayWrite reports whether the permissions let the process of f write. access(2) would
+// not help, because that process may not be the caller. The owner has only the owner's
+// permissions, and a member of the group only the group's (path_resolution(7)).
 // CAP_DAC_OVERRIDE counts if the user namespace maps both the owner and the group
 // (kernel/capability.c, capable_wrt_inode_uidgid).
 func (f *Facts) mayWrite(s *unix.Stat_t) bool {
@@ -413,9 +413,9 @@ func (o *observation) kept() {
 
 // strangers counts the processes that the kernel shows as 0 beside the leaf of a
 // delegated cgroup. It looks only if the mount begins at this cgroup, and it descends
-// into cgroups with the name of a leaf. Processes of inner containers are in PID
-// namespaces below this one, so they have a PID here. A leaf that holds processes of a
-// PID namespace above therefore belongs to another container.
+// into cgroups with the name of a leaf. Processes of inner containers have a PID here,
+// because their PID namespaces are below this process's PID namespace. So a leaf that
+// holds processes of a PID namespace above belongs to another container.
 func (o *observation) strangers() {
 	top := o.top()
 	if top == nil || top.Root || !top.delegated() {
@@ -454,7 +454,7 @@ func (f *Facts) top() *Group {
 }
 
 // Remaining returns up to most processes of the cgroup, each as "PID command". It reads
-// them now, so that only callers that print them pay for it.
+// the commands when it is called, because few callers print them.
 func (g *Group) Remaining(most int) (names []string) {
 	procs, _ := linux.readFile(unix.AT_FDCWD, g.Path+"/cgroup.procs")
 	pids, _ := splitProcs(procs)

@@ -113,7 +113,7 @@ func TestObserveBesideAnInit(t *testing.T) {
 	if f.Own.Path != mountPoint+"/ctr" || f.Own.Processes != 2 || f.Own.MaxDescendants != "7" || !f.Own.Writable || len(f.Above) != 1 || f.top() != f.Above[0] {
 		t.Errorf("%+v", f)
 	}
-	// All levels below the leaf, and one level elsewhere.
+	// strangers descends into every cgroup with the name of a leaf, and not into others.
 	if f.Strangers != 4 {
 		t.Errorf("%d strangers", f.Strangers)
 	}
@@ -161,8 +161,8 @@ func TestObserveMountsOfItsOwn(t *testing.T) {
 	}
 }
 
-// A kernel without cgroups has no such file, and that is no error. Without /proc it is
-// an error.
+// A kernel without cgroups has no /proc/PID/cgroup, which is no error. If /proc is
+// missing, it is an error.
 func TestObserveWithoutCgroups(t *testing.T) {
 	files := proc(1, 0, 1, 100, "", "")
 	delete(files, "proc/1/cgroup")

@@ -6,17 +6,17 @@ import (
 
 // Follower copies the container's limits into the leaf while the program runs, and
 // keeps memory.oom.group at the value that [Options] ask for. The host resizes a
-// container in place by a write to its limits, and kubelet then writes memory.oom.group
-// anew. inotify(7) reports a write through any mount of the hierarchy, because a cgroup
-// file has the same inode in all of them. Between two writes nothing wakes this process
-// up.
+// container in place by a write to the container's limits. kubelet then also writes
+// memory.oom.group anew. inotify(7) reports a write through any mount of the hierarchy,
+// because a cgroup file has the same inode in all mounts. Between two writes nothing
+// wakes this process up.
 //
 // A nil Follower follows nothing. Its FD is -1, and its Update does nothing.
 type Follower struct {
 	notify int
 	id     uint64 // the container's cgroup
 	point  []byte // mount point of that cgroup
-	group  []byte // value for memory.oom.group; nil: leave the file alone
+	group  []byte // value for memory.oom.group, or nil to leave the file alone
 	mirror *mirror
 
 	statx  unix.Statx_t
@@ -89,9 +89,9 @@ func (f *Follower) Update() {
 	if f == nil {
 		return
 	}
-	// Read all events, and read them before the files. inotify merges a new event with
-	// the last one in the queue if both are equal (inotify(7)), so a later change would
-	// not be reported.
+	// Read all events before the files. inotify merges a new event with the last event
+	// in the queue if both are equal (inotify(7)). If an event stayed in the queue, a
+	// change after the copy would not be reported.
 	for {
 		if n, errno := rawRead(f.notify, f.events[:]); errno != 0 || n == 0 {
 			break
@@ -128,7 +128,8 @@ func (f *Follower) open() (base int, errno unix.Errno) {
 	return base, 0
 }
 
-// keepOOMGroup compares before it writes, because its own write causes an event too.
+// keepOOMGroup writes the value only if the file has another value, because its own
+// write causes an event too.
 func (f *Follower) keepOOMGroup(base int) {
 	if f.group == nil {
 		return

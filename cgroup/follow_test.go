@@ -275,7 +275,7 @@ func TestEntriesOfADirectory(t *testing.T) {
 	if len(names) != 2 || names[0] != "init" || len(names[1]) != 255 {
 		t.Errorf("%q", names)
 	}
-	for cut := range all { // a cut line must not make it read beyond the end
+	for cut := range all { // a cut line must not make nextEntry read beyond the end
 		nextEntry(all[:cut])
 	}
 }

@@ -8,10 +8,10 @@ import (
 )
 
 // hints say what the user can change, by call and errno. "" matches every call, and 0
-// matches every errno. A call is the operation, then a blank, then either the end of
-// the path, or the whole path and the beginning of the data. The first row that matches
-// counts. The meaning of an errno is in the man page of the call and, for cgroup files,
-// in the kernel document.
+// matches every errno. A call is the operation, a blank, and either the end of the path,
+// or the whole path and the beginning of the data. The first row that matches counts.
+// The man page of a call has the meaning of its errnos. For cgroup files the kernel
+// document has their meaning.
 var hints = []struct {
 	call string
 	err  unix.Errno
@@ -68,8 +68,8 @@ var hints = []struct {
 	{"write " + subtreeControl, unix.EBUSY, "processes keep entering the container's own cgroup (kubectl exec, probes): stop them, or raise --cgroup-timeout; " +
 		"a program outside of the PID namespace has put the processes that show as 0 there"},
 	{"write " + subtreeControl, unix.EOPNOTSUPP, "the cgroup is threaded, because a program has enabled controllers one by one: recreate the container"},
-	// The kernel document, "CPU": with RT_GROUP_SCHED the cgroup may contain no
-	// real-time process.
+	// With RT_GROUP_SCHED the cgroup may contain no real-time process (the kernel
+	// document, "CPU").
 	{"write " + subtreeControl, unix.EINVAL, "the controller cannot be enabled: for cpu, end the real-time processes, or use a kernel without RT_GROUP_SCHED"},
 	{"write " + subtreeControl, unix.ENOENT, "the cgroup above does not enable this controller: let the runtime enable it"},
 	{"write " + subtreeControl, unix.ENOSPC, manyCgroups},

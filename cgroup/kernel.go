@@ -96,7 +96,7 @@ func (k *kernel) entries(dir string) (names []string, err error) {
 	}
 }
 
-// writeFile writes data in one call: a cgroup file takes each write as a whole
+// writeFile writes data in one call, because a cgroup file takes each write as a whole
 // (the kernel document, "Interface Files").
 func (k *kernel) writeFile(dir int, name, data string) error {
 	fd, err := k.openat(dir, name, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)

@@ -8,11 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// oomGroupStep writes memory.oom.group. The file decides what the OOM killer does at
-// the container's own limit. It kills one process, or it kills the whole container (the
-// kernel document, memory.oom.group). Kubelet writes 1 since 1.28. Then the OOM killer
-// ends PID 1 and every inner container together. The file is delegated, so a process in
-// the namespace may write it at the root even with nsdelegate
+// oomGroupStep writes memory.oom.group. The file decides whether the OOM killer kills
+// one process or the whole container at the container's own limit (the kernel document,
+// memory.oom.group). kubelet writes 1 since 1.28. Then the OOM killer ends PID 1 and
+// every inner container together. The file is delegated, so a process in the cgroup
+// namespace may write it at the root of the namespace, even with nsdelegate
 // (/sys/kernel/cgroup/delegate).
 type oomGroupStep struct{ value string }
 
@@ -34,8 +34,8 @@ func (a *application) try(f func() error) {
 	}
 }
 
-// container returns the directory of the container's cgroup. Without a step that opened
-// it, the cgroup is delegated already and mounted at /sys/fs/cgroup.
+// container returns the directory of the container's cgroup. If no earlier step has
+// opened the directory, the cgroup was delegated before and is mounted at /sys/fs/cgroup.
 func (a *application) container() (dir int, err error) {
 	if a.base < 0 {
 		a.base, err = a.openDir(unix.AT_FDCWD, mountPoint)
@@ -75,16 +75,16 @@ func (g *Group) Limits() Limits {
 	return l
 }
 
-// A limit is counted in thousandths, so that CPUs need no floating point, whose parser
-// is large. A value whose thousandths exceed 64 bits is no limit. cgroup v2 writes
-// "max" for no limit, and v1 a number near 2^63.
+// A limit is counted in thousandths. So CPUs need no floating point, whose parser would
+// make the binary larger. A value whose thousandths exceed 64 bits is no limit. cgroup
+// v2 writes "max" for no limit, and v1 writes a number near 2^63.
 const (
 	unknown   uint64 = math.MaxUint64
 	unlimited uint64 = unknown - 1
 )
 
-// limit parses "max", a number, or "QUOTA PERIOD" of cpu.max. For the last it returns
-// the ratio.
+// limit parses "max", a number, or "QUOTA PERIOD" of cpu.max. For "QUOTA PERIOD" it
+// returns the ratio.
 func limit(s string) uint64 {
 	fields := strings.Fields(s)
 	if len(fields) == 0 {

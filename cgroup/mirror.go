@@ -29,15 +29,15 @@ func (m Mirror) files() []string {
 
 const oomGroupFile = "memory.oom.group"
 
-// mirrorStep copies the container's limits into the leaf. Some programs read only their
-// own cgroup. The JVM and Node size their heap from it, and Go sets GOMAXPROCS
-// (golang/go#81180). The container's limits hold for the leaf's processes anyway, so
-// the copies do not restrict them further.
+// mirrorStep copies the container's limits into the leaf. Some programs read only the
+// limits of their own cgroup. The JVM and Node size their heap by these limits, and Go
+// sets GOMAXPROCS (golang/go#81180). The container's limits hold for the leaf's
+// processes anyway, so the copies do not restrict them further.
 //
 // memory.oom.group is copied too. If the leaf reaches its own limit, the kernel
-// considers only the groups from the chosen process up to the leaf (mm/memcontrol.c,
-// mem_cgroup_get_oom_group). Without the copy, it would not kill the whole container
-// although the container's memory.oom.group asks for that.
+// considers only the cgroups from the chosen process up to the leaf (mm/memcontrol.c,
+// mem_cgroup_get_oom_group). Without the copy, the kernel would kill one process,
+// although the container's memory.oom.group asks for the whole container.
 type mirrorStep struct {
 	leaf string
 	what Mirror
@@ -100,8 +100,8 @@ func (m *mirror) copy(base int) {
 	}
 	// The kernel refuses a quota in cpu.max below the burst, and a burst in
 	// cpu.max.burst above the quota (kernel/sched/core.c, tg_set_cfs_bandwidth). If
-	// both change, copy cannot know which of them has to be written first. So it tries
-	// both again.
+	// both change, copy cannot know which file has to be written first. So it tries
+	// every file a second time.
 	for range 2 {
 		failed := false
 		for i := range m.files {
@@ -116,15 +116,15 @@ func (m *mirror) copy(base int) {
 
 var memoryCurrent = terminated("memory.current")
 
-// copyFile copies one limit and reports whether there is nothing left to do for it. It
-// skips a limit that did not change, because another program may have given the leaf a
-// lower limit meanwhile.
+// copyFile copies one limit. It reports false if a second try may help. It skips a limit
+// that did not change in the container, because another program may have given the leaf
+// a lower limit meanwhile.
 func (m *mirror) copyFile(base, leaf int, f *limitFile) bool {
 	f.errno = 0
 	n, errno := rawReadFile(base, &f.name[0], m.value[:])
 	value := trimmed(m.value[:n])
 	if errno != 0 || n == len(m.value) || len(value) == 0 {
-		// ENOENT: this container lacks the controller, and so does its leaf.
+		// With ENOENT, this container lacks the controller, and so does its leaf.
 		return f.settle("read", errno)
 	}
 	if f.copied && string(value) == string(f.value[:f.size]) {
@@ -151,8 +151,9 @@ func (m *mirror) copyFile(base, leaf int, f *limitFile) bool {
 	return true
 }
 
-// settle stores a failure and reports whether a later copy would fail in the same way.
-// That is so if the file does not exist, and if this process may not write the leaf.
+// settle stores a failure, unless a later copy would fail in the same way. That is so if
+// the file does not exist, or if this process may not write to the leaf. settle returns
+// the result of copyFile.
 func (f *limitFile) settle(op string, errno unix.Errno) bool {
 	switch errno {
 	case 0, unix.ENOENT, unix.EACCES, unix.EPERM, unix.EROFS:
@@ -170,10 +171,11 @@ func (f *limitFile) failure(leaf string) error {
 	return &Error{f.op, leaf + "/" + string(f.name[:len(f.name)-1]), string(f.value[:f.size]), f.errno}
 }
 
-// exceeded reports whether the leaf uses more memory than limit. A process that writes
-// such a limit has to reclaim memory. With memory.max, the kernel also kills processes
-// of the cgroup until the rest fits (mm/memcontrol.c, memory_max_write). The
-// container's own limit already enforces this, and the copy is for information only.
+// exceeded reports whether the leaf uses more memory than limit. Such a limit is not
+// copied, because the writer would have to reclaim memory. With memory.max, the kernel
+// would also kill processes of the leaf until the rest fits (mm/memcontrol.c,
+// memory_max_write). The container's own limit is in force anyway, and the copy is for
+// information only.
 func exceeded(leaf int, limit []byte) bool {
 	most, limited := firstNumber(limit)
 	if !limited {

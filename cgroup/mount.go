@@ -77,13 +77,14 @@ func (s writableStep) do(a *application) error {
 }
 
 // buildStep makes a mount of the container's cgroup and of nothing above it. The mount
-// is detached, so no other process can see it yet. This takes the mount API of Linux
-// 5.2 (fsopen(2)). Every step that can fail works in this mount. If that API is
-// refused, by an old seccomp profile for instance, the steps work in the old mount
-// until placeStep. If the old mount does not serve either, mountOver makes the new
-// mount in its place at once.
+// is detached, so no other process can see it yet. The steps up to placeStep work in
+// this mount. So a step that fails leaves /sys/fs/cgroup as it was.
+//
+// A detached mount takes the mount API of Linux 5.2 (fsopen(2)), which an old seccomp
+// profile may refuse. Then the steps up to placeStep work in the old mount. If the old
+// mount does not serve either, mountOver puts the new mount over it at once.
 type buildStep struct {
-	own    string    // directory of the container's cgroup in the old mount; "": the old mount does not show it
+	own    string    // directory of the container's cgroup in the old mount, or "" if the mount does not show it
 	usable bool      // this directory can be written
 	place  placeStep // how to attach the new mount
 }
@@ -182,14 +183,16 @@ func (a *application) verify(own string) error {
 	return nil
 }
 
-// placeStep attaches the new mount at /sys/fs/cgroup. It is the last step that can
-// fail, because nothing can bring the old mount back.
+// placeStep attaches the new mount at /sys/fs/cgroup. No step after it may fail, because
+// nothing can bring the old mount back.
 type placeStep struct {
-	replace bool   // remove the old mount; false if there are mounts below it
-	isolate bool   // the old mount propagates, so make it private first
-	holder  string // mount point of the private mount that the old mount is on, or ""
-	room    string // with holder: an empty directory in the old mount
-	keep    int    // with holder: its mount ID if this process can be killed without the container's end, or 0
+	replace bool // remove the old mount; false if there are mounts below it
+	isolate bool // the old mount propagates, so make it private first
+
+	// These are for placeTucked.
+	holder string // mount point of the private mount that the old mount is on, or ""
+	room   string // the leaf in the old mount, as a directory to mount on
+	keep   int    // mount ID of the holder if this process can be killed without the container's end, or 0
 }
 
 func (s placeStep) String() string {
@@ -272,23 +275,26 @@ func (a *application) placeBeneath() bool {
 	return err == nil && a.detach() == nil // detach is lazy, because another process may have a descriptor in the old mount
 }
 
-// removable reports whether the kernel lets this process remove the old mount.
-// Otherwise a new mount beneath it could never be seen. With MNT_EXPIRE, umount(2)
-// makes all the checks of a real umount. Then it only marks the mount, or reports that
-// the mount is in use (fs/namespace.c, do_umount). Ask only once: a second call would
-// remove an unused mount (umount(2)).
+// removable reports whether the kernel lets this process remove the old mount. If not, a
+// new mount beneath it could never be seen. With MNT_EXPIRE, umount(2) makes all the
+// checks of a real umount. Then it only marks the mount (EAGAIN), or reports that the
+// mount is in use (EBUSY; fs/namespace.c, do_umount). Call removable only once, because
+// the second call would remove an unused mount (umount(2)).
 func (a *application) removable() bool {
 	err := a.k.umount(mountPoint, unix.MNT_EXPIRE|unix.UMOUNT_NOFOLLOW)
 	return is(err, unix.EAGAIN, unix.EBUSY)
 }
 
-// placeTucked does the same before Linux 6.5, by propagation. If a mount propagates to
-// a place that already has a mount, the kernel puts the new mount under the old one
-// (fs/pnode.c, propagate_mnt; commit 1064f874abc0, Linux 4.10). So for a moment
-// placeTucked makes a peer of the mount that holds the old mount. The peer is in an
-// unused directory of the old mount, and the new mount is attached in the peer. The
-// peer disappears together with the old mount. Before that, the two have to stop being
-// peers, or the kernel would remove the new mount from both.
+// placeTucked does the same as placeBeneath on Linux before 6.5, by propagation. If a
+// mount propagates to a place that already has a mount, the kernel puts the new mount
+// under the old mount (fs/pnode.c, propagate_mnt; commit 1064f874abc0, Linux 4.10).
+//
+// The old mount is on a mount that is called the holder. placeTucked makes the holder
+// shared and binds it to an unused directory of the old mount, which makes a peer of the
+// holder. The new mount is attached in the peer and propagates to the holder, under the
+// old mount. Then placeTucked removes the old mount, and the peer disappears with it.
+// Before that, the holder and the peer have to stop being peers. Otherwise the kernel
+// would remove the new mount from both.
 func (a *application) placeTucked(s placeStep) (placed bool, err error) {
 	if s.holder == "" {
 		return false, nil
@@ -315,7 +321,8 @@ func (a *application) placeTucked(s placeStep) (placed bool, err error) {
 		}
 		return true, err
 	}
-	// As long as the two are peers, the kernel removes the new mount from both.
+	// Remove the peer. As long as it is a peer, the kernel removes the new mount from
+	// the holder too.
 	if bound {
 		_ = a.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	}
@@ -333,7 +340,7 @@ func (s settleStep) String() string {
 }
 
 func (s settleStep) do(a *application) error {
-	_ = a.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) // the killed run may not have mounted it yet
+	_ = a.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) // fails if the killed run had not mounted it yet
 	return a.private(s.holder)
 }
 

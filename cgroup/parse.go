@@ -95,9 +95,10 @@ func unescape(s string) string {
 }
 
 // topMount returns the mount that a process sees at point. Mounts form a stack there,
-// and the top mount is the parent of no other mount at point. Their order in mountinfo
-// says nothing, because MOVE_MOUNT_BENEATH puts a new mount below an older one. If
-// there are two stacks, the older is hidden together with the mount that it is on.
+// and the top mount is the parent of no other mount at point. The order of the mounts in
+// mountinfo does not tell the top mount, because MOVE_MOUNT_BENEATH puts a new mount
+// below an older mount. If there are two stacks, the older stack is hidden together with
+// the mount that it is on.
 func topMount(mounts []Mount, point string) (top Mount, found bool) {
 	for _, m := range mounts {
 		covered := m.Point != point
@@ -139,8 +140,8 @@ type process struct {
 	start           uint64 // in clock ticks since boot
 }
 
-// parseStat parses the numbers after the command. The command may itself contain blanks
-// and parentheses, and the last parenthesis ends it.
+// parseStat parses the numbers after the command. The command ends at the last
+// parenthesis, because it may contain blanks and parentheses itself.
 func parseStat(s string) (p process, ok bool) {
 	f := strings.Fields(s[strings.LastIndexByte(s, ')')+1:]) // from the third field on
 	if len(f) < 20 {
@@ -183,7 +184,7 @@ func parseStatus(s string) credentials {
 	return c
 }
 
-// number parses an ID of 32 bits. It returns -1 if s is none.
+// number parses an ID of 32 bits. It returns -1 if s is not an ID.
 func number(s string) int {
 	n, err := strconv.ParseUint(s, 10, 32)
 	if err != nil {

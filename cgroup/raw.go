@@ -8,10 +8,10 @@ import (
 )
 
 // PID 1 makes the calls of this file while its program runs. Go's runtime may then have
-// no memory for a goroutine and no thread to run a goroutine on, because the
-// container's limits hold for PID 1 too. So these functions make raw system calls,
-// which the runtime does not see. They allocate nothing. Their callers provide buffers,
-// and names that end in NUL.
+// no memory for a goroutine and no thread to run it on, because the container's limits
+// hold for PID 1 too. So these functions make raw system calls, which the runtime does
+// not see. They allocate nothing. Their callers provide buffers, and names that end in
+// NUL.
 
 func rawOpen(dir int, name *byte, flags int) (fd int, errno unix.Errno) {
 	for {

@@ -9,9 +9,10 @@ import (
 )
 
 // setUp observes, decides and applies. It works on the calling thread, as [Plan.Apply]
-// does. A lock lets only one process of a container do this at a time. Another program
-// may still change the environment between the observation and a step. Then setUp
-// observes again, until o.Timeout is over. The report is nil if the plan is refused.
+// does. A lock lets only one process of a container change cgroups at a time. A program
+// other than cgshim may still change the environment between the observation and a step.
+// Then setUp observes again, until o.Timeout is over. The report is nil if the plan is
+// refused.
 func (k *kernel) setUp(o Options) (*Plan, *Report, error) {
 	start := time.Now()
 	o = o.withDefaults()
@@ -52,8 +53,8 @@ func (k *kernel) carryOut(p *Plan, start time.Time) (*Plan, *Report, error) {
 }
 
 // unsettled reports whether another run of cgshim may be changing the environment that
-// this plan was made for. That is possible if the plan has steps, and if it is refused
-// because of the cgroups that processes are in or because of a mount.
+// this plan was made for. That is possible if the plan has steps. It is also possible if
+// the plan is refused because of a mount, or because of the cgroups of processes.
 func (p *Plan) unsettled() bool {
 	if p.Refusal == nil {
 		return len(p.Steps) > 0
@@ -62,8 +63,9 @@ func (p *Plan) unsettled() bool {
 }
 
 // moved reports whether a step failed because another program removed or replaced a
-// cgroup after it was observed. Files in /proc and /run do not move. For a controller
-// that is missing in the cgroup above, enableStep has tried again already.
+// cgroup after setUp had observed it. Files in /proc and /run do not move. ENOENT from
+// cgroup.subtree_control says that a controller is missing in the cgroup above. For this
+// errno enableStep has tried again already.
 func moved(err error) bool {
 	e := asError(err)
 	if e == nil || !is(e.Err, unix.ENOENT, unix.ENODEV, unix.ESTALE) {
@@ -74,9 +76,10 @@ func moved(err error) bool {
 }
 
 // lock makes the runs of cgshim in one container wait for each other. They share their
-// mounts, so they lock the same directory. The lock needs no file of its own and so
-// works on a read-only /run, and the kernel releases it when the process ends
-// (flock(2)). If neither directory can be locked, the run goes on without a lock.
+// mounts, so they lock the same directory, /run or else /. The lock works on a read-only
+// /run, because it needs no file of its own. The kernel releases the lock when the
+// process ends (flock(2)). If neither directory can be locked, the run goes on without a
+// lock.
 func (k *kernel) lock(deadline time.Time, interrupted func() bool) (unlock func(), err error) {
 	for _, dir := range []string{"/run", "/"} {
 		fd, err := k.openat(unix.AT_FDCWD, dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

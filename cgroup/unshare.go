@@ -21,9 +21,9 @@ func (unshareStep) do(a *application) error {
 	if err != nil {
 		return err
 	}
-	// A process cannot return into a cgroup namespace of another user namespace
-	// (setns(2)). The kernel checks this permission first, even for the namespace that
-	// the process is in. So this call shows beforehand whether the way back is open.
+	// A process cannot return into a cgroup namespace that belongs to another user
+	// namespace (setns(2)). The kernel checks this permission first, even if the process
+	// is in the namespace. So this call shows beforehand whether the step can be undone.
 	if err := a.enter(old, ownNamespace); err != nil {
 		return err
 	}
@@ -59,11 +59,11 @@ func (a *application) openNamespace(name string) (int, error) {
 }
 
 // regainStep continues the work of a run of cgshim that was killed after it had moved
-// processes into the leaf. This process may be one of them, and a namespace that is
-// made in the leaf would begin one level too deep. So regainStep joins the namespace
-// that the killed run has kept. If there is none, it moves this process back into the
-// container's cgroup and makes the namespace there. The kernel allows this move as long
-// as no controllers are enabled.
+// processes into the leaf. This process may be among them. A namespace that it made in
+// the leaf would begin one level too deep. So regainStep joins the namespace that the
+// killed run has kept. If there is no such namespace, regainStep moves this process back
+// into the container's cgroup and makes the namespace there. The kernel allows this move
+// as long as no controllers are enabled.
 type regainStep struct{ base, leaf, below string }
 
 func (s regainStep) String() string {
@@ -89,12 +89,14 @@ func (s regainStep) do(a *application) error {
 
 // keepStep stores facts that a later run of cgshim cannot find out. A later run has to
 // know the container's cgroup if the leaf has an unusual name or if the mount shows
-// more than this cgroup. Beside another PID 1 it also has to know the new namespace.
-// For instance, a supervisor stays in the host's cgroup namespace and starts dockerd by
-// --exec each time dockerd has ended. A namespace lives as long as a process in it or a
-// bind mount of it (namespaces(7)). It cannot be made again, because its root can no
-// longer have a process of its own. So keepStep comes before the first process is
-// moved.
+// more than this cgroup.
+//
+// Beside another PID 1 a later run also has to know the new cgroup namespace. For
+// instance, a supervisor stays in the host's cgroup namespace and starts dockerd by
+// --exec each time dockerd has ended. A namespace lives as long as a process is in it or
+// a bind mount of it exists (namespaces(7)), so keepStep makes a bind mount. No process
+// can make the namespace again later, because a delegated cgroup can have no process of
+// its own. So keepStep comes before the first process is moved.
 type keepStep struct {
 	leaf string
 	pin  bool
@@ -182,9 +184,9 @@ func (s joinStep) do(a *application) error {
 }
 
 // joinAny tries to join the namespace of PID 1, then the namespace that an earlier run
-// of cgshim has kept, then the namespaces of the processes in the same cgroup. One of
-// these may be a dockerd that the earlier run has become. joinAny returns the error of
-// the kept namespace.
+// of cgshim has kept, then the namespaces of the processes in the same cgroup. A dockerd
+// may be among these processes, which the earlier run has become. joinAny returns the
+// error of the kept namespace.
 func (a *application) joinAny(old int, base, below string) (err error) {
 	for _, name := range []string{initNamespace, keptNamespace} {
 		if err = a.join(name, below); err == nil {
@@ -215,7 +217,8 @@ func (a *application) joinAny(old int, base, below string) (err error) {
 }
 
 // join enters a namespace and checks that this process's cgroup has the right path
-// there. In the host's PID namespace, PID 1 does not belong to this container.
+// there. The path is wrong if PID 1 does not belong to this container, as in the host's
+// PID namespace.
 func (a *application) join(name, below string) error {
 	fd, err := a.openNamespace(name)
 	if err != nil {
