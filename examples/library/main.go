@@ -1,11 +1,13 @@
-// Command supervisor runs a program that starts containers, and starts it again when it
-// has failed. It delegates the container's cgroup without a shell or another binary: it
-// re-executes itself, and that process delegates and then becomes the program.
+// Command supervisor runs a program that starts containers, and starts the program again
+// when it has failed. supervisor delegates the container's cgroup without a shell or
+// another binary. It starts itself as a child. The child delegates the cgroup and then
+// becomes the program.
 //
 //	supervisor dockerd --host=unix:///run/docker.sock
 //
-// Go's runtime would keep open the cpu.max of the cgroup that it starts in, and so the
-// mount that is replaced.
+// Go's runtime would keep open the cpu.max of the cgroup that it starts in, which would
+// pin the mount that the delegation replaces. These settings keep the runtime from
+// reading the file.
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
@@ -24,10 +26,11 @@ import (
 	"github.com/cgshim/cgshim/cgroup"
 )
 
-// delegated is the word that the re-executed process is called with.
+// delegated is the first argument of the child.
 const delegated = "run-delegated"
 
-// The cgroup namespace of a process is that of its main thread, so main has to run there.
+// A process shows the cgroup namespace of its main thread, so main has to run on the main
+// thread.
 func init() { runtime.LockOSThread() }
 
 func main() {
@@ -59,8 +62,8 @@ func run(args []string) error {
 	return cmd.Run()
 }
 
-// become delegates and executes the program in place. The second time around it finds
-// the cgroup delegated and goes into the namespace of the first.
+// become delegates and then becomes the program. When the program is started again,
+// become finds the cgroup delegated and joins the cgroup namespace of the first child.
 func become(args []string) error {
 	report, err := cgroup.Delegate(cgroup.RequireV2, cgroup.Options{OOMGroup: "0"})
 	if err != nil {
@@ -72,7 +75,7 @@ func become(args []string) error {
 	switch {
 	case report.Delegated:
 		log.Printf("%s: %s, id %d", report.Plan.State, report.HostPath, report.ID)
-	default: // not with cgroup v2
+	default: // containers are not in cgroup v2 here
 		log.Println(report.Why)
 	}
 	program, err := exec.LookPath(args[0])

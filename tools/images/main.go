@@ -1,7 +1,9 @@
-// Command images pushes the images of a release: cgshim, which is the binary alone, and
-// dind, which is docker:dind with it. They are made of the files of dist/, so the binary
-// in an image is the one that has a checksum and a signature, and no platform is emulated.
-// The Dockerfile makes the same of a clone.
+// Command images pushes the images of a release. The image cgshim is the binary alone,
+// and the image dind is docker:dind with the binary.
+//
+// images copies the files of dist/ into the images. So the binary in an image is the
+// binary that has a checksum and a signature, and images emulates no platform. The
+// Dockerfile makes the same images from a clone.
 package main
 
 import (
@@ -26,7 +28,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// platforms are those of the binaries of a release.
+// platforms has the platform of each binary of a release.
 var platforms = map[string]v1.Platform{
 	"amd64":   {OS: "linux", Architecture: "amd64"},
 	"arm64":   {OS: "linux", Architecture: "arm64"},
@@ -38,7 +40,8 @@ var platforms = map[string]v1.Platform{
 	"loong64": {OS: "linux", Architecture: "loong64"},
 }
 
-// scriptNote takes the place of the script dind, and is not executable: see the Dockerfile.
+// scriptNote takes the place of the script dind. It is not executable, for the reason
+// that the Dockerfile has.
 const scriptNote = "# cgshim does what this script did (docker-init).\n"
 
 func main() {
@@ -112,8 +115,8 @@ func (r *release) push() error {
 	return errors.Join(r.publish("cgshim", alone), r.publish("dind", dind))
 }
 
-// serves tells whether a base's platform runs a binary of ours. docker:dind names the
-// variant of arm64, v8, which is the only one that there is.
+// serves reports whether the platform of a base image runs our binary for ours.
+// docker:dind names the variant v8 of arm64, and arm64 has no other variant.
 func serves(base, ours v1.Platform) bool {
 	variant := base.Variant
 	if base.Architecture == "arm64" {
@@ -127,7 +130,7 @@ type platformImage struct {
 	image    v1.Image
 }
 
-// bases are the images of the base, one for each platform that it has.
+// bases returns the images of the base, one for each platform.
 func (r *release) bases() (all []platformImage, err error) {
 	ref, err := name.ParseReference(r.base)
 	if err != nil {
@@ -158,7 +161,7 @@ func (r *release) bases() (all []platformImage, err error) {
 	}
 	for _, entry := range manifest.Manifests {
 		if !entry.MediaType.IsImage() || entry.Platform == nil || entry.Platform.OS != "linux" {
-			continue // attestations have the platform unknown
+			continue // an attestation has the platform unknown/unknown
 		}
 		image, err := list.Image(entry.Digest)
 		if err != nil {
@@ -169,7 +172,7 @@ func (r *release) bases() (all []platformImage, err error) {
 	return all, nil
 }
 
-// alone is the Dockerfile's target binary.
+// alone makes the image of the Dockerfile's target binary.
 func (r *release) alone(program []byte, platform v1.Platform) (v1.Image, error) {
 	layer, err := layerOf(file("cgshim", program, 0o755))
 	if err != nil {
@@ -190,7 +193,7 @@ func (r *release) alone(program []byte, platform v1.Platform) (v1.Image, error) 
 	return mutate.ConfigFile(image, config)
 }
 
-// dind is the Dockerfile's target of that name.
+// dind makes the image of the Dockerfile's target dind.
 func (r *release) dind(base v1.Image, program []byte) (v1.Image, error) {
 	layer, err := layerOf(
 		file("cgshim", program, 0o755),
@@ -214,7 +217,7 @@ func (r *release) dind(base v1.Image, program []byte) (v1.Image, error) {
 	return mutate.ConfigFile(image, config)
 }
 
-// label sets what registries show (OCI image specification, annotations).
+// label sets the labels that registries show (OCI image specification, annotations).
 func (r *release) label(config *v1.ConfigFile) {
 	if config.Config.Labels == nil {
 		config.Config.Labels = map[string]string{}
@@ -233,7 +236,7 @@ func file(path string, data []byte, mode int64) entry {
 	return entry{tar.Header{Name: path, Typeflag: tar.TypeReg, Mode: mode, Size: int64(len(data))}, data}
 }
 
-// layerOf has no time stamps: the same files are the same layer.
+// layerOf makes a layer without time stamps, so that the same files are the same layer.
 func layerOf(entries ...entry) (v1.Layer, error) {
 	var stream bytes.Buffer
 	w := tar.NewWriter(&stream)
@@ -257,7 +260,7 @@ func add(list v1.ImageIndex, image v1.Image, platform v1.Platform) v1.ImageIndex
 	return mutate.AppendManifests(list, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &platform}})
 }
 
-// publish pushes an index and says by which digest, for the signature.
+// publish pushes an index and prints its digest, which is then signed.
 func (r *release) publish(repository string, list v1.ImageIndex) error {
 	manifest, err := list.IndexManifest()
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// The guest's first process becomes cgshim; its child tries the rest, each in a
-// PID namespace of its own, and the last in a container's cgroup and mount
-// namespaces as well.
+// The guest's PID 1 is a shell that becomes cgshim. The program of this cgshim tries
+// other runs of cgshim, each in a PID namespace of its own. The last run also has a
+// mount namespace and a cgroup of its own, as in a container.
 const guestInit = `#!/bin/sh
 exec /cgshim -v -- /bin/sh /smoke.sh
 `
@@ -61,8 +61,8 @@ smoke: delegation: 0
 smoke: done
 `
 
-// TestArm64BinaryOnItsOwnKernel boots a Debian kernel with cgshim as its init.
-// The assembly of this port, and the way its signals go, need a real kernel.
+// TestArm64BinaryOnItsOwnKernel boots a Debian kernel with cgshim as its init, because
+// the assembly and the signals of this port need a real kernel.
 func TestArm64BinaryOnItsOwnKernel(t *testing.T) {
 	kernel, busybox := arm64(t)
 	root := t.TempDir()
@@ -121,8 +121,8 @@ func TestArm64BinaryOnItsOwnKernel(t *testing.T) {
 	}
 }
 
-// arm64 downloads a kernel and a static busybox of the other architecture, with
-// lists of its own: the machine's package manager does not get to know of them.
+// arm64 downloads a kernel and a static busybox for arm64. It uses package lists of its
+// own, so that the package manager of this machine stays as it is.
 func arm64(t *testing.T) (kernel, busybox string) {
 	cache, err := os.UserCacheDir()
 	if err != nil {

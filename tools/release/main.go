@@ -1,7 +1,7 @@
-// Command release makes what a release consists of: a binary for each port, packages
-// around each, an SBOM and the checksums. Everything is built
-// twice, in two directories and the second time without the build cache, and has
-// to come out the same.
+// Command release makes the files of a release. They are a binary for each port, packages
+// with each binary, an SBOM and the checksums. release builds each binary and each package
+// twice, in two directories, the second binary without the build cache. It fails if the
+// two files differ.
 package main
 
 import (
@@ -47,7 +47,7 @@ func main() {
 	}
 }
 
-// chosen are the targets of a list, or all where it is empty.
+// chosen returns the targets that the list only names, or all targets if it is empty.
 func chosen(only string) (list []target) {
 	for _, t := range targets {
 		if only == "" || slices.Contains(strings.Split(only, ","), t.name) {
@@ -78,7 +78,7 @@ func (r *release) run(binariesOnly bool) (err error) {
 			return err
 		}
 	}
-	// What is in out before stays until everything has been made.
+	// The old files in out stay until all new files have been made.
 	out := r.out
 	r.out = filepath.Join(temp, "dist")
 	if err := os.Mkdir(r.out, 0o755); err != nil {
@@ -136,7 +136,7 @@ func publish(from, to string) error {
 	return os.CopyFS(to, os.DirFS(from))
 }
 
-// build calls the Makefile, so that a release is what `make build` makes.
+// build calls the Makefile, so that a release has the same binary as `make build`.
 func (r *release) build(dir string, t target, out, cache string) error {
 	cmd := exec.Command("make", "-s", "build", "GOARCH="+t.goarch, "OUT="+out, "VERSION="+r.version, "COMMIT="+r.commit)
 	cmd.Dir = dir
@@ -150,7 +150,7 @@ func (r *release) build(dir string, t target, out, cache string) error {
 	return run(cmd)
 }
 
-// sbom lists the modules that are in the binaries. They are the same in all.
+// sbom lists the modules in the binaries. All binaries have the same modules.
 func (r *release) sbom() error {
 	cmd := exec.Command("go", "tool", "-modfile="+filepath.Join("tools", "go.mod"), "cyclonedx-gomod", "bin", "-json",
 		"-noserial", "-notimestamp", "-version", "v"+r.version, "-output", filepath.Join(r.out, "cgshim.cdx.json"),
@@ -176,7 +176,8 @@ func (r *release) checksums() error {
 	return os.WriteFile(filepath.Join(r.out, "SHA256SUMS"), []byte(sums.String()), 0o644)
 }
 
-// copyTree copies the files that git knows or would add.
+// copyTree copies the files that git tracks, and untracked files that git does not
+// ignore.
 func copyTree(from, to string) error {
 	list := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	list.Dir = from
@@ -187,7 +188,7 @@ func copyTree(from, to string) error {
 	for _, name := range strings.Split(strings.TrimSuffix(string(names), "\x00"), "\x00") {
 		info, err := os.Lstat(filepath.Join(from, name))
 		if errors.Is(err, os.ErrNotExist) {
-			continue // deleted, and not yet from the index
+			continue // the file was deleted, but not from the index
 		}
 		if err != nil {
 			return err

@@ -14,7 +14,7 @@ import (
 
 const maintainer = "cgshim maintainers <cgshim@users.noreply.github.com>"
 
-// formats are the packages around each binary: for Debian, Fedora and Alpine.
+// formats are the formats of the packages, for Debian, Fedora and Alpine.
 var formats = []string{"deb", "rpm", "apk"}
 
 // packages has nfpm pack a binary in each format. dir is a copy of the sources.
@@ -56,12 +56,12 @@ func (r *release) packages(dir string, t target, binary string) (files []string,
 	return files, nil
 }
 
-// Lintian reads a Go binary as a C one that was linked the wrong way.
+// Lintian warns of a static binary, because Debian links C programs dynamically.
 const overrides = `# PID 1 of images that hold nothing else: no libc, no loader.
 cgshim: statically-linked-binary [usr/bin/cgshim]
 `
 
-// released is the time of the commit, as the build's only clock.
+// released returns the time of the commit. The build uses no other time.
 func (r *release) released() (time.Time, error) {
 	cmd := exec.Command("git", "log", "-1", "--format=%cI")
 	cmd.Dir = r.root
@@ -72,14 +72,15 @@ func (r *release) released() (time.Time, error) {
 	return time.Parse(time.RFC3339, strings.TrimSpace(string(out)))
 }
 
-// changelog is what Debian's policy asks for. A version before a release sorts before it
-// with a tilde (deb-version(7)), as nfpm writes it.
+// changelog returns the changelog that Debian's policy asks for. A pre-release needs a
+// tilde in its version to sort before the release (deb-version(7)). nfpm writes the
+// version in the same way.
 func (r *release) changelog(released time.Time) []byte {
 	return fmt.Appendf(nil, "cgshim (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md in the sources.\n\n -- %s  %s\n",
 		strings.Replace(r.version, "-", "~", 1), maintainer, released.Format(time.RFC1123Z))
 }
 
-// copyright is in the machine-readable format 1.0 of the Debian policy.
+// copyright returns the copyright file in Debian's machine-readable format 1.0.
 func copyright(license string) []byte {
 	var out strings.Builder
 	out.WriteString("Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n")
@@ -100,7 +101,8 @@ func copyright(license string) []byte {
 	return []byte(out.String())
 }
 
-// compress leaves out name and time, as gzip -n does (Debian policy 12.7).
+// compress compresses data without a name and a time, as gzip -n does (Debian policy
+// 12.7).
 func compress(data []byte) []byte {
 	var out bytes.Buffer
 	w, _ := gzip.NewWriterLevel(&out, gzip.BestCompression)

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// dist is what `make release` has just filled.
+// dist is the directory that `make release` has just filled.
 var dist = os.Getenv("CGSHIM_DIST")
 
 func TestMain(m *testing.M) {
@@ -25,15 +25,18 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	targets = chosen(os.Getenv("CGSHIM_ONLY"))
-	// Under nohup(1) the children would ignore it, and a shell can set no trap then.
+	// nohup(1) makes this process ignore SIGHUP. The children would inherit that, and a
+	// shell can set no trap for an ignored signal.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	os.Exit(m.Run())
 }
 
-// emulators run the foreign binaries; their children are the machine's own
-// programs. 386 runs natively: Go's runtime crashes under qemu-i386. arm64 is in
-// boot_test.go: QEMU's user mode handles a signal on whichever of its threads gets
-// it and so leaves the main one, which waits in rt_sigtimedwait(2), asleep.
+// emulators run the binaries of other architectures. The programs that these binaries
+// start are the machine's own. 386 runs natively, because Go's runtime crashes under
+// qemu-i386.
+//
+// boot_test.go tests arm64. QEMU's user mode handles a signal on any of its threads, so
+// the main thread, which waits in rt_sigtimedwait(2), would sleep on.
 var emulators = map[string][]string{
 	"amd64":   nil,
 	"386":     nil,
@@ -44,7 +47,7 @@ var emulators = map[string][]string{
 	"loong64": {"qemu-loongarch64-static"},
 }
 
-// tried are the ports of emulators that were released.
+// tried returns the released ports that can run here.
 func tried() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, target := range targets {
@@ -55,7 +58,7 @@ func tried() iter.Seq[string] {
 	}
 }
 
-// command is the binary as PID 1 of a PID namespace.
+// command returns a command that runs the binary as PID 1 of a PID namespace.
 func command(t *testing.T, name string, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
@@ -77,8 +80,8 @@ func TestBinaryOfEachPortRuns(t *testing.T) {
 				what   string
 				args   []string
 				status int
-				stdout string // is contained
-				stderr string // is contained
+				stdout string // a part of the output
+				stderr string // a part of the output
 			}{
 				{"version", []string{"--version"}, 0, "cgshim version ", ""},
 				{"help", []string{"--help"}, 0, "--cgroup", ""},
@@ -162,7 +165,7 @@ func TestPackagesHaveNoComplaint(t *testing.T) {
 	}
 	for _, file := range packages {
 		args := []string{"--allow-root", "--no-cfg", "--fail-on", "error,warning", "--display-level", ">=warning"}
-		if strings.HasSuffix(file, "-loong64.deb") { // a port that Debian 12's lintian does not know
+		if strings.HasSuffix(file, "-loong64.deb") { // lintian of Debian 12 does not know this port
 			args = append(args, "--suppress-tags", "unknown-architecture,binary-from-other-architecture")
 		}
 		if out, err := exec.Command("lintian", append(args, file)...).CombinedOutput(); err != nil {
@@ -171,8 +174,8 @@ func TestPackagesHaveNoComplaint(t *testing.T) {
 	}
 }
 
-// Each package has the binary of its port and the man page, and calls the port by its
-// distribution's name.
+// Each package has the binary of its port and the man page. It calls the port by the name
+// that the distribution uses.
 func TestPackagesHoldTheBinary(t *testing.T) {
 	for _, c := range []struct{ format, extract, arch string }{
 		{"deb", `dpkg-deb --extract "$0" .`, `dpkg-deb --field "$0" Architecture`},
@@ -211,7 +214,8 @@ func TestPackagesHoldTheBinary(t *testing.T) {
 	}
 }
 
-// architectures are the names that dpkg-architecture(1), rpm and Alpine's abuild have.
+// architectures has the names of the ports for dpkg-architecture(1), rpm and Alpine's
+// abuild.
 var architectures = map[string]map[string]string{
 	"amd64":   {"deb": "amd64", "rpm": "x86_64", "apk": "x86_64"},
 	"arm64":   {"deb": "arm64", "rpm": "aarch64", "apk": "aarch64"},

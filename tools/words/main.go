@@ -1,5 +1,5 @@
-// Command words counts words in comments and documents that make a text hard to follow,
-// and fails where there are more of them per 1,000 words than the limits allow.
+// Command words counts words that make comments and documents hard to follow. It fails if
+// 1,000 words have more of them than the limits allow.
 //
 //	words [-root DIR] [-list] FILE...
 //
@@ -19,19 +19,19 @@ import (
 	"strings"
 )
 
-// measures lists the words that are counted, and how many of them 1,000 words may have.
+// measures has the patterns that are counted, and how often 1,000 words may match each.
 var measures = []struct {
 	name           string
 	pattern        *regexp.Regexp
 	comments, docs float64
 }{
 	{"who, somebody, nobody", regexp.MustCompile(`(?i)\b(who|whom|whoever|somebody|someone|nobody|anybody|anyone|everybody|everyone)\b`), 0.4, 0.2},
-	// The colon at the end of a paragraph, before a list or code, is left out.
+	// A colon at the end of a paragraph, before a list or code, does not count.
 	{"colons", regexp.MustCompile(`[\pL\d)"'*_]:\s+\S`), 7, 1.4},
 	{"that of, one that, what is", regexp.MustCompile(`(?i)\b(that of|those of|ones? that|what is)\b`), 1.3, 0.5},
 }
 
-// A passage is prose without line breaks, as a comment or a paragraph.
+// A passage is a paragraph of a comment or a document, without line breaks.
 type passage struct {
 	line int
 	text string
@@ -68,7 +68,7 @@ func main() {
 	}
 }
 
-// passages takes the prose out of a file, and tells whether the file is a document.
+// passages returns the prose of a file, and reports whether the file is a document.
 func passages(name, text string) (list []passage, docs bool) {
 	switch base := filepath.Base(name); {
 	case filepath.Ext(name) == ".go":
@@ -86,7 +86,7 @@ func passages(name, text string) (list []passage, docs bool) {
 	return nil, false
 }
 
-// paragraphs joins lines up to the next empty one.
+// paragraphs joins lines up to the next empty line.
 type paragraphs struct {
 	list []passage
 	open bool
@@ -128,7 +128,7 @@ func goComments(text string) []passage {
 		for i, part := range strings.Split(strings.TrimSuffix(strings.TrimPrefix(literal, "/*"), "*/"), "\n") {
 			before = line + i
 			part = strings.TrimPrefix(part, "//")
-			// Directives, and code in a comment.
+			// Leave out directives, and code in a comment.
 			if strings.HasPrefix(part, "go:") || strings.HasPrefix(part, "\t") || strings.HasPrefix(part, " +build") {
 				part = ""
 			}
@@ -233,7 +233,8 @@ func count(name string, docs bool, list []passage) file {
 	return f
 }
 
-// report prints the rates, and the worst files of a measure that is above its limit.
+// report prints the rate of each measure. If a rate is above its limit, report prints
+// the worst files and returns false.
 func report(files []file, list bool) (good bool) {
 	good = true
 	for _, kind := range []struct {
