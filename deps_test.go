@@ -15,8 +15,9 @@ import (
 
 const module = "github.com/cgshim/cgshim"
 
-// The allowed imports: main -> shim -> {cgroup, reaper, shim/process}. The standard
-// library is always allowed. A file name limits a permission to that file.
+// imports has the allowed imports. main imports shim, and shim imports cgroup, reaper
+// and shim/process. Every package may import the standard library. A row with a file
+// name allows the import in that file only.
 var imports = []struct{ dir, file, path, reason string }{
 	{".", "", module + "/shim", "shim alone has the order of the steps; main only configures it"},
 	{".", "options.go", module + "/cgroup", "its options and their defaults"},
@@ -32,8 +33,8 @@ var imports = []struct{ dir, file, path, reason string }{
 	{"reaper", "pause.go", "github.com/hashicorp/go-reap", "it waits for any child and drops the status, so no other file may use it"},
 }
 
-// Packages that the binary must not contain, even through other packages. net cannot be
-// banned, because pflag imports it for IP values.
+// banned has the packages that the binary must not contain, even through other packages.
+// The test cannot ban net, because pflag imports net for IP values.
 var banned = map[string]string{
 	"go.uber.org/zap": "its level handler links net/http: 4.0 MB instead of 2.1",
 	"net/http":        "an init has no business there, and it doubles the binary",

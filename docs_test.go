@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// What the calls of Log say whose level or message is a variable, by function.
+// spoken has the messages of functions that call Log with a variable as the level or as
+// the message.
 var spoken = map[string]struct {
 	messages []string
 	reason   string
@@ -24,11 +25,11 @@ var spoken = map[string]struct {
 	"cannotExecute": {[]string{"exec ", "cannot execute"}, "tini's words under tini's names"},
 }
 
-// What main.go prints without Log.
+// printed has the messages that main.go prints without Log.
 var printed = []string{"Usage", "write stdout"}
 
-// Everything that the program says at its default level, and every state in which it
-// does nothing, is in a heading of docs/troubleshooting.md.
+// docs/troubleshooting.md has a heading for each message that the program logs at its
+// default level, and for each state in which it does nothing.
 func TestDocsHaveEveryMessage(t *testing.T) {
 	messages := append(logged(t), printed...)
 	if len(messages) < 10 {
@@ -56,7 +57,8 @@ func TestDocsHaveEveryMessage(t *testing.T) {
 	}
 }
 
-// covers tells whether text is in the heading, which may leave out the middle of it.
+// covers reports whether text is in the heading. The heading may have " ... " in place
+// of the middle of the text.
 func covers(heading, text string) bool {
 	first, last, shortened := strings.Cut(heading, " ... ")
 	return strings.Contains(heading, text) || shortened && strings.HasPrefix(text, first) && strings.Contains(text, last)
@@ -135,7 +137,7 @@ func refused(t *testing.T) (states []string) {
 	}
 	for _, f := range functions(t, file) {
 		if f.Name.Name == "refuse" {
-			continue // it hands its state on
+			continue // its state is an argument
 		}
 		for _, call := range callsOf(f, "skip", "refuse") {
 			state, found := values[name(call.Args[0])]
@@ -178,7 +180,7 @@ func callsOf(f *ast.FuncDecl, methods ...string) (calls []*ast.CallExpr) {
 	return calls
 }
 
-// literals are the strings in f.
+// literals returns the constant strings in f.
 func literals(f *ast.FuncDecl) (found []string) {
 	ast.Inspect(f, func(n ast.Node) bool {
 		if e, ok := n.(ast.Expr); ok {
@@ -202,7 +204,7 @@ func name(e ast.Expr) string {
 	return ""
 }
 
-// text is the value of a constant string, written in one piece or added up.
+// text returns the value of a constant string, which may be a sum of several strings.
 func text(e ast.Expr) (s string, constant bool) {
 	switch e := e.(type) {
 	case *ast.BasicLit:

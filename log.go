@@ -16,7 +16,7 @@ import (
 // root package zap would add net/http (docs/adr/0002-zapcore-only.md).
 type logger struct {
 	settings *settings
-	core     zapcore.Core // made by the first line that appears; most runs have none
+	core     zapcore.Core // made when the first line appears; most runs write no line
 }
 
 func (l *logger) Log(level shim.Level, msg string, facts ...any) {
@@ -35,7 +35,8 @@ func (l *logger) Notice(msg string, facts ...any) {
 	}
 }
 
-// Line renders a line with marks in the place of values that are known only later.
+// Line renders a line, with marks in the place of values that are known only later. It
+// returns nil if the level is not shown.
 func (l *logger) Line(level shim.Level, msg string, facts ...any) *shim.Line {
 	if !l.shows(level) {
 		return nil
@@ -91,7 +92,7 @@ func (l *logger) encoder(stamp zapcore.TimeEncoder) zapcore.Encoder {
 	}
 	config.ConsoleSeparator = " "
 	if l.settings.Tini {
-		// tini's prefix, which users grep for: [WARN  tini (7)]
+		// Users of tini grep for its prefix, such as [WARN  tini (7)].
 		config.TimeKey, config.NameKey = "", ""
 		config.EncodeLevel = func(level zapcore.Level, out zapcore.PrimitiveArrayEncoder) {
 			out.AppendString(fmt.Sprintf("[%-5s tini (%d)]", tiniLevel(level), os.Getpid()))
@@ -108,7 +109,7 @@ func encodeLevel(level zapcore.Level, out zapcore.PrimitiveArrayEncoder) {
 	zapcore.LowercaseLevelEncoder(level, out)
 }
 
-// tiniLevel returns tini's name of a level. FATAL is an error that ends tini.
+// tiniLevel returns tini's name of a level. tini logs an error that ends it as FATAL.
 func tiniLevel(level zapcore.Level) string {
 	switch level {
 	case traceLevel:

@@ -3,8 +3,8 @@
 // orphan and exits with the program's status.
 //
 // Go's runtime sizes GOMAXPROCS by the cpu.max of the cgroup that it starts in, and
-// keeps the file open. That would pin the mount that cgshim replaces. These settings
-// turn it off.
+// keeps the file open. The open file would pin the mount that cgshim replaces. These
+// settings keep the runtime from reading the file.
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
@@ -18,9 +18,9 @@ import (
 	"github.com/cgshim/cgshim/shim"
 )
 
-// Namespaces and the signal mask belong to a thread. All work is done on the main
-// thread, because /proc/1/ns/cgroup is the main thread's cgroup namespace, and because
-// the child inherits the state of the thread that starts it.
+// Namespaces and the signal mask belong to a thread. The main thread does all the work,
+// because /proc/1/ns/cgroup is the main thread's cgroup namespace, and because a child
+// inherits the state of the thread that starts the child.
 func init() { shim.LockMainThread() }
 
 func main() { os.Exit(run(os.Args, shim.Environ())) }

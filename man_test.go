@@ -84,7 +84,7 @@ func manVariables() string {
 var (
 	argument = regexp.MustCompile(`\b(SIG|SRC|DST|CODE|DUR|NAME|VALUE|N)\b`)
 	literal  = regexp.MustCompile("`([^`]*)`")
-	manEnd   = regexp.MustCompile(`([.]) ([A-Z` + "`" + `c])`) // of a sentence, which has a line of its own
+	manEnd   = regexp.MustCompile(`([.]) ([A-Z` + "`" + `c])`) // the end of a sentence; each sentence begins a line
 )
 
 // manText is a description in mdoc(7). No sentence begins with a dot or a quote, which

@@ -16,26 +16,26 @@ import (
 	"github.com/cgshim/cgshim/shim"
 )
 
-// settings is the command line and the environment, read.
+// settings has the values of the options on the command line and in the environment.
 type settings struct {
 	shim.Config
 	verbosity    int
 	json         bool
 	quiet        bool
 	check        bool
-	print        string // what to print on stdout instead of running anything
+	print        string // the text to print on stdout, after which cgshim exits
 	mirrorLimits bool
 	mirrorCPUMax bool
 
 	Path string // argv[0]
 }
 
-// An option is a row of the table that feeds the parser, --help, the man page and
-// docs/options.md.
+// An option is a row of the table of options. The parser, --help, the man page and
+// docs/options.md are made from the table.
 type option struct {
-	long, short, arg string // arg "" is a switch
+	long, short, arg string // without arg the option is a switch
 	env              string
-	present          bool   // the switch is on if env is set to any value, as for tini
+	present          bool   // the switch is on if the variable env has any value, as for tini
 	initial          string // the default, in the form that the option takes
 	help             string // one line
 	full             string // whole sentences, literal words in backquotes
@@ -221,7 +221,7 @@ func options() []option {
 			set: setVerbose,
 		},
 		{
-			// There is no -q, for tini refuses it, and all letters are kept as tini has them.
+			// There is no -q, because tini has none and refuses -q.
 			long: "quiet", env: "CGSHIM_QUIET", initial: "off",
 			help: "log warnings and errors only",
 			full: "Log warnings and errors only, and no notice of a delegation.",
@@ -245,8 +245,8 @@ func options() []option {
 	}
 }
 
-// parseOptions reads the command line, then the variables. A flag beats its
-// CGSHIM_* variable, and TINI_VERBOSITY beats -v as it does for tini.
+// parseOptions reads the command line, and then the variables. An option beats its
+// variable, but TINI_VERBOSITY beats -v, as for tini.
 func parseOptions(args, env []string) (*settings, error) {
 	s := &settings{verbosity: int(shim.LevelWarn), mirrorLimits: true}
 	s.Env = env
@@ -263,8 +263,8 @@ func parseOptions(args, env []string) (*settings, error) {
 	}
 
 	flags := pflag.NewFlagSet(s.Name, pflag.ContinueOnError)
-	// tini reads its options with getopt(3) of glibc, which takes them from anywhere
-	// before a --, if POSIXLY_CORRECT is not set.
+	// tini reads its options with getopt(3) of glibc. If POSIXLY_CORRECT is not set,
+	// getopt takes options from anywhere before a --.
 	_, posix := shim.LookupEnv(env, "POSIXLY_CORRECT")
 	flags.SetInterspersed(s.Tini && !posix)
 	flags.SortFlags = false
@@ -304,7 +304,7 @@ func parseOptions(args, env []string) (*settings, error) {
 // completeCgroup sets the fields of the package cgroup that depend on several options.
 func (s *settings) completeCgroup() {
 	if s.Cgroup.Timeout == 0 {
-		s.Cgroup.Timeout = -1 // for none, since 0 is the default there
+		s.Cgroup.Timeout = -1 // no retry; the package cgroup takes 0 for its default
 	}
 	switch {
 	case s.mirrorLimits:
@@ -316,19 +316,20 @@ func (s *settings) completeCgroup() {
 }
 
 // tiniNames are the names under which this program keeps tini's defaults. Podman 2 and 3
-// mount their init as /dev/init. parseOptions compares the whole path /dev/init, for other
-// programs are called init too.
+// also mount their init as /dev/init. parseOptions compares that whole path, because
+// other programs are called init too.
 var tiniNames = []string{"tini", "tini-static", "docker-init", "podman-init"}
 
-// A tiniError is a mistake in the words of tini and of getopt(3).
+// A tiniError is a mistake on the command line, with the message of tini or getopt(3).
 type tiniError struct {
 	message string
-	value   bool // an option's value is wrong, which tini logs without the usage
+	value   bool // the value of an option is wrong; tini logs this without the usage
 }
 
 func (e *tiniError) Error() string { return e.message }
 
-// usageError turns a mistake on the command line into tini's words under tini's names.
+// usageError gives a mistake on the command line the message of tini, if this program
+// was called by a name of tini.
 func usageError(s *settings, err error) error {
 	if !s.Tini {
 		return err
@@ -358,8 +359,8 @@ func (o *option) fromEnv(s *settings, given bool) error {
 	case o.env == "" || !set || given && o.env != "TINI_VERBOSITY":
 		return nil
 	case o.env == "TINI_VERBOSITY":
-		// tini reads the variable with atoi(3), which ignores what follows the number and
-		// takes no number for 0.
+		// tini reads the variable with atoi(3), which ignores the text after the number
+		// and returns 0 if there is no number.
 		digits := strings.TrimLeft(v, " +")
 		if end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
 			digits = digits[:end]
@@ -417,7 +418,7 @@ func duration(field func(*settings) *time.Duration) func(*settings, string) erro
 
 func printer(text func(*settings) string) func(*settings, string) error {
 	return func(s *settings, _ string) error {
-		if s.print == "" { // the first one asked for
+		if s.print == "" { // of several such options the first counts
 			s.print = text(s)
 		}
 		return nil
@@ -426,7 +427,7 @@ func printer(text func(*settings) string) func(*settings, string) error {
 
 func setExpectExit(s *settings, v string) error {
 	if v == "" {
-		v = "0" // as tini's strtol(3) has it
+		v = "0" // tini parses the value with strtol(3), which returns 0
 	}
 	for _, item := range strings.Split(v, ",") {
 		low, high, isRange := strings.Cut(item, "-")

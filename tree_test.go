@@ -26,8 +26,8 @@ func TestTree(t *testing.T) {
 	}
 }
 
-// The picture has a card of its own behind the text. So it can be read on any page, and
-// where the viewer tells of a dark one the card is dark too.
+// The picture has a card behind the text, so the text can be read on any page. If the
+// viewer asks for dark colours, the card is dark too.
 const treeHead = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[2]d" width="%[1]d" height="%[2]d" role="img" aria-label="%[3]s">
 <style>
 text { font: 14px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #1f2328; }

@@ -10,11 +10,11 @@ import (
 //go:embed LICENSE
 var license string
 
-// tiniVersion is the tini whose command line and behaviour is kept.
+// tiniVersion is the version of tini whose command line and behaviour cgshim keeps.
 const tiniVersion = "0.19.0"
 
-// versionLine is what dockerd parses from `docker-init --version`: it takes
-// either "tini version X" or anything that ends in " - git.SHA"
+// versionLine is the answer to --version, in a form that dockerd can parse. dockerd calls
+// `docker-init --version` and takes "tini version X" or any line that ends in " - git.SHA"
 // (moby, daemon/info_unix.go, parseInitVersion).
 func versionLine(s *settings) string {
 	version, commit := built()

@@ -9,9 +9,9 @@ import (
 // The linker sets these (see the Makefile).
 var version, commit string
 
-// built returns the version and the commit. The version is the tag without its v, and
-// the commit is its name in git. If the linker has set neither, as with `go install
-// github.com/cgshim/cgshim@v1.2.3`, Go has recorded them.
+// built returns the version, which is the tag without its v, and the name of the commit.
+// If the linker has not set them, as with `go install
+// github.com/cgshim/cgshim@v1.2.3`, built returns the values that Go has recorded.
 func built() (string, string) {
 	recorded, revision := "", ""
 	if info, ok := debug.ReadBuildInfo(); ok {
