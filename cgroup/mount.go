@@ -81,8 +81,9 @@ func (s writableStep) do(a *application) error {
 // this mount. So a step that fails leaves /sys/fs/cgroup as it was.
 //
 // A detached mount takes the mount API of Linux 5.2 (fsopen(2)), which an old seccomp
-// profile may refuse. Then the steps up to placeStep work in the old mount. If the old
-// mount does not serve either, mountOver puts the new mount over it at once.
+// profile may refuse. Then the steps up to placeStep work in the old mount. If the
+// container's cgroup cannot be written there, mountOver puts the new mount over the old
+// mount at once.
 type buildStep struct {
 	own    string    // directory of the container's cgroup in the old mount, or "" if the mount does not show it
 	usable bool      // this directory can be written

@@ -7,8 +7,8 @@ import (
 )
 
 // CloseInherited closes the descriptors above 2 that this process inherited, except the
-// kept ones. The program has the same descriptors. As long as this process kept a pipe
-// or a socket open, the reader at the other end would not see the end of the data.
+// kept ones. The program has the same descriptors. If this process kept a pipe or a
+// socket open, the reader at the other end would not see the end of the data.
 // CloseInherited ignores negative numbers in kept.
 func CloseInherited(kept ...int) {
 	first := 3
@@ -45,9 +45,9 @@ func closeBetween(first, last int) {
 	}
 }
 
-// closeIfInherited closes fd and reports whether it did. It leaves the descriptors of a
-// runtime that is still there open. They have the close-on-exec flag, and no descriptor
-// with this flag can have come through execve(2).
+// closeIfInherited closes fd and reports whether it did. It does not close a descriptor
+// of a runtime that is still there. Such a descriptor has the close-on-exec flag, which
+// no descriptor that came through execve(2) can have.
 func closeIfInherited(fd int) bool {
 	if !alone {
 		flags, errno := result(sys(unix.SYS_FCNTL, uintptr(fd), unix.F_GETFD, 0, 0, 0, 0))

@@ -107,7 +107,7 @@ func (p *Program) NameChild(env []string) {
 }
 
 // replace makes room in envv for another value of the variable key and returns the room.
-// If the variable has not this value, replace returns nil.
+// If the variable has another value, replace returns nil.
 func (p *Program) replace(env []string, key, value string) []byte {
 	if value == "" {
 		return nil

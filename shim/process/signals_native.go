@@ -22,7 +22,7 @@ import (
 // So the main thread blocks every signal and waits in rt_sigtimedwait(2), as tini does.
 // The kernel gives a signal for the process to the main thread whenever that thread
 // can take the signal (kernel/signal.c, complete_signal). enter.go makes sure that the
-// other threads block every signal too. In a binary that was linked without entry, or
+// other threads block these signals too. In a binary that was linked without entry, or
 // with another version of the runtime, another thread may still get a signal and run the
 // handler `redirect`. redirect queues the signal for the main thread, with its siginfo.
 // So the signal stays in the kernel's queues all the way.
