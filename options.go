@@ -48,7 +48,7 @@ func options() []option {
 			long: "subreaper", short: "s", env: "TINI_SUBREAPER", present: true, initial: "off",
 			help: "become a child subreaper; automatic if not PID 1",
 			full: "Become a child subreaper, so that orphans come to cgshim even if it is not PID 1. " +
-				"Under its own name cgshim does so without the option. Under tini's names it takes the option. " +
+				"Under its own name cgshim does so without the option, under tini's names only with the option. " +
 				"If the kernel refuses, cgshim ends with status 1.",
 			set: toggle(func(s *settings) *bool { return &s.Subreaper }),
 		},
@@ -79,7 +79,7 @@ func options() []option {
 		{
 			long: "rewrite", short: "r", arg: "SRC:DST", env: "CGSHIM_REWRITE", initial: "none",
 			help: "forward DST in place of the signal SRC; 0 drops",
-			full: "Forward the signal DST where cgshim gets the signal SRC. If DST is 0, SRC is dropped. " +
+			full: "Forward the signal DST when cgshim gets the signal SRC. If DST is 0, cgshim drops SRC. " +
 				"`TERM:QUIT` is an example. The option can be repeated or have a list with commas.",
 			set: setRewrite,
 		},
@@ -151,7 +151,7 @@ func options() []option {
 			help: "set oom_score_adj of cgshim and PROGRAM",
 			full: "Set oom_score_adj of cgshim and of PROGRAM to N, from -1000 to 1000. " +
 				"With a low number the OOM killer ends a process of an inner container before it ends PROGRAM. " +
-				"A number below the one that the container was started with needs CAP_SYS_RESOURCE. " +
+				"A number below the number of the container needs CAP_SYS_RESOURCE. " +
 				"`keep` leaves the number as it is.",
 			set: setOOMScoreAdj,
 		},
@@ -160,7 +160,7 @@ func options() []option {
 			help: "copy the container's limits to the leaf",
 			full: "Copy the container's limits of memory, swap, CPU and PIDs to the leaf, and copy them again when the container is resized in place. " +
 				"Programs that read only their own cgroup, such as the JVM, Node and Go, then see the limits that hold. " +
-				"With `--exec` nothing is left to follow a resize.",
+				"With `--exec` no process of cgshim stays to follow a resize.",
 			set: toggle(func(s *settings) *bool { return &s.mirrorLimits }),
 		},
 		{
@@ -175,9 +175,9 @@ func options() []option {
 			help: "do what docker:dind's entry script does besides",
 			full: "Prepare the container for dockerd as the entry script of docker:dind does, besides the cgroups. " +
 				"Set the variable container to `docker` for PROGRAM if it is not set. Mount securityfs. " +
-				"Remove the pid files of a dockerd or containerd that no longer runs, with those that the arguments of dockerd name. " +
+				"Remove the pid files of a dockerd or containerd that no longer runs, also where the arguments of dockerd say. " +
 				"As the last step, make the mount `/` and all mounts below it shared. " +
-				"A step that fails is logged, and PROGRAM is started all the same.",
+				"If a step fails, cgshim logs it and starts PROGRAM all the same.",
 			set: toggle(func(s *settings) *bool { return &s.Dind }),
 		},
 		{
