@@ -12,12 +12,12 @@ var (
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
 	fenced  = regexp.MustCompile("(?ms)^```.*?^```$|^    .*?$")
-	// What GitHub leaves out of a heading when it makes an anchor of the heading.
+	// GitHub leaves these characters out when it makes an anchor from a heading.
 	unanchored = regexp.MustCompile(`[^\pL\pN _-]`)
 )
 
-// Every link from a document to a file of the repository has a target, and so has its
-// anchor.
+// If a link in a document leads to a file of the repository, the file exists and has a
+// heading for the anchor of the link.
 func TestLinks(t *testing.T) {
 	pages := 0
 	err := filepath.WalkDir(".", func(page string, entry os.DirEntry, err error) error {
@@ -50,7 +50,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// prose is a document without its code blocks.
+// prose returns a document without its code blocks.
 func prose(t *testing.T, page string) string {
 	t.Helper()
 	text, err := os.ReadFile(page)

@@ -64,8 +64,8 @@ func (s evacuateStep) do(a *application) error {
 		return err
 	})
 	// Move this process by its PID. The kernel takes 0 for the writer, but it shows a
-	// process of another PID namespace as 0 in cgroup.procs. So nothing here writes 0,
-	// lest a 0 that was read there moves this process.
+	// process of another PID namespace as 0 in cgroup.procs. So nothing here writes 0.
+	// Otherwise a 0 that was read there would move this process.
 	if err := a.move(strconv.Itoa(a.k.getpid())); err != nil {
 		return err
 	}

@@ -184,9 +184,9 @@ func (s joinStep) do(a *application) error {
 }
 
 // joinAny tries to join the namespace of PID 1, then the namespace that an earlier run
-// of cgshim has kept, then the namespaces of the processes in the same cgroup. A dockerd
-// may be among these processes, which the earlier run has become. joinAny returns the
-// error of the kept namespace.
+// of cgshim has kept, then the namespaces of the processes in the same cgroup. Such a
+// process may be a dockerd that the earlier run has become. joinAny returns the error of
+// the kept namespace.
 func (a *application) joinAny(old int, base, below string) (err error) {
 	for _, name := range []string{initNamespace, keptNamespace} {
 		if err = a.join(name, below); err == nil {

@@ -21,7 +21,7 @@ type stopwatch struct {
 	last time.Duration
 }
 
-// lap returns the time since the last call, without the time of a freeze.
+// lap returns the time since the last call, but at most longestLap.
 func (w *stopwatch) lap() time.Duration {
 	now := w.now()
 	lap := min(now-w.last, longestLap)

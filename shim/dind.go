@@ -148,8 +148,9 @@ func isDaemon(name string) bool {
 }
 
 // holder returns the process that a pid file names, and reports whether the file has to
-// stay. The file stays if the daemon is alive, or if the file has no PID in it.
-// /proc/PID/comm is the name of the program, cut to 15 bytes (proc(5)).
+// stay. The file stays if the daemon is alive, or if the file has other text than a PID.
+// An empty file stays unless it has the name of a daemon. /proc/PID/comm is the name of
+// the program, cut to 15 bytes (proc(5)).
 func holder(file string) (pid int, stays bool) {
 	data, err := process.ReadFile(file)
 	text := strings.TrimSpace(string(data))

@@ -106,7 +106,7 @@ func TestPidFilesAreLookedForWhereDockerdPutsThem(t *testing.T) {
 	}
 }
 
-// A file stays if its daemon is alive, and if it has no PID in it.
+// A file stays if its daemon is alive, and if it is not a pid file.
 func TestHolder(t *testing.T) {
 	dir := t.TempDir()
 	daemon := filepath.Join(dir, "dockerd") // comm is the name of the executed file
