@@ -13,24 +13,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func (s *sandbox) set(files map[string]string) {
-	s.t.Helper()
-	for name, value := range files {
-		if err := os.WriteFile(s.dir+"/"+name, []byte(value), 0); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-}
-
-// value returns the content of a file of the sandbox's cgroup, or "" if there is none.
-func (s *sandbox) value(name string) string {
-	data, _ := os.ReadFile(s.dir + "/" + name)
-	return strings.TrimSpace(string(data))
-}
-
 // limited is a container with every limit.
 var limited = map[string]string{
 	"cpu.max": "150000 100000", "memory.high": "96M", "memory.max": "128M", "pids.max": "500", "memory.oom.group": "1",
+}
+
+// A visible limit of a cgroup above holds too.
+func TestEffectiveLimits(t *testing.T) {
+	onVM(t)
+	s := newSandbox(t).inside("cpu", "memory", "pids")
+	for file, value := range map[string]string{
+		"/cpu.max": "max", "/memory.max": "64M", "/pids.max": "100", "/memory.oom.group": "1",
+		"/../cpu.max": "50000 100000", "/../memory.max": "96M", "/../pids.max": "50",
+	} {
+		if err := os.WriteFile(s.dir+file, []byte(value), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for setup, want := range map[string]Limits{
+		"host":    {CPU: "0.5", Memory: "67108864", PIDs: "50", OOMGroup: "1"},
+		"private": {CPU: "max", Memory: "67108864", PIDs: "100", OOMGroup: "1"},
+	} {
+		out := s.run(child{Setup: []string{setup}, Idle: true})
+		if out.Limits != want {
+			t.Errorf("%s: %+v", setup, out.Limits)
+		}
+	}
 }
 
 func TestLimitsAreMirrored(t *testing.T) {
@@ -148,46 +156,6 @@ func TestResizeIsFollowed(t *testing.T) {
 			t.Errorf("%s: the leaf's memory.oom.group is %q", setup, got)
 		}
 		s.remove()
-	}
-}
-
-// The OOM killer ends the same processes as without a leaf: one process, or with
-// memory.oom.group=1 the whole container. This holds at the container's limit and at
-// the leaf's. The leaf reaches its limit first if the container's limit was raised and
-// the copy is still old.
-func TestOOM(t *testing.T) {
-	onVM(t)
-	// tail keeps the last line, and /dev/zero has but one.
-	const hog = "exec busybox tail /dev/zero"
-	for hit, command := range map[string]string{"memory.events.local": hog, "init/memory.events.local": "echo 48M >/sys/fs/cgroup/init/memory.max; " + hog} {
-		for group, whole := range map[string]bool{"0": false, "1": true} {
-			s := newSandbox(t)
-			s.set(map[string]string{"memory.max": "64M", "memory.swap.max": "0", oomGroupFile: group})
-			cmd, dir := s.command(child{Setup: []string{"private"}, Options: Options{Leaf: "init"}, Command: []string{"/bin/sh", "-c", command}})
-			defer dir.Close()
-			var stdout, stderr bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &stdout, &stderr
-			err := cmd.Run()
-			status := cmd.ProcessState.Sys().(syscall.WaitStatus)
-			if events := s.value(hit); !strings.Contains(events, "\noom 1\n") {
-				t.Errorf("%s, group %s: no OOM: %q", hit, group, events)
-			}
-			if whole {
-				if !status.Signaled() || status.Signal() != unix.SIGKILL {
-					t.Errorf("%s, group %s: PID 1 ended with %v, %s", hit, group, err, stdout.String())
-				}
-			} else {
-				if err != nil {
-					t.Fatalf("%s, group %s: %v\n%s", hit, group, err, stderr.String())
-				}
-				out := parse(t, stdout.Bytes())
-				s.delegated(out)
-				if !strings.Contains(out.Output, "signal: killed") || out.OOM != 1 {
-					t.Errorf("%s, group %s: %q, %d", hit, group, out.Output, out.OOM)
-				}
-			}
-			s.remove()
-		}
 	}
 }
 
