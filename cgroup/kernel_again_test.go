@@ -12,15 +12,17 @@ import (
 
 func TestSecondRunDoesNotNest(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
-		s := newSandbox(t)
-		out := s.run(child{Setup: []string{setup}, Twice: true})
-		if out.Again != Delegated {
-			t.Errorf("%s: second run is %q", setup, out.Again)
-		}
-		s.delegated(out)
-		if !slices.Equal(out.After.Children, []string{"init"}) {
-			t.Errorf("children %q", out.After.Children)
-		}
+		t.Run(setup, func(t *testing.T) {
+			s := newSandbox(t)
+			out := s.run(child{Setup: []string{setup}, Twice: true})
+			if out.Again != Delegated {
+				t.Errorf("%s: second run is %q", setup, out.Again)
+			}
+			s.delegated(out)
+			if !slices.Equal(out.After.Children, []string{"init"}) {
+				t.Errorf("children %q", out.After.Children)
+			}
+		})
 	}
 }
 
@@ -28,16 +30,18 @@ func TestSecondRunDoesNotNest(t *testing.T) {
 // runtime disables the controllers, or it could not put a process into the cgroup.
 func TestRestartInTheSameCgroup(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
-		s := newSandbox(t)
-		for range 3 {
-			out := s.run(child{Setup: []string{setup}})
-			s.delegated(out)
-			enabled := strings.Fields(readFile(t, s.dir+"/"+subtreeControl))
-			waitFor(t, "the container to be gone", func() bool {
-				return os.WriteFile(s.dir+"/"+subtreeControl, []byte(list("-", enabled)), 0) == nil &&
-					strings.Contains(readFile(t, s.dir+"/cgroup.events"), "populated 0")
-			})
-		}
+		t.Run(setup, func(t *testing.T) {
+			s := newSandbox(t)
+			for range 3 {
+				out := s.run(child{Setup: []string{setup}})
+				s.delegated(out)
+				enabled := strings.Fields(readFile(t, s.dir+"/"+subtreeControl))
+				waitFor(t, "the container to be gone", func() bool {
+					return os.WriteFile(s.dir+"/"+subtreeControl, []byte(list("-", enabled)), 0) == nil &&
+						strings.Contains(readFile(t, s.dir+"/cgroup.events"), "populated 0")
+				})
+			}
+		})
 	}
 }
 
@@ -46,21 +50,23 @@ func TestRestartInTheSameCgroup(t *testing.T) {
 func TestRunsOfASupervisorDoNotNest(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
 		for _, leaves := range [][2]string{{"init", "init"}, {"shim", "init"}, {"init", "shim"}} {
-			s := newSandbox(t)
-			out := s.run(child{Setup: []string{setup}, Idle: true, Exec: []child{
-				{Options: Options{Anywhere: true, Leaf: leaves[0]}},
-				{Options: Options{Anywhere: true, Leaf: leaves[1]}},
-				{Options: Options{Anywhere: true, Leaf: leaves[1]}},
-			}})
-			s.leafName = leaves[0]
-			for i, run := range out.Exec {
-				if (run.State == Delegated) != (i > 0) || run.Err != "" || run.After.Membership != "/"+leaves[0] || !slices.Equal(run.After.Children, leaves[:1]) {
-					t.Errorf("%s, %q: run %d: %q %s, own cgroup %s, children %q", setup, leaves, i+1, run.State, run.Err, run.After.Membership, run.After.Children)
+			t.Run(setup+", "+leaves[0]+" then "+leaves[1], func(t *testing.T) {
+				s := newSandbox(t)
+				out := s.run(child{Setup: []string{setup}, Idle: true, Exec: []child{
+					{Options: Options{Anywhere: true, Leaf: leaves[0]}},
+					{Options: Options{Anywhere: true, Leaf: leaves[1]}},
+					{Options: Options{Anywhere: true, Leaf: leaves[1]}},
+				}})
+				s.leafName = leaves[0]
+				for i, run := range out.Exec {
+					if (run.State == Delegated) != (i > 0) || run.Err != "" || run.After.Membership != "/"+leaves[0] || !slices.Equal(run.After.Children, leaves[:1]) {
+						t.Errorf("%s, %q: run %d: %q %s, own cgroup %s, children %q", setup, leaves, i+1, run.State, run.Err, run.After.Membership, run.After.Children)
+					}
+					if setup == "host" && run.After.Namespace != out.Exec[0].After.Namespace {
+						t.Errorf("%s: run %d is in another cgroup namespace than the first", setup, i+1)
+					}
 				}
-				if setup == "host" && run.After.Namespace != out.Exec[0].After.Namespace {
-					t.Errorf("%s: run %d is in another cgroup namespace than the first", setup, i+1)
-				}
-			}
+			})
 		}
 	}
 }
@@ -69,23 +75,25 @@ func TestRunsOfASupervisorDoNotNest(t *testing.T) {
 // up.
 func TestRunsAtOnce(t *testing.T) {
 	for _, setup := range [][]string{{"private"}, {"host"}, {"host", "read-only run"}} {
-		s := newSandbox(t)
-		c := child{Setup: setup, Idle: true, AtOnce: true}
-		for range 16 {
-			c.Exec = append(c.Exec, child{SetUp: true, Options: Options{Anywhere: true, Timeout: time.Minute}})
-		}
-		out := s.run(c)
-		s.once(out, "init")
-		made := 0
-		for _, run := range out.Exec {
-			if run.State != Delegated {
-				made++
+		t.Run(strings.Join(setup, ", "), func(t *testing.T) {
+			s := newSandbox(t)
+			c := child{Setup: setup, Idle: true, AtOnce: true}
+			for range 16 {
+				c.Exec = append(c.Exec, child{SetUp: true, Options: Options{Anywhere: true, Timeout: time.Minute}})
 			}
-		}
-		if made != 1 {
-			t.Errorf("%q: %d runs have delegated", setup, made)
-		}
-		s.remove()
+			out := s.run(c)
+			s.once(out, "init")
+			made := 0
+			for _, run := range out.Exec {
+				if run.State != Delegated {
+					made++
+				}
+			}
+			if made != 1 {
+				t.Errorf("%q: %d runs have delegated", setup, made)
+			}
+			s.remove()
+		})
 	}
 }
 
@@ -100,8 +108,10 @@ func TestARunThatDoesNotEndIsWaitedForUntilTheDeadline(t *testing.T) {
 
 func TestWithoutALock(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.ENOLCK, unix.ENOSYS} {
-		s := newSandbox(t)
-		s.delegated(s.run(child{Setup: []string{"host"}, SetUp: true, Faults: []fault{{Op: "flock", Errno: errno}}}))
+		t.Run(errno.Error(), func(t *testing.T) {
+			s := newSandbox(t)
+			s.delegated(s.run(child{Setup: []string{"host"}, SetUp: true, Faults: []fault{{Op: "flock", Errno: errno}}}))
+		})
 	}
 }
 
@@ -114,9 +124,11 @@ func TestWhatHasMovedIsLookedAtAnew(t *testing.T) {
 		{Op: "write", Nth: 1, Errno: unix.ENODEV},
 		{Op: "open", Nth: 3, Errno: unix.ENOENT},
 	} {
-		s := newSandbox(t)
-		out := s.run(child{Setup: []string{"private"}, SetUp: true, Faults: []fault{f}})
-		s.delegated(out)
+		t.Run(f.Op, func(t *testing.T) {
+			s := newSandbox(t)
+			out := s.run(child{Setup: []string{"private"}, SetUp: true, Faults: []fault{f}})
+			s.delegated(out)
+		})
 	}
 }
 
@@ -140,20 +152,22 @@ func TestAKilledRunIsTakenUp(t *testing.T) {
 		calls := s.run(child{Setup: c.setup, Idle: true, Exec: []child{run}}).Exec[0].Calls
 		s.remove()
 		for _, op := range c.ops {
-			for nth := 1; nth <= calls[op]; nth++ {
-				dying := run
-				dying.Faults = append([]fault{{Op: op, Nth: nth, Do: "killed"}}, c.faults...)
-				s := newSandbox(t)
-				out := s.run(child{Setup: c.setup, Idle: true, Exec: []child{dying, run, run}})
-				if !out.Exec[0].Dead {
-					t.Errorf("%s %d was not called", op, nth)
+			t.Run(leaf+", "+strings.Join(c.setup, ", ")+", "+op, func(t *testing.T) {
+				for nth := 1; nth <= calls[op]; nth++ {
+					dying := run
+					dying.Faults = append([]fault{{Op: op, Nth: nth, Do: "killed"}}, c.faults...)
+					s := newSandbox(t)
+					out := s.run(child{Setup: c.setup, Idle: true, Exec: []child{dying, run, run}})
+					if !out.Exec[0].Dead {
+						t.Errorf("%s %d was not called", op, nth)
+					}
+					s.once(out, leaf)
+					if t.Failed() {
+						t.Fatalf("%s, %q, killed before %s %d of %d", leaf, c.setup, op, nth, calls[op])
+					}
+					s.remove()
 				}
-				s.once(out, leaf)
-				if t.Failed() {
-					t.Fatalf("%s, %q, killed before %s %d of %d", leaf, c.setup, op, nth, calls[op])
-				}
-				s.remove()
-			}
+			})
 		}
 	}
 }
@@ -161,30 +175,34 @@ func TestAKilledRunIsTakenUp(t *testing.T) {
 // The program of `docker run --init` acts as PID 1 would.
 func TestBesideAnInit(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
-		s := newSandbox(t)
-		out := s.run(child{Setup: []string{setup}, Idle: true, Exec: []child{{SetUp: true}, {SetUp: true}}})
-		s.once(out, "init")
-		if out.Exec[1].State != Delegated {
-			t.Errorf("%+v", out.Exec[1])
-		}
+		t.Run(setup, func(t *testing.T) {
+			s := newSandbox(t)
+			out := s.run(child{Setup: []string{setup}, Idle: true, Exec: []child{{SetUp: true}, {SetUp: true}}})
+			s.once(out, "init")
+			if out.Exec[1].State != Delegated {
+				t.Errorf("%+v", out.Exec[1])
+			}
+		})
 	}
 }
 
 // k3s and systemd move a program that cgshim became one cgroup deeper.
 func TestAProgramThatMovesDeeper(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
-		s := newSandbox(t)
-		out := s.run(child{Setup: []string{setup}, Exec: []child{
-			{Setup: []string{"deeper"}, SetUp: true, Options: Options{Anywhere: true}},
-			{SetUp: true, Options: Options{Anywhere: true, OOMGroup: "0"}},
-		}})
-		s.delegated(out)
-		for i, run := range out.Exec {
-			if run.State != Delegated || run.Err != "" || run.After.Membership != "/init/init" || run.After.Namespace != out.After.Namespace ||
-				!slices.Equal(run.After.Children, []string{"init"}) || !slices.Equal(run.After.Mounts, out.After.Mounts) {
-				t.Errorf("%s: run %d: %+v", setup, i+1, run)
+		t.Run(setup, func(t *testing.T) {
+			s := newSandbox(t)
+			out := s.run(child{Setup: []string{setup}, Exec: []child{
+				{Setup: []string{"deeper"}, SetUp: true, Options: Options{Anywhere: true}},
+				{SetUp: true, Options: Options{Anywhere: true, OOMGroup: "0"}},
+			}})
+			s.delegated(out)
+			for i, run := range out.Exec {
+				if run.State != Delegated || run.Err != "" || run.After.Membership != "/init/init" || run.After.Namespace != out.After.Namespace ||
+					!slices.Equal(run.After.Children, []string{"init"}) || !slices.Equal(run.After.Mounts, out.After.Mounts) {
+					t.Errorf("%s: run %d: %+v", setup, i+1, run)
+				}
 			}
-		}
+		})
 	}
 }
 
@@ -192,15 +210,17 @@ func TestAProgramThatMovesDeeper(t *testing.T) {
 // of its own. A delegation there writes nothing in the outer container's cgroup.
 func TestAContainerInADelegatedOne(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
-		s := newSandbox(t)
-		out := s.run(child{Setup: []string{setup}, Inner: &child{Setup: []string{"host"}, SetUp: true}})
-		s.delegated(out)
-		inner := out.Inner
-		if inner.State != HostView || inner.Err != "" || inner.After.Membership != "/init" || inner.Report.HostPath != "/inner" || !slices.Contains(inner.After.Leaf, "1") {
-			t.Errorf("%s: %+v", setup, inner)
-		}
-		if got := childrenOf(t, s.dir+"/inner"); !slices.Equal(got, []string{"init"}) || len(childrenOf(t, s.dir+"/init")) > 0 {
-			t.Errorf("%s: %q", setup, got)
-		}
+		t.Run(setup, func(t *testing.T) {
+			s := newSandbox(t)
+			out := s.run(child{Setup: []string{setup}, Inner: &child{Setup: []string{"host"}, SetUp: true}})
+			s.delegated(out)
+			inner := out.Inner
+			if inner.State != HostView || inner.Err != "" || inner.After.Membership != "/init" || inner.Report.HostPath != "/inner" || !slices.Contains(inner.After.Leaf, "1") {
+				t.Errorf("%s: %+v", setup, inner)
+			}
+			if got := childrenOf(t, s.dir+"/inner"); !slices.Equal(got, []string{"init"}) || len(childrenOf(t, s.dir+"/init")) > 0 {
+				t.Errorf("%s: %q", setup, got)
+			}
+		})
 	}
 }

@@ -66,34 +66,36 @@ func TestForeignProcessThatLeavesIsWaitedFor(t *testing.T) {
 // Processes are cloned into the cgroup all the time, as exec probes do.
 func TestExecRace(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
-		s := newSandbox(t)
-		dir, err := os.Open(s.dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer dir.Close()
-		stop, stopped, execs := make(chan struct{}), make(chan struct{}), 0
-		go func() {
-			defer close(stopped)
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				cmd := exec.Command("/bin/true")
-				cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
-				if cmd.Run() == nil { // EBUSY as soon as controllers are enabled
-					execs++
-				}
+		t.Run(setup, func(t *testing.T) {
+			s := newSandbox(t)
+			dir, err := os.Open(s.dir)
+			if err != nil {
+				t.Fatal(err)
 			}
-		}()
-		s.delegated(s.run(child{Setup: []string{setup}}))
-		close(stop)
-		<-stopped
-		if execs == 0 {
-			t.Error("no exec got in: the race was not run")
-		}
+			defer dir.Close()
+			stop, stopped, execs := make(chan struct{}), make(chan struct{}), 0
+			go func() {
+				defer close(stopped)
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					cmd := exec.Command("/bin/true")
+					cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+					if cmd.Run() == nil { // EBUSY as soon as controllers are enabled
+						execs++
+					}
+				}
+			}()
+			s.delegated(s.run(child{Setup: []string{setup}}))
+			close(stop)
+			<-stopped
+			if execs == 0 {
+				t.Error("no exec got in: the race was not run")
+			}
+		})
 	}
 }
 
@@ -115,8 +117,10 @@ func TestEmptyButBusyIsRetried(t *testing.T) {
 func TestHalfDoneAttemptIsUndone(t *testing.T) {
 	onVM(t)
 	for _, setup := range []string{"private", "host"} {
-		s := newSandbox(t)
-		s.delegated(s.run(child{Setup: []string{setup, "half-done"}}))
+		t.Run(setup, func(t *testing.T) {
+			s := newSandbox(t)
+			s.delegated(s.run(child{Setup: []string{setup, "half-done"}}))
+		})
 	}
 }
 
@@ -127,16 +131,18 @@ func TestThreadedControllersAlone(t *testing.T) {
 	for name, c := range map[string]child{
 		"quiet":                {Setup: []string{"private"}},
 		"full":                 {Setup: []string{"private", "sleepers"}},
-		"somebody comes in":    {Setup: []string{"private"}, Faults: []fault{{Op: "write", Nth: 2, Do: "visitor"}}},
-		"somebody is hidden":   {Setup: []string{"private", "visitor"}, Faults: []fault{{Op: "write", Nth: 2, Errno: lie}}},
+		"a visitor comes in":   {Setup: []string{"private"}, Faults: []fault{{Op: "write", Nth: 2, Do: "visitor"}}},
+		"a visitor is hidden":  {Setup: []string{"private", "visitor"}, Faults: []fault{{Op: "write", Nth: 2, Errno: lie}}},
 		"after a half attempt": {Setup: []string{"private", "half-done"}},
 	} {
-		s := newSandbox(t).inside("pids")
-		out := s.run(c)
-		s.delegated(out)
-		if name == "somebody comes in" && out.Report.Rounds < 2 {
-			t.Errorf("%s: %d rounds", name, out.Report.Rounds)
-		}
+		t.Run(name, func(t *testing.T) {
+			s := newSandbox(t).inside("pids")
+			out := s.run(c)
+			s.delegated(out)
+			if name == "a visitor comes in" && out.Report.Rounds < 2 {
+				t.Errorf("%s: %d rounds", name, out.Report.Rounds)
+			}
+		})
 	}
 }
 
@@ -147,25 +153,30 @@ func TestControllerThatVanishes(t *testing.T) {
 		controllers, vanishing = []string{"cpu", "hugetlb", "memory", "pids"}, "pids"
 	}
 	for _, setup := range []string{"private", "host"} {
-		s := newSandbox(t).inside(controllers...)
-		out := s.run(child{Setup: []string{setup}, Faults: []fault{{Op: "write", Nth: 2, Do: vanishing + " taken away"}}})
-		s.delegated(out)
-		if len(out.Missing) != 0 || slices.Contains(out.Report.Enabled, vanishing) {
-			t.Errorf("missing %q, enabled %q", out.Missing, out.Report.Enabled)
-		}
+		t.Run(setup, func(t *testing.T) {
+			s := newSandbox(t).inside(controllers...)
+			out := s.run(child{Setup: []string{setup}, Faults: []fault{{Op: "write", Nth: 2, Do: vanishing + " taken away"}}})
+			s.delegated(out)
+			if len(out.Missing) != 0 || slices.Contains(out.Report.Enabled, vanishing) {
+				t.Errorf("missing %q, enabled %q", out.Missing, out.Report.Enabled)
+			}
+		})
 	}
 }
 
 func TestOneControllerFails(t *testing.T) {
 	onVM(t)
 	for _, errno := range []syscall.Errno{unix.EINVAL, unix.ENOSPC, unix.ENOMEM, unix.ENOENT} {
-		s := newSandbox(t)
-		// Write 1 moves PID 1, write 2 enables all controllers, and write 3 the first
-		// one alone.
-		out := s.run(child{Setup: []string{"private"}, Faults: []fault{{Op: "write", Nth: 2, Errno: errno}, {Op: "write", Nth: 3, Errno: errno}}})
-		if out.Err != "" || len(out.Missing) != 1 || strings.Contains(out.After.Enabled, out.Missing[0]+" ") || len(strings.Fields(out.After.Enabled)) < 5 {
-			t.Errorf("err %q, missing %q, enabled %q", out.Err, out.Missing, out.After.Enabled)
-		}
+		t.Run(errno.Error(), func(t *testing.T) {
+			s := newSandbox(t)
+			// Write 1 moves PID 1, write 2 enables all controllers, and write 3 the first
+			// one alone.
+			out := s.run(child{Setup: []string{"private"}, Faults: []fault{{Op: "write", Nth: 2, Errno: errno}, {Op: "write", Nth: 3, Errno: errno}}})
+			s.delegatedWithout(out.Missing, out)
+			if len(out.Missing) != 1 || len(strings.Fields(out.After.Enabled)) < 5 {
+				t.Errorf("err %q, missing %q, enabled %q", out.Err, out.Missing, out.After.Enabled)
+			}
+		})
 	}
 }
 

@@ -110,9 +110,8 @@ func TestEveryFaultBesideAnInit(t *testing.T) {
 				s := newSandbox(t)
 				out := s.run(failing)
 				if run := out.Exec[0]; run.Err == "" {
-					if len(run.Missing) == 0 {
-						s.once(out, "init")
-					}
+					s.once(out, "init")
+					s.enabledWithout(run.Missing, run)
 					for _, warning := range run.Warned {
 						if strings.HasSuffix(warning, ": ") && !strings.Contains(warning, mountPoint) {
 							t.Errorf("%q has no hint", warning)
@@ -137,15 +136,17 @@ func TestAnUndoThatFailsIsSaid(t *testing.T) {
 		"host":      {Op: "setns", Nth: 2, Errno: unix.EPERM},
 		"read-only": {Op: "mount", Nth: 2, Errno: unix.EBUSY},
 	} {
-		c := child{Setup: []string{"private", setup}, Faults: []fault{{Op: "write", Nth: 2, Errno: unix.EOPNOTSUPP}, undo}}
-		if setup == "host" {
-			c.Setup = c.Setup[1:]
-		}
-		out := newSandbox(t).run(c)
-		op, wanted := strings.Replace(undo.Op, "mount", "remount", 1), "; not undone: "
-		if !strings.HasPrefix(out.Err, "write "+subtreeControl) || !strings.Contains(out.Err, wanted+op+" /") || !strings.HasSuffix(out.Err, undo.Errno.Error()) {
-			t.Errorf("%s: %q", setup, out.Err)
-		}
+		t.Run(setup, func(t *testing.T) {
+			c := child{Setup: []string{"private", setup}, Faults: []fault{{Op: "write", Nth: 2, Errno: unix.EOPNOTSUPP}, undo}}
+			if setup == "host" {
+				c.Setup = c.Setup[1:]
+			}
+			out := newSandbox(t).run(c)
+			op, wanted := strings.Replace(undo.Op, "mount", "remount", 1), "; not undone: "
+			if !strings.HasPrefix(out.Err, "write "+subtreeControl) || !strings.Contains(out.Err, wanted+op+" /") || !strings.HasSuffix(out.Err, undo.Errno.Error()) {
+				t.Errorf("%s: %q", setup, out.Err)
+			}
+		})
 	}
 }
 

@@ -9,12 +9,14 @@ import (
 
 func TestLeafOfAnotherName(t *testing.T) {
 	for _, leaf := range []string{"shim", "a leaf", "init.scope"} {
-		s := newSandbox(t)
-		out := s.run(child{Setup: []string{"host"}, Options: Options{Leaf: leaf}, Twice: true})
-		s.delegated(out)
-		if out.Again != Delegated || !slices.Equal(out.After.Children, []string{leaf}) {
-			t.Errorf("%s: second run is %q, children %q", leaf, out.Again, out.After.Children)
-		}
+		t.Run(leaf, func(t *testing.T) {
+			s := newSandbox(t)
+			out := s.run(child{Setup: []string{"host"}, Options: Options{Leaf: leaf}, Twice: true})
+			s.delegated(out)
+			if out.Again != Delegated || !slices.Equal(out.After.Children, []string{leaf}) {
+				t.Errorf("%s: second run is %q, children %q", leaf, out.Again, out.After.Children)
+			}
+		})
 	}
 }
 
@@ -43,15 +45,17 @@ func TestLeafThatIsAFileIsAnError(t *testing.T) {
 
 func TestNoRoomForALeafIsAnError(t *testing.T) {
 	for _, file := range []string{"cgroup.max.descendants", "cgroup.max.depth"} {
-		s := newSandbox(t)
-		if err := os.WriteFile(s.dir+"/"+file, []byte("0"), 0); err != nil {
-			t.Fatal(err)
-		}
-		out := s.run(child{Setup: []string{"private"}})
-		if !strings.Contains(out.Err, "mkdir") || !strings.Contains(out.Hint, file) {
-			t.Errorf("err %q, hint %q", out.Err, out.Hint)
-		}
-		s.untouched(out)
+		t.Run(file, func(t *testing.T) {
+			s := newSandbox(t)
+			if err := os.WriteFile(s.dir+"/"+file, []byte("0"), 0); err != nil {
+				t.Fatal(err)
+			}
+			out := s.run(child{Setup: []string{"private"}})
+			if !strings.Contains(out.Err, "mkdir") || !strings.Contains(out.Hint, file) {
+				t.Errorf("err %q, hint %q", out.Err, out.Hint)
+			}
+			s.untouched(out)
+		})
 	}
 }
 
@@ -70,11 +74,13 @@ func TestUndoLeavesTheLeafsOwnProcesses(t *testing.T) {
 // does not begin a new one a level deeper.
 func TestUnfinishedDelegationIsTakenUp(t *testing.T) {
 	for _, setup := range [][]string{{"private", "in the leaf"}, {"private", "in the leaf", "visitor"}} {
-		s := newSandbox(t)
-		out := s.run(child{Setup: setup, Twice: true})
-		if out.State != Interrupted || out.Again != Delegated || !slices.Equal(out.After.Children, []string{"init"}) {
-			t.Errorf("%q, then %q, children %q", out.State, out.Again, out.After.Children)
-		}
-		s.delegated(out)
+		t.Run(strings.Join(setup, ", "), func(t *testing.T) {
+			s := newSandbox(t)
+			out := s.run(child{Setup: setup, Twice: true})
+			if out.State != Interrupted || out.Again != Delegated || !slices.Equal(out.After.Children, []string{"init"}) {
+				t.Errorf("%q, then %q, children %q", out.State, out.Again, out.After.Children)
+			}
+			s.delegated(out)
+		})
 	}
 }

@@ -3,6 +3,7 @@ package cgroup
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -49,35 +50,37 @@ func TestLimitsAreMirrored(t *testing.T) {
 			MirrorCPUMax:  {"cpu.max"},
 			MirrorNothing: nil,
 		} {
-			s := newSandbox(t)
-			s.set(limited)
-			if s.value("cpu.max.burst") != "" { // Linux 5.14
-				s.set(map[string]string{"cpu.max.burst": "20000"})
-				if what != MirrorNothing {
-					same = append(same, "cpu.max.burst")
+			t.Run(fmt.Sprintf("%s, mirror %d", setup, what), func(t *testing.T) {
+				s := newSandbox(t)
+				s.set(limited)
+				if s.value("cpu.max.burst") != "" { // Linux 5.14
+					s.set(map[string]string{"cpu.max.burst": "20000"})
+					if what != MirrorNothing {
+						same = append(same, "cpu.max.burst")
+					}
 				}
-			}
-			// Debian's cloud kernels account for swap even without a swap device.
-			s.set(map[string]string{"memory.swap.max": "64M"})
-			if what == MirrorLimits {
-				same = append(same, "memory.swap.max")
-			}
-			out := s.run(child{
-				Setup: []string{setup}, Options: Options{Mirror: what},
-				Command: append([]string{"/bin/grep", "-H", ""}, inLeaf(same)...),
+				// Debian's cloud kernels account for swap even without a swap device.
+				s.set(map[string]string{"memory.swap.max": "64M"})
+				if what == MirrorLimits {
+					same = append(same, "memory.swap.max")
+				}
+				out := s.run(child{
+					Setup: []string{setup}, Options: Options{Mirror: what},
+					Command: append([]string{"/bin/grep", "-H", ""}, inLeaf(same)...),
+				})
+				s.delegated(out)
+				if len(out.Warned) > 0 {
+					t.Errorf("%s: %s", setup, out.Warned)
+				}
+				for _, name := range same {
+					if want := "/init/" + name + ":" + s.value(name) + "\n"; !strings.Contains(out.Output, want) {
+						t.Errorf("%s, %d: no %q in %q", setup, what, want, out.Output)
+					}
+				}
+				if got := out.Leaf["memory.max"]; what != MirrorLimits && got != "max" {
+					t.Errorf("%s, %d: memory.max is %q", setup, what, got)
+				}
 			})
-			s.delegated(out)
-			if len(out.Warned) > 0 {
-				t.Errorf("%s: %s", setup, out.Warned)
-			}
-			for _, name := range same {
-				if want := "/init/" + name + ":" + s.value(name) + "\n"; !strings.Contains(out.Output, want) {
-					t.Errorf("%s, %d: no %q in %q", setup, what, want, out.Output)
-				}
-			}
-			if got := out.Leaf["memory.max"]; what != MirrorLimits && got != "max" {
-				t.Errorf("%s, %d: memory.max is %q", setup, what, got)
-			}
 		}
 	}
 }
@@ -93,12 +96,14 @@ func inLeaf(names []string) (paths []string) {
 func TestMissingControllersAreNoError(t *testing.T) {
 	onVM(t)
 	for _, controllers := range [][]string{{"pids"}, {"cpu", "pids"}, {"memory"}} {
-		s := newSandbox(t).inside(controllers...)
-		out := s.run(child{Setup: []string{"private"}})
-		s.delegated(out)
-		if len(out.Warned) > 0 {
-			t.Errorf("%q: %s", controllers, out.Warned)
-		}
+		t.Run(strings.Join(controllers, ", "), func(t *testing.T) {
+			s := newSandbox(t).inside(controllers...)
+			out := s.run(child{Setup: []string{"private"}})
+			s.delegated(out)
+			if len(out.Warned) > 0 {
+				t.Errorf("%q: %s", controllers, out.Warned)
+			}
+		})
 	}
 }
 
@@ -108,54 +113,56 @@ func TestMissingControllersAreNoError(t *testing.T) {
 func TestResizeIsFollowed(t *testing.T) {
 	onVM(t)
 	for _, setup := range []string{"private", "host"} {
-		s := newSandbox(t)
-		s.set(limited)
-		cmd, dir := s.command(child{Setup: []string{setup}, Options: Options{Leaf: "init", OOMGroup: "0"}, Follow: true})
-		defer dir.Close()
-		var stdout, stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
-		waitFor(t, "the child to follow", func() bool { return s.value("init/cgroup.max.depth") == "7" })
-		for _, change := range []struct{ file, value, want string }{
-			{"cpu.max", "300000 100000", ""},
-			{"cpu.max", "50000 100000", ""},
-			{"cpu.max", "max 100000", ""},
-			{"memory.max", "256M", "268435456"},
-			{"memory.high", "max", ""},
-			{"memory.max", "112M", "117440512"},
-			{"memory.max", "max", ""},
-			{"memory.swap.max", "32M", "33554432"},
-			{"pids.max", "max", ""},
-			{"pids.max", "300", ""},
-		} {
-			s.set(map[string]string{change.file: change.value})
-			want := change.want
-			if want == "" {
-				want = change.value
+		t.Run(setup, func(t *testing.T) {
+			s := newSandbox(t)
+			s.set(limited)
+			cmd, dir := s.command(child{Setup: []string{setup}, Options: Options{Leaf: "init", OOMGroup: "0"}, Follow: true})
+			defer dir.Close()
+			var stdout, stderr bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &stdout, &stderr
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
 			}
-			waitFor(t, setup+": "+change.file+" "+change.value, func() bool { return s.value("init/"+change.file) == want })
-		}
-		// Kubelet does this at each resize.
-		for range 3 {
-			s.set(map[string]string{oomGroupFile: "1"})
-			waitFor(t, setup+": memory.oom.group", func() bool { return s.value(oomGroupFile) == "0" })
-		}
-		s.set(map[string]string{"pids.max": lastPIDs})
-		if err := <-ended; err != nil {
-			t.Fatalf("%v\n%s", err, stderr.String())
-		}
-		out := parse(t, stdout.Bytes())
-		if out.Allocs["Update"] != 0 || out.Busy {
-			t.Errorf("%s: %v allocations, events left: %v", setup, out.Allocs, out.Busy)
-		}
-		if got := s.value("init/" + oomGroupFile); got != "0" {
-			t.Errorf("%s: the leaf's memory.oom.group is %q", setup, got)
-		}
-		s.remove()
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			waitFor(t, "the child to follow", func() bool { return s.value("init/cgroup.max.depth") == "7" })
+			for _, change := range []struct{ file, value, want string }{
+				{"cpu.max", "300000 100000", ""},
+				{"cpu.max", "50000 100000", ""},
+				{"cpu.max", "max 100000", ""},
+				{"memory.max", "256M", "268435456"},
+				{"memory.high", "max", ""},
+				{"memory.max", "112M", "117440512"},
+				{"memory.max", "max", ""},
+				{"memory.swap.max", "32M", "33554432"},
+				{"pids.max", "max", ""},
+				{"pids.max", "300", ""},
+			} {
+				s.set(map[string]string{change.file: change.value})
+				want := change.want
+				if want == "" {
+					want = change.value
+				}
+				waitFor(t, setup+": "+change.file+" "+change.value, func() bool { return s.value("init/"+change.file) == want })
+			}
+			// Kubelet does this at each resize.
+			for range 3 {
+				s.set(map[string]string{oomGroupFile: "1"})
+				waitFor(t, setup+": memory.oom.group", func() bool { return s.value(oomGroupFile) == "0" })
+			}
+			s.set(map[string]string{"pids.max": lastPIDs})
+			if err := <-ended; err != nil {
+				t.Fatalf("%v\n%s", err, stderr.String())
+			}
+			out := parse(t, stdout.Bytes())
+			if out.Allocs["Update"] != 0 || out.Busy {
+				t.Errorf("%s: %v allocations, events left: %v", setup, out.Allocs, out.Busy)
+			}
+			if got := s.value("init/" + oomGroupFile); got != "0" {
+				t.Errorf("%s: the leaf's memory.oom.group is %q", setup, got)
+			}
+			s.remove()
+		})
 	}
 }
 

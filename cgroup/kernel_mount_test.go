@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"syscall"
@@ -8,6 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// mountAPIs are the faults that select each API to mount with.
+var mountAPIs = map[string][]fault{"new mount API": nil, "old mount API": {{Op: "fsopen", Errno: unix.ENOSYS}}}
 
 // No mount stays hidden below the new mount, where a later umount would uncover it.
 func TestOldMountIsReplaced(t *testing.T) {
@@ -54,12 +58,14 @@ func TestALockedOldMountIsMountedOver(t *testing.T) {
 func TestWithoutTheNewMountAPI(t *testing.T) {
 	for _, errno := range []syscall.Errno{unix.ENOSYS, unix.EPERM} {
 		for _, setup := range []string{"host", "unshared"} {
-			s := newSandbox(t)
-			c := child{Setup: []string{"host"}, Faults: []fault{{Op: "fsopen", Errno: errno}}}
-			if setup != "host" {
-				c.Setup = append(c.Setup, setup)
-			}
-			s.delegated(s.run(c))
+			t.Run(setup+", "+errno.Error(), func(t *testing.T) {
+				s := newSandbox(t)
+				c := child{Setup: []string{"host"}, Faults: []fault{{Op: "fsopen", Errno: errno}}}
+				if setup != "host" {
+					c.Setup = append(c.Setup, setup)
+				}
+				s.delegated(s.run(c))
+			})
 		}
 	}
 }
@@ -67,8 +73,10 @@ func TestWithoutTheNewMountAPI(t *testing.T) {
 func TestUnderASeccompFilter(t *testing.T) {
 	for _, filter := range []string{"seccomp ENOSYS", "seccomp EPERM"} {
 		for _, setup := range [][]string{{"private"}, {"host"}, {"host", "unshared"}, {"host", "shared"}} {
-			s := newSandbox(t)
-			s.delegated(s.run(child{Setup: append(setup, filter)}))
+			t.Run(filter+", "+strings.Join(setup, ", "), func(t *testing.T) {
+				s := newSandbox(t)
+				s.delegated(s.run(child{Setup: append(setup, filter)}))
+			})
 		}
 	}
 }
@@ -82,18 +90,20 @@ func TestMountIsNeverMissing(t *testing.T) {
 		"read-only":    {Setup: []string{"private", "read-only"}},
 		"failing":      {Setup: []string{"host"}, Faults: []fault{{Op: "move_mount", Errno: unix.EINVAL}}},
 	} {
-		for range 20 {
-			s := newSandbox(t)
-			c.Watch = true
-			out := s.run(c)
-			if name != "failing" {
-				s.delegated(out)
+		t.Run(name, func(t *testing.T) {
+			for range 20 {
+				s := newSandbox(t)
+				c.Watch = true
+				out := s.run(c)
+				if name != "failing" {
+					s.delegated(out)
+				}
+				if out.Gaps != 0 || out.Looks < 2 {
+					t.Fatalf("%s: %d of %d looks saw no cgroup2", name, out.Gaps, out.Looks)
+				}
+				s.remove()
 			}
-			if out.Gaps != 0 || out.Looks < 2 {
-				t.Fatalf("%s: %d of %d looks saw no cgroup2", name, out.Gaps, out.Looks)
-			}
-			s.remove()
-		}
+		})
 	}
 }
 
@@ -128,37 +138,39 @@ func TestWritableMountNeedsNoPrivilege(t *testing.T) {
 }
 
 func TestReadOnlyHostViewIsReplaced(t *testing.T) {
-	for _, faults := range [][]fault{nil, {{Op: "fsopen", Errno: unix.ENOSYS}}} {
-		s := newSandbox(t)
-		s.delegated(s.run(child{Setup: []string{"host", "read-only"}, Faults: faults}))
+	for name, faults := range mountAPIs {
+		t.Run(name, func(t *testing.T) {
+			s := newSandbox(t)
+			s.delegated(s.run(child{Setup: []string{"host", "read-only"}, Faults: faults}))
+		})
 	}
 }
 
 // A runtime has bound the container's cgroup in the host's cgroup namespace.
 func TestMountOfTheOwnCgroupIsKept(t *testing.T) {
 	for _, setup := range [][]string{{"host", "own"}, {"host", "own", "read-only"}} {
-		s := newSandbox(t)
-		out := s.run(child{Setup: setup})
-		if out.State != HostView || len(out.After.Mounts) != len(out.Before.Mounts) {
-			t.Errorf("%+v", out)
-		}
-		s.delegated(out)
+		t.Run(strings.Join(setup, ", "), func(t *testing.T) {
+			s := newSandbox(t)
+			out := s.run(child{Setup: setup})
+			if out.State != HostView || len(out.After.Mounts) != len(out.Before.Mounts) {
+				t.Errorf("%+v", out)
+			}
+			s.delegated(out)
+		})
 	}
 }
 
 func TestNotMountedIsMounted(t *testing.T) {
 	onVM(t)
-	for _, errno := range []syscall.Errno{0, unix.ENOSYS} {
-		s := newSandbox(t)
-		c := child{Setup: []string{"host", "unmounted"}}
-		if errno != 0 {
-			c.Faults = []fault{{Op: "fsopen", Errno: errno}}
-		}
-		out := s.run(c)
-		if out.State != NotMounted {
-			t.Errorf("%+v", out)
-		}
-		s.delegated(out)
+	for name, faults := range mountAPIs {
+		t.Run(name, func(t *testing.T) {
+			s := newSandbox(t)
+			out := s.run(child{Setup: []string{"host", "unmounted"}, Faults: faults})
+			if out.State != NotMounted {
+				t.Errorf("%+v", out)
+			}
+			s.delegated(out)
+		})
 	}
 }
 
@@ -170,14 +182,16 @@ func TestSharedMountDoesNotReachItsPeers(t *testing.T) {
 		{Setup: []string{"host", "unshared", "shared"}, Faults: []fault{{Op: "fsopen", Errno: unix.ENOSYS}}},
 		{Setup: []string{"host", "read-only", "shared"}, Faults: []fault{{Op: "fsopen", Errno: unix.ENOSYS}}},
 	} {
-		s := newSandbox(t)
-		c.Command = []string{"/bin/ls", "/tmp/cgshim-peer"}
-		out := s.run(c)
-		s.delegated(out)
-		// The peer still shows the whole hierarchy, whose root has no cgroup.type.
-		if !strings.Contains(out.Output, s.name) || strings.Contains(out.Output, "cgroup.type") {
-			t.Errorf("%q: the peer shows %q", c.Setup, out.Output)
-		}
+		t.Run(fmt.Sprintf("%s, %d faults", strings.Join(c.Setup, ", "), len(c.Faults)), func(t *testing.T) {
+			s := newSandbox(t)
+			c.Command = []string{"/bin/ls", "/tmp/cgshim-peer"}
+			out := s.run(c)
+			s.delegated(out)
+			// The peer still shows the whole hierarchy, whose root has no cgroup.type.
+			if !strings.Contains(out.Output, s.name) || strings.Contains(out.Output, "cgroup.type") {
+				t.Errorf("%q: the peer shows %q", c.Setup, out.Output)
+			}
+		})
 	}
 }
 
@@ -185,18 +199,16 @@ func TestSharedMountDoesNotReachItsPeers(t *testing.T) {
 // to the host could not be undone. So the code checks the namespace and trusts no
 // earlier step.
 func TestNoMountFromTheInitialNamespace(t *testing.T) {
-	before := hostOptions(t)
-	for _, old := range []bool{false, true} {
-		c := child{Setup: []string{"host"}, Faults: []fault{{Op: "unshare", Nth: 1, Errno: lie}}}
-		if old {
-			c.Faults = append(c.Faults, fault{Op: "fsopen", Errno: unix.ENOSYS})
-		}
-		s := newSandbox(t)
-		out := s.run(c)
-		if !strings.Contains(out.Err, "the initial cgroup namespace") {
-			t.Errorf("%+v", out)
-		}
-		s.untouched(out)
+	before := setHostOptions(t)
+	for name, faults := range mountAPIs {
+		t.Run(name, func(t *testing.T) {
+			s := newSandbox(t)
+			out := s.run(child{Setup: []string{"host"}, Faults: append(slices.Clone(faults), fault{Op: "unshare", Nth: 1, Errno: lie})})
+			if !strings.Contains(out.Err, "the initial cgroup namespace") {
+				t.Errorf("%+v", out)
+			}
+			s.untouched(out)
+		})
 	}
 	if after := hostOptions(t); after != before {
 		t.Errorf("the host's mount options were %q, are %q", before, after)
@@ -204,18 +216,52 @@ func TestNoMountFromTheInitialNamespace(t *testing.T) {
 }
 
 func TestHostKeepsItsMountOptions(t *testing.T) {
-	onVM(t) // a hybrid host's hierarchy has no options that it could lose
-	before := hostOptions(t)
-	if !strings.Contains(before, "nsdelegate") || !strings.Contains(before, "memory_recursiveprot") {
-		t.Fatalf("the host's options are %q", before)
-	}
+	before := setHostOptions(t)
 	for _, setup := range [][]string{{"private"}, {"host"}, {"host", "unshared"}, {"host", "seccomp ENOSYS"}} {
-		s := newSandbox(t)
-		s.delegated(s.run(child{Setup: setup}))
+		t.Run(strings.Join(setup, ", "), func(t *testing.T) {
+			s := newSandbox(t)
+			s.delegated(s.run(child{Setup: setup}))
+			if after := hostOptions(t); after != before {
+				t.Errorf("were %q, are %q", before, after)
+			}
+		})
 	}
-	if after := hostOptions(t); after != before {
-		t.Errorf("were %q, are %q", before, after)
+}
+
+// setHostOptions sets the mount options that the hierarchy could lose, as systemd does,
+// and returns all of them. A hybrid host has none of them.
+func setHostOptions(t *testing.T) string {
+	t.Helper()
+	newSandbox(t) // skips the test if there is no hierarchy
+	before := hostOptions(t)
+	if strings.Contains(before, "nsdelegate") {
+		return before
 	}
+	reconfigure := func(flags ...string) {
+		t.Helper()
+		fs, err := unix.Fspick(unix.AT_FDCWD, hierarchy(), unix.FSPICK_CLOEXEC)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fs)
+		for _, flag := range flags {
+			if err := unix.FsconfigSetFlag(fs, flag); err != nil {
+				t.Fatal(flag, err)
+			}
+		}
+		if err := unix.FsconfigReconfigure(fs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reconfigure("nsdelegate")
+	t.Cleanup(func() { reconfigure() })
+	set := hostOptions(t)
+	if !strings.Contains(set, "nsdelegate") {
+		// The kernel ignores the options of any other namespace
+		// (kernel/cgroup/cgroup.c, apply_cgroup_root_flags).
+		t.Fatalf("the options are %q: this test needs the initial cgroup namespace", set)
+	}
+	return set
 }
 
 // hostOptions returns the mount options of the hierarchy. They belong to the

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -37,12 +38,14 @@ func TestUnsharedIsRemounted(t *testing.T) {
 
 func TestStrangePaths(t *testing.T) {
 	for _, suffix := range []string{" with blanks", ":with:colons", " (deleted)", `\040back`} {
-		s := newSandbox(t, suffix)
-		out := s.run(child{Setup: []string{"host"}})
-		if out.Report.HostPath != "/"+s.name {
-			t.Errorf("host path %q", out.Report.HostPath)
-		}
-		s.delegated(out)
+		t.Run(suffix, func(t *testing.T) {
+			s := newSandbox(t, suffix)
+			out := s.run(child{Setup: []string{"host"}})
+			if out.Report.HostPath != "/"+s.name {
+				t.Errorf("host path %q", out.Report.HostPath)
+			}
+			s.delegated(out)
+		})
 	}
 }
 
@@ -78,19 +81,21 @@ func TestDelegatedToAUserNamespaceInTheHostsCgroupNamespaceIsLeft(t *testing.T) 
 // namespace and in the leaf.
 func TestExecJoinsTheNamespaceOfPID1(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
-		s := newSandbox(t)
-		out := s.run(child{Setup: []string{setup}, Exec: []child{{Options: Options{Anywhere: true}}}})
-		s.delegated(out)
-		again := out.Exec[0]
-		if again.State != Delegated || again.Err != "" || again.After.Namespace != out.After.Namespace || again.After.Membership != "/init" {
-			t.Errorf("%s: %+v", setup, again)
-		}
-		if setup == "host" && (again.Before.Namespace == out.After.Namespace || again.Report.HostPath != "/"+s.name) {
-			t.Errorf("the exec began in the container's namespace, %+v", again)
-		}
-		if again.Report.ID != out.Report.ID {
-			t.Errorf("id %d, want %d", again.Report.ID, out.Report.ID)
-		}
+		t.Run(setup, func(t *testing.T) {
+			s := newSandbox(t)
+			out := s.run(child{Setup: []string{setup}, Exec: []child{{Options: Options{Anywhere: true}}}})
+			s.delegated(out)
+			again := out.Exec[0]
+			if again.State != Delegated || again.Err != "" || again.After.Namespace != out.After.Namespace || again.After.Membership != "/init" {
+				t.Errorf("%s: %+v", setup, again)
+			}
+			if setup == "host" && (again.Before.Namespace == out.After.Namespace || again.Report.HostPath != "/"+s.name) {
+				t.Errorf("the exec began in the container's namespace, %+v", again)
+			}
+			if again.Report.ID != out.Report.ID {
+				t.Errorf("id %d, want %d", again.Report.ID, out.Report.ID)
+			}
+		})
 	}
 }
 
@@ -99,16 +104,18 @@ func TestFailedJoinLeavesTheNamespace(t *testing.T) {
 	for op, count := range map[string]int{"setns": 2, "open": 3, "read": 1} {
 		for nth := 1; nth <= count; nth++ {
 			for _, errno := range errnos[op] {
-				s := newSandbox(t)
-				out := s.run(child{Setup: []string{"host"}, Exec: []child{{Options: Options{Anywhere: true}, Faults: []fault{{Op: op, Nth: nth, Errno: errno}}}}})
-				s.delegated(out)
-				again := out.Exec[0]
-				if again.State != Delegated || again.Err != "" {
-					t.Errorf("%s %v: %+v", op, errno, again)
-				}
-				if again.After.Membership != "/init" {
-					s.untouched(again)
-				}
+				t.Run(fmt.Sprint(op, " ", nth, " ", errno), func(t *testing.T) {
+					s := newSandbox(t)
+					out := s.run(child{Setup: []string{"host"}, Exec: []child{{Options: Options{Anywhere: true}, Faults: []fault{{Op: op, Nth: nth, Errno: errno}}}}})
+					s.delegated(out)
+					again := out.Exec[0]
+					if again.State != Delegated || again.Err != "" {
+						t.Errorf("%s %v: %+v", op, errno, again)
+					}
+					if again.After.Membership != "/init" {
+						s.untouched(again)
+					}
+				})
 			}
 		}
 	}

@@ -1,17 +1,15 @@
 package cgroup
 
 import (
+	"cmp"
 	"os"
 	"strings"
 	"testing"
 )
 
 func TestHybridIsLeft(t *testing.T) {
-	if hierarchy() == mountPoint {
-		t.Skip("not on a unified host: test-root runs it on a hybrid one")
-	}
 	s := newSandbox(t)
-	out := s.run(child{})
+	out := s.run(child{Setup: []string{"hybrid"}})
 	if out.State != Hybrid || !out.Skip {
 		t.Errorf("%+v", out)
 	}
@@ -132,12 +130,14 @@ func TestAServiceDoesNotAct(t *testing.T) {
 // A mount for a service in the container would also change the mounts of PID 1.
 func TestAServiceOfTheContainerIsLeft(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
-		s := newSandbox(t)
-		out := s.run(child{Setup: []string{setup}, Idle: true, Exec: []child{{Setup: []string{"in a cgroup of its own"}, Options: Options{Anywhere: true}}}})
-		if run := out.Exec[0]; run.State != NotOurs || !run.Skip {
-			t.Errorf("%s: %+v", setup, run)
-		}
-		s.untouched(out.Exec[0])
+		t.Run(setup, func(t *testing.T) {
+			s := newSandbox(t)
+			out := s.run(child{Setup: []string{setup}, Idle: true, Exec: []child{{Setup: []string{"in a cgroup of its own"}, Options: Options{Anywhere: true}}}})
+			if run := out.Exec[0]; run.State != NotOurs || !run.Skip {
+				t.Errorf("%s: %+v", setup, run)
+			}
+			s.untouched(out.Exec[0])
+		})
 	}
 }
 
@@ -165,17 +165,19 @@ func TestReadOnlyMountInAUserNamespaceIsLeft(t *testing.T) {
 // A cgroup that this group may not write is not delegated.
 func TestAGroupThatMayNotWriteIsLeft(t *testing.T) {
 	for _, file := range []string{"", "/cgroup.procs", "/" + subtreeControl} {
-		s := newSandbox(t)
-		s.user = true
-		s.handOverToGroup()
-		if err := os.Chmod(s.dir+file, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		out := s.run(child{Setup: []string{"userns"}})
-		if out.State != Undelegated || !out.Skip {
-			t.Errorf("%q: %+v", file, out)
-		}
-		s.untouched(out)
+		t.Run(cmp.Or(file, "the directory"), func(t *testing.T) {
+			s := newSandbox(t)
+			s.user = true
+			s.handOverToGroup()
+			if err := os.Chmod(s.dir+file, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			out := s.run(child{Setup: []string{"userns"}})
+			if out.State != Undelegated || !out.Skip {
+				t.Errorf("%q: %+v", file, out)
+			}
+			s.untouched(out)
+		})
 	}
 }
 

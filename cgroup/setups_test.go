@@ -29,6 +29,14 @@ var setups = map[string]func(){
 		must("umount", unix.Unmount(mountPoint, unix.MNT_DETACH))
 		must("mount", unix.Mount("cgroup2", mountPoint, "cgroup2", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RELATIME, ""))
 	},
+	// A v1 hierarchy without a controller. The kernel removes the hierarchy together with
+	// its last mount, which is in this mount namespace (cgroups(7)).
+	"hybrid": func() {
+		keepWitness()
+		must("mount", unix.Mount("tmpfs", mountPoint, "tmpfs", 0, ""))
+		must("mkdir", os.Mkdir(mountPoint+"/named", 0o755))
+		must("mount v1", unix.Mount("none", mountPoint+"/named", "cgroup", 0, "none,name=cgshim-test"))
+	},
 	"unshared": func() { must("unshare", unix.Unshare(unix.CLONE_NEWCGROUP)) },
 	"read-only": func() {
 		must("remount", unix.Mount("", mountPoint, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RELATIME, ""))

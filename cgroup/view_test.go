@@ -66,18 +66,8 @@ func (s *sandbox) delegatedWithout(missing []string, out outcome) {
 	if out.Skip || out.Err != "" {
 		s.t.Fatalf("not delegated: %s %s %s", out.State, out.Reason, out.Err)
 	}
-	controllers, err := os.ReadFile(filepath.Dir(s.dir) + "/" + subtreeControl)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	want := slices.DeleteFunc(strings.Fields(string(controllers)), func(name string) bool { return slices.Contains(missing, name) })
+	s.enabledWithout(missing, out)
 	after := out.After
-	slices.Sort(want)
-	got := strings.Fields(after.Enabled)
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		s.t.Errorf("enabled %q, want %q", got, want)
-	}
 	if after.Type != "domain" || !slices.Contains(after.Leaf, "1") || slices.Contains(after.Processes, "1") {
 		s.t.Errorf("type %q, leaf %q, base %q", after.Type, after.Leaf, after.Processes)
 	}
@@ -96,6 +86,23 @@ func (s *sandbox) delegatedWithout(missing []string, out outcome) {
 	}
 	if f := strings.Fields(top); len(f) < 5 || f[1] != "/" || f[3] != "cgroup2" || f[4] != "false" {
 		s.t.Errorf("mounts %q", after.Mounts)
+	}
+}
+
+// enabledWithout checks that all controllers but these are enabled for inner
+// containers.
+func (s *sandbox) enabledWithout(missing []string, out outcome) {
+	s.t.Helper()
+	controllers, err := os.ReadFile(filepath.Dir(s.dir) + "/" + subtreeControl)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	want := slices.DeleteFunc(strings.Fields(string(controllers)), func(name string) bool { return slices.Contains(missing, name) })
+	slices.Sort(want)
+	got := strings.Fields(out.After.Enabled)
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		s.t.Errorf("enabled %q, want %q", got, want)
 	}
 }
 
