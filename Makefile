@@ -44,6 +44,12 @@ BUILD = GOOS=linux $(EXPERIMENT) go build -trimpath -buildvcs=false -tags '$(TAG
 # PORTABLE matches the tests that also pass on ports without assembly.
 PORTABLE := Quick|Orphans|Pause|Stop|Stuck|Drain|Reason|Script|JobOf|Shell|Closed|Exec|Dind
 
+# Tests of what goroutines do in the portable build. Its start takes long under the race
+# detector, so tests with very many runs are not among them.
+RACE := Pause|Stop|Stuck|Drain|Reason|JobOf|OrphansAre|RealTime|Rewrite|Resize
+# Tests of the package cgroup that have goroutines.
+SHARED := NothingIsShared|OnlyOnTheMainThread
+
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 UNPRIVILEGED := $(if $(filter 0,$(shell id -u)),setpriv --reuid=65534 --regid=65534 --clear-groups)
 NEED := test/deps/install.sh
@@ -60,11 +66,17 @@ build: ## the static binary, bin/cgshim
 test: ## tests that need neither root nor a special kernel
 	go test ./...
 
-# The package cgroup is left out, because it has no goroutine and its tests re-execute
-# themselves as PID 1.
-race: ## the packages with goroutines under the race detector
-	@$(NEED) cc
-	CGO_ENABLED=1 go test -race . ./shim ./reaper
+# The portable build has goroutines, for signals, orphans and limits. A race ends it with
+# status 66, so that a test fails, and leaves a file in bin/ in any case.
+race: ## as root: the portable build, and what other programs import, under the race detector
+	@$(NEED) cc busybox unshare
+	CGO_ENABLED=1 go test -race ./shim/... ./reaper
+	CGO_ENABLED=1 go test -race ./cgroup -run '$(SHARED)'
+	@rm -f bin/race.*
+	CGO_ENABLED=1 go build -race -o bin/cgshim-race .
+	cd test && CGSHIM_BIN=$(CURDIR)/bin/cgshim-race GORACE="halt_on_error=1 exitcode=66 log_path=$(CURDIR)/bin/race" \
+		go test -count=1 ./init -run '$(RACE)'
+	@! cat bin/race.* 2>/dev/null
 
 # These tests run bin/cgshim. Go does not notice when that changes, so it must not cache the
 # results (-count=1).

@@ -1,43 +1,23 @@
 package main
 
 import (
-	"flag"
-	"os"
 	"reflect"
 	"regexp"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "write what docs/cgshim.8 and docs/options.md have from options.go")
+	"github.com/cgshim/cgshim/internal/golden"
+)
 
 // The man page and docs/options.md have the options of options.go.
 func TestManPage(t *testing.T) {
-	isGenerated(t, "docs/cgshim.8", ".\\\" BEGIN OPTIONS\n", ".\\\" END OPTIONS\n", manOptions())
-	isGenerated(t, "docs/cgshim.8", ".\\\" BEGIN VARIABLES\n", ".\\\" END VARIABLES\n", manVariables())
-	isGenerated(t, "docs/options.md", "<!-- begin options -->\n", "<!-- end options -->\n", markdownOptions())
-}
-
-// isGenerated compares what page has between two markers with text.
-func isGenerated(t *testing.T, page, begin, end, text string) {
-	t.Helper()
-	data, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
+	generated := func(page, begin, end, text string) {
+		t.Helper()
+		golden.Section(t, page, begin, end, text, "options.go", "go test . -run TestManPage -update")
 	}
-	before, rest, ok1 := strings.Cut(string(data), begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok1 || !ok2 {
-		t.Fatalf("%s has no markers %q and %q", page, begin, end)
-	}
-	want := before + begin + text + end + after
-	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	} else if string(data) != want {
-		t.Errorf("%s is not what options.go says: go test . -run TestManPage -update", page)
-	}
+	generated("docs/cgshim.8", ".\\\" BEGIN OPTIONS\n", ".\\\" END OPTIONS\n", manOptions())
+	generated("docs/cgshim.8", ".\\\" BEGIN VARIABLES\n", ".\\\" END VARIABLES\n", manVariables())
+	generated("docs/options.md", "<!-- begin options -->\n", "<!-- end options -->\n", markdownOptions())
 }
 
 func manOptions() string {

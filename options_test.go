@@ -55,10 +55,12 @@ func TestOptions(t *testing.T) {
 		{"no time for a busy delegation", []string{"cgshim", "--cgroup-timeout=0", "x"}, nil, func(s *settings) bool { return s.Cgroup.Timeout < 0 }},
 		{"--version wins over what is missing", []string{"cgshim", "--version"}, nil, func(s *settings) bool { return strings.HasPrefix(s.print, "cgshim version ") }},
 	} {
-		s, err := parseOptions(c.args, c.env)
-		if err != nil || !c.holds(s) {
-			t.Errorf("%s: %v, %+v", c.name, err, s)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			s, err := parseOptions(c.args, c.env)
+			if err != nil || !c.holds(s) {
+				t.Errorf("%s: %v, %+v", c.name, err, s)
+			}
+		})
 	}
 }
 

@@ -6,24 +6,17 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/cgshim/cgshim/internal/golden"
 )
 
 // docs/tree.svg is docs/tree.txt, drawn.
 func TestTree(t *testing.T) {
-	const picture = "docs/tree.svg"
 	source, err := os.ReadFile("docs/tree.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := drawTree(t, string(source))
-	if *update {
-		if err := os.WriteFile(picture, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got, err := os.ReadFile(picture); err != nil || string(got) != want {
-		t.Errorf("%s is not what docs/tree.txt says (%v): go test . -run TestTree -update", picture, err)
-	}
+	golden.File(t, "docs/tree.svg", drawTree(t, string(source)), "docs/tree.txt", "go test . -run TestTree -update")
 }
 
 // The picture has a card behind the text, so the text can be read on any page. If the

@@ -266,17 +266,19 @@ func TestDecide(t *testing.T) {
 		}), SharedMount, ""},
 		{"the mount that holds it is shared, but stays", container(func(f *Facts) { f.ParentShared = true }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 	} {
-		p := Decide(c.facts, Options{Mirror: MirrorNothing, Anywhere: c.facts.PID == 9})
-		var steps []string
-		for _, step := range p.Steps {
-			steps = append(steps, step.String())
-		}
-		if got := strings.Join(steps, "\n"); p.State != c.state || got != c.steps {
-			t.Errorf("%s: %s (%+v)\n%s\nwant %s\n%s", c.name, p.State, p.Refusal, got, c.state, c.steps)
-		}
-		if refused := c.steps == "" && c.state != Delegated; (p.Refusal != nil) != refused || refused && (p.Refusal.Reason == "" || p.Refusal.State != p.State) {
-			t.Errorf("%s: %+v", c.name, p.Refusal)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			p := Decide(c.facts, Options{Mirror: MirrorNothing, Anywhere: c.facts.PID == 9})
+			var steps []string
+			for _, step := range p.Steps {
+				steps = append(steps, step.String())
+			}
+			if got := strings.Join(steps, "\n"); p.State != c.state || got != c.steps {
+				t.Errorf("%s: %s (%+v)\n%s\nwant %s\n%s", c.name, p.State, p.Refusal, got, c.state, c.steps)
+			}
+			if refused := c.steps == "" && c.state != Delegated; (p.Refusal != nil) != refused || refused && (p.Refusal.Reason == "" || p.Refusal.State != p.State) {
+				t.Errorf("%s: %+v", c.name, p.Refusal)
+			}
+		})
 	}
 }
 
@@ -442,17 +444,19 @@ func TestParentOfTheMount(t *testing.T) {
 		{"over-mounted", root + "26 25 0:24 / /sys rw shared:7 - sysfs sysfs rw\n30 26 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n31 30 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n", false, 0, "/sys"},
 		{"mounts below", root + "30 25 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n31 30 0:9 / /sys/fs/cgroup/a rw - tmpfs x rw\n32 30 0:9 / /sys/fs/cgroup/b rw - tmpfs x rw\n", true, 2, "/"},
 	} {
-		f := new(Facts)
-		(&observation{kernel: &linux, Facts: f}).mounts(c.mountinfo)
-		if f.ParentShared != c.parentShared || len(f.SubMounts) != c.sub {
-			t.Errorf("%s: shared %v, below %q", c.name, f.ParentShared, f.SubMounts)
-		}
-		ground := ""
-		if f.Ground != nil {
-			ground = f.Ground.Point
-		}
-		if ground != c.ground || f.Holder != nil && f.Holder.Point == mountPoint {
-			t.Errorf("%s: on %q", c.name, ground)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			f := new(Facts)
+			(&observation{kernel: &linux, Facts: f}).mounts(c.mountinfo)
+			if f.ParentShared != c.parentShared || len(f.SubMounts) != c.sub {
+				t.Errorf("%s: shared %v, below %q", c.name, f.ParentShared, f.SubMounts)
+			}
+			ground := ""
+			if f.Ground != nil {
+				ground = f.Ground.Point
+			}
+			if ground != c.ground || f.Holder != nil && f.Holder.Point == mountPoint {
+				t.Errorf("%s: on %q", c.name, ground)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,22 +131,24 @@ func TestALimitBelowTheUseIsLeft(t *testing.T) {
 
 func TestOOMGroupIsKept(t *testing.T) {
 	for _, o := range []Options{{OOMGroup: "0"}, {OOMGroup: "0", Mirror: MirrorNothing}, {OOMGroup: "0", Mirror: MirrorCPUMax}} {
-		r := newResized(t, map[string]string{"memory.oom.group": "1", "init/memory.oom.group": "1"})
-		f := r.follow(o)
-		r.want("memory.oom.group", "0")
-		f.Update()
-		r.write("memory.oom.group", "1")
-		f.Update()
-		r.want("memory.oom.group", "0")
-		leaf := "1"
-		if o.Mirror == MirrorLimits {
-			leaf = "0"
-		}
-		r.want("init/memory.oom.group", leaf)
-		// The last event is Update's own write.
-		if f.Update(); pending(t, f) {
-			t.Errorf("%+v: it follows itself for ever", o)
-		}
+		t.Run(fmt.Sprintf("%+v", o), func(t *testing.T) {
+			r := newResized(t, map[string]string{"memory.oom.group": "1", "init/memory.oom.group": "1"})
+			f := r.follow(o)
+			r.want("memory.oom.group", "0")
+			f.Update()
+			r.write("memory.oom.group", "1")
+			f.Update()
+			r.want("memory.oom.group", "0")
+			leaf := "1"
+			if o.Mirror == MirrorLimits {
+				leaf = "0"
+			}
+			r.want("init/memory.oom.group", leaf)
+			// The last event is Update's own write.
+			if f.Update(); pending(t, f) {
+				t.Errorf("%+v: it follows itself for ever", o)
+			}
+		})
 	}
 }
 
@@ -193,9 +196,11 @@ func TestNothingToFollow(t *testing.T) {
 		"none of what is asked for":   {map[string]string{"pids.max": "5"}, Options{Mirror: MirrorCPUMax}},
 		"memory.oom.group is missing": {full, Options{Mirror: MirrorNothing, OOMGroup: "1"}},
 	} {
-		if f := newResized(t, c.files).follow(c.o); f != nil {
-			t.Errorf("%s: %+v", name, f)
-		}
+		t.Run(name, func(t *testing.T) {
+			if f := newResized(t, c.files).follow(c.o); f != nil {
+				t.Errorf("%s: %+v", name, f)
+			}
+		})
 	}
 	var f *Follower
 	if f.Update(); f.FD() != -1 {

@@ -2,39 +2,22 @@ package cgroup
 
 import (
 	"cmp"
-	"flag"
 	"os"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
-)
 
-var update = flag.Bool("update", false, "write the hints into docs/troubleshooting.md")
+	"github.com/cgshim/cgshim/internal/golden"
+)
 
 // docs/troubleshooting.md has the table of hint.go.
 func TestHintsAreDocumented(t *testing.T) {
 	if _, err := os.Stat("hint.go"); err != nil {
 		t.Skip("the sources are not here, as in a VM: make test runs it")
 	}
-	const page, begin, end = "../docs/troubleshooting.md", "<!-- begin hints -->\n", "<!-- end hints -->\n"
-	data, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok1 := strings.Cut(string(data), begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok1 || !ok2 {
-		t.Fatalf("%s has no markers", page)
-	}
-	want := before + begin + hintTable() + end + after
-	if *update {
-		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	} else if string(data) != want {
-		t.Errorf("%s is not what hint.go says: go test ./cgroup -run TestHints -update", page)
-	}
+	golden.Section(t, "../docs/troubleshooting.md", "<!-- begin hints -->\n", "<!-- end hints -->\n", hintTable(),
+		"hint.go", "go test ./cgroup -run TestHints -update")
 }
 
 func hintTable() string {

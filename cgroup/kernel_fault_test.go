@@ -110,9 +110,8 @@ func TestEveryFaultBesideAnInit(t *testing.T) {
 				s := newSandbox(t)
 				out := s.run(failing)
 				if run := out.Exec[0]; run.Err == "" {
-					if len(run.Missing) == 0 {
-						s.once(out, "init")
-					}
+					s.once(out, "init")
+					s.enabledWithout(run.Missing, run)
 					for _, warning := range run.Warned {
 						if strings.HasSuffix(warning, ": ") && !strings.Contains(warning, mountPoint) {
 							t.Errorf("%q has no hint", warning)
@@ -137,15 +136,17 @@ func TestAnUndoThatFailsIsSaid(t *testing.T) {
 		"host":      {Op: "setns", Nth: 2, Errno: unix.EPERM},
 		"read-only": {Op: "mount", Nth: 2, Errno: unix.EBUSY},
 	} {
-		c := child{Setup: []string{"private", setup}, Faults: []fault{{Op: "write", Nth: 2, Errno: unix.EOPNOTSUPP}, undo}}
-		if setup == "host" {
-			c.Setup = c.Setup[1:]
-		}
-		out := newSandbox(t).run(c)
-		op, wanted := strings.Replace(undo.Op, "mount", "remount", 1), "; not undone: "
-		if !strings.HasPrefix(out.Err, "write "+subtreeControl) || !strings.Contains(out.Err, wanted+op+" /") || !strings.HasSuffix(out.Err, undo.Errno.Error()) {
-			t.Errorf("%s: %q", setup, out.Err)
-		}
+		t.Run(setup, func(t *testing.T) {
+			c := child{Setup: []string{"private", setup}, Faults: []fault{{Op: "write", Nth: 2, Errno: unix.EOPNOTSUPP}, undo}}
+			if setup == "host" {
+				c.Setup = c.Setup[1:]
+			}
+			out := newSandbox(t).run(c)
+			op, wanted := strings.Replace(undo.Op, "mount", "remount", 1), "; not undone: "
+			if !strings.HasPrefix(out.Err, "write "+subtreeControl) || !strings.Contains(out.Err, wanted+op+" /") || !strings.HasSuffix(out.Err, undo.Errno.Error()) {
+				t.Errorf("%s: %q", setup, out.Err)
+			}
+		})
 	}
 }
 
@@ -166,103 +167,4 @@ func explained(t *testing.T, out outcome, op string, errno syscall.Errno) {
 	if out.Hint == "" && op != "stat" && op != "open" && !slices.Contains(obscure, errno) {
 		t.Errorf("%q has no hint", out.Err)
 	}
-}
-
-// If the thread mounted while it was still in the initial cgroup namespace, the damage
-// to the host could not be undone. So the code checks the namespace and trusts no
-// earlier step.
-func TestNoMountFromTheInitialNamespace(t *testing.T) {
-	before := hostOptions(t)
-	for _, old := range []bool{false, true} {
-		c := child{Setup: []string{"host"}, Faults: []fault{{Op: "unshare", Nth: 1, Errno: lie}}}
-		if old {
-			c.Faults = append(c.Faults, fault{Op: "fsopen", Errno: unix.ENOSYS})
-		}
-		s := newSandbox(t)
-		out := s.run(c)
-		if !strings.Contains(out.Err, "the initial cgroup namespace") {
-			t.Errorf("%+v", out)
-		}
-		s.untouched(out)
-	}
-	if after := hostOptions(t); after != before {
-		t.Errorf("the host's mount options were %q, are %q", before, after)
-	}
-}
-
-func TestHostKeepsItsMountOptions(t *testing.T) {
-	onVM(t) // a hybrid host's hierarchy has no options that it could lose
-	before := hostOptions(t)
-	if !strings.Contains(before, "nsdelegate") || !strings.Contains(before, "memory_recursiveprot") {
-		t.Fatalf("the host's options are %q", before)
-	}
-	for _, setup := range [][]string{{"private"}, {"host"}, {"host", "unshared"}, {"host", "seccomp ENOSYS"}} {
-		s := newSandbox(t)
-		s.delegated(s.run(child{Setup: setup}))
-	}
-	if after := hostOptions(t); after != before {
-		t.Errorf("were %q, are %q", before, after)
-	}
-}
-
-// A cgroup without a domain controller can enable threaded controllers while processes
-// are in it. On the VM such a container has only pids.
-func TestThreadedControllersAlone(t *testing.T) {
-	onVM(t)
-	for name, c := range map[string]child{
-		"quiet":                {Setup: []string{"private"}},
-		"full":                 {Setup: []string{"private", "sleepers"}},
-		"somebody comes in":    {Setup: []string{"private"}, Faults: []fault{{Op: "write", Nth: 2, Do: "visitor"}}},
-		"somebody is hidden":   {Setup: []string{"private", "visitor"}, Faults: []fault{{Op: "write", Nth: 2, Errno: lie}}},
-		"after a half attempt": {Setup: []string{"private", "half-done"}},
-	} {
-		s := newSandbox(t).inside("pids")
-		out := s.run(c)
-		s.delegated(out)
-		if name == "somebody comes in" && out.Report.Rounds < 2 {
-			t.Errorf("%s: %d rounds", name, out.Report.Rounds)
-		}
-	}
-}
-
-// The cgroup above takes a controller away between the read of the list and the write.
-func TestControllerThatVanishes(t *testing.T) {
-	controllers, vanishing := []string{"hugetlb"}, "hugetlb"
-	if available(t, "pids") {
-		controllers, vanishing = []string{"cpu", "hugetlb", "memory", "pids"}, "pids"
-	}
-	for _, setup := range []string{"private", "host"} {
-		s := newSandbox(t).inside(controllers...)
-		out := s.run(child{Setup: []string{setup}, Faults: []fault{{Op: "write", Nth: 2, Do: vanishing + " taken away"}}})
-		s.delegated(out)
-		if len(out.Missing) != 0 || slices.Contains(out.Report.Enabled, vanishing) {
-			t.Errorf("missing %q, enabled %q", out.Missing, out.Report.Enabled)
-		}
-	}
-}
-
-func TestOneControllerFails(t *testing.T) {
-	onVM(t)
-	for _, errno := range []syscall.Errno{unix.EINVAL, unix.ENOSPC, unix.ENOMEM, unix.ENOENT} {
-		s := newSandbox(t)
-		// Write 1 moves PID 1, write 2 enables all controllers, and write 3 the first
-		// one alone.
-		out := s.run(child{Setup: []string{"private"}, Faults: []fault{{Op: "write", Nth: 2, Errno: errno}, {Op: "write", Nth: 3, Errno: errno}}})
-		if out.Err != "" || len(out.Missing) != 1 || strings.Contains(out.After.Enabled, out.Missing[0]+" ") || len(strings.Fields(out.After.Enabled)) < 5 {
-			t.Errorf("err %q, missing %q, enabled %q", out.Err, out.Missing, out.After.Enabled)
-		}
-	}
-}
-
-func TestNoControllerCanBeEnabled(t *testing.T) {
-	s := newSandbox(t)
-	faults := []fault{{Op: "write", Nth: 2, Errno: unix.EINVAL}}
-	for nth := range strings.Fields(readFile(t, s.dir+"/cgroup.controllers")) {
-		faults = append(faults, fault{Op: "write", Nth: 3 + nth, Errno: unix.EINVAL})
-	}
-	out := s.run(child{Setup: []string{"private"}, Faults: faults})
-	if !strings.HasPrefix(out.Err, "write "+subtreeControl) || !strings.HasSuffix(out.Err, unix.EINVAL.Error()) || out.Hint == "" {
-		t.Errorf("err %q, hint %q", out.Err, out.Hint)
-	}
-	s.untouched(out)
 }

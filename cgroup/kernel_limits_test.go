@@ -3,6 +3,7 @@ package cgroup
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -13,24 +14,32 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func (s *sandbox) set(files map[string]string) {
-	s.t.Helper()
-	for name, value := range files {
-		if err := os.WriteFile(s.dir+"/"+name, []byte(value), 0); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-}
-
-// value returns the content of a file of the sandbox's cgroup, or "" if there is none.
-func (s *sandbox) value(name string) string {
-	data, _ := os.ReadFile(s.dir + "/" + name)
-	return strings.TrimSpace(string(data))
-}
-
 // limited is a container with every limit.
 var limited = map[string]string{
 	"cpu.max": "150000 100000", "memory.high": "96M", "memory.max": "128M", "pids.max": "500", "memory.oom.group": "1",
+}
+
+// A visible limit of a cgroup above holds too.
+func TestEffectiveLimits(t *testing.T) {
+	onVM(t)
+	s := newSandbox(t).inside("cpu", "memory", "pids")
+	for file, value := range map[string]string{
+		"/cpu.max": "max", "/memory.max": "64M", "/pids.max": "100", "/memory.oom.group": "1",
+		"/../cpu.max": "50000 100000", "/../memory.max": "96M", "/../pids.max": "50",
+	} {
+		if err := os.WriteFile(s.dir+file, []byte(value), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for setup, want := range map[string]Limits{
+		"host":    {CPU: "0.5", Memory: "67108864", PIDs: "50", OOMGroup: "1"},
+		"private": {CPU: "max", Memory: "67108864", PIDs: "100", OOMGroup: "1"},
+	} {
+		out := s.run(child{Setup: []string{setup}, Idle: true})
+		if out.Limits != want {
+			t.Errorf("%s: %+v", setup, out.Limits)
+		}
+	}
 }
 
 func TestLimitsAreMirrored(t *testing.T) {
@@ -41,35 +50,37 @@ func TestLimitsAreMirrored(t *testing.T) {
 			MirrorCPUMax:  {"cpu.max"},
 			MirrorNothing: nil,
 		} {
-			s := newSandbox(t)
-			s.set(limited)
-			if s.value("cpu.max.burst") != "" { // Linux 5.14
-				s.set(map[string]string{"cpu.max.burst": "20000"})
-				if what != MirrorNothing {
-					same = append(same, "cpu.max.burst")
+			t.Run(fmt.Sprintf("%s, mirror %d", setup, what), func(t *testing.T) {
+				s := newSandbox(t)
+				s.set(limited)
+				if s.value("cpu.max.burst") != "" { // Linux 5.14
+					s.set(map[string]string{"cpu.max.burst": "20000"})
+					if what != MirrorNothing {
+						same = append(same, "cpu.max.burst")
+					}
 				}
-			}
-			// Debian's cloud kernels account for swap even without a swap device.
-			s.set(map[string]string{"memory.swap.max": "64M"})
-			if what == MirrorLimits {
-				same = append(same, "memory.swap.max")
-			}
-			out := s.run(child{
-				Setup: []string{setup}, Options: Options{Mirror: what},
-				Command: append([]string{"/bin/grep", "-H", ""}, inLeaf(same)...),
+				// Debian's cloud kernels account for swap even without a swap device.
+				s.set(map[string]string{"memory.swap.max": "64M"})
+				if what == MirrorLimits {
+					same = append(same, "memory.swap.max")
+				}
+				out := s.run(child{
+					Setup: []string{setup}, Options: Options{Mirror: what},
+					Command: append([]string{"/bin/grep", "-H", ""}, inLeaf(same)...),
+				})
+				s.delegated(out)
+				if len(out.Warned) > 0 {
+					t.Errorf("%s: %s", setup, out.Warned)
+				}
+				for _, name := range same {
+					if want := "/init/" + name + ":" + s.value(name) + "\n"; !strings.Contains(out.Output, want) {
+						t.Errorf("%s, %d: no %q in %q", setup, what, want, out.Output)
+					}
+				}
+				if got := out.Leaf["memory.max"]; what != MirrorLimits && got != "max" {
+					t.Errorf("%s, %d: memory.max is %q", setup, what, got)
+				}
 			})
-			s.delegated(out)
-			if len(out.Warned) > 0 {
-				t.Errorf("%s: %s", setup, out.Warned)
-			}
-			for _, name := range same {
-				if want := "/init/" + name + ":" + s.value(name) + "\n"; !strings.Contains(out.Output, want) {
-					t.Errorf("%s, %d: no %q in %q", setup, what, want, out.Output)
-				}
-			}
-			if got := out.Leaf["memory.max"]; what != MirrorLimits && got != "max" {
-				t.Errorf("%s, %d: memory.max is %q", setup, what, got)
-			}
 		}
 	}
 }
@@ -85,12 +96,14 @@ func inLeaf(names []string) (paths []string) {
 func TestMissingControllersAreNoError(t *testing.T) {
 	onVM(t)
 	for _, controllers := range [][]string{{"pids"}, {"cpu", "pids"}, {"memory"}} {
-		s := newSandbox(t).inside(controllers...)
-		out := s.run(child{Setup: []string{"private"}})
-		s.delegated(out)
-		if len(out.Warned) > 0 {
-			t.Errorf("%q: %s", controllers, out.Warned)
-		}
+		t.Run(strings.Join(controllers, ", "), func(t *testing.T) {
+			s := newSandbox(t).inside(controllers...)
+			out := s.run(child{Setup: []string{"private"}})
+			s.delegated(out)
+			if len(out.Warned) > 0 {
+				t.Errorf("%q: %s", controllers, out.Warned)
+			}
+		})
 	}
 }
 
@@ -100,94 +113,56 @@ func TestMissingControllersAreNoError(t *testing.T) {
 func TestResizeIsFollowed(t *testing.T) {
 	onVM(t)
 	for _, setup := range []string{"private", "host"} {
-		s := newSandbox(t)
-		s.set(limited)
-		cmd, dir := s.command(child{Setup: []string{setup}, Options: Options{Leaf: "init", OOMGroup: "0"}, Follow: true})
-		defer dir.Close()
-		var stdout, stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &stdout, &stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan error, 1)
-		go func() { ended <- cmd.Wait() }()
-		waitFor(t, "the child to follow", func() bool { return s.value("init/cgroup.max.depth") == "7" })
-		for _, change := range []struct{ file, value, want string }{
-			{"cpu.max", "300000 100000", ""},
-			{"cpu.max", "50000 100000", ""},
-			{"cpu.max", "max 100000", ""},
-			{"memory.max", "256M", "268435456"},
-			{"memory.high", "max", ""},
-			{"memory.max", "112M", "117440512"},
-			{"memory.max", "max", ""},
-			{"memory.swap.max", "32M", "33554432"},
-			{"pids.max", "max", ""},
-			{"pids.max", "300", ""},
-		} {
-			s.set(map[string]string{change.file: change.value})
-			want := change.want
-			if want == "" {
-				want = change.value
-			}
-			waitFor(t, setup+": "+change.file+" "+change.value, func() bool { return s.value("init/"+change.file) == want })
-		}
-		// Kubelet does this at each resize.
-		for range 3 {
-			s.set(map[string]string{oomGroupFile: "1"})
-			waitFor(t, setup+": memory.oom.group", func() bool { return s.value(oomGroupFile) == "0" })
-		}
-		s.set(map[string]string{"pids.max": lastPIDs})
-		if err := <-ended; err != nil {
-			t.Fatalf("%v\n%s", err, stderr.String())
-		}
-		out := parse(t, stdout.Bytes())
-		if out.Allocs["Update"] != 0 || out.Busy {
-			t.Errorf("%s: %v allocations, events left: %v", setup, out.Allocs, out.Busy)
-		}
-		if got := s.value("init/" + oomGroupFile); got != "0" {
-			t.Errorf("%s: the leaf's memory.oom.group is %q", setup, got)
-		}
-		s.remove()
-	}
-}
-
-// The OOM killer ends the same processes as without a leaf: one process, or with
-// memory.oom.group=1 the whole container. This holds at the container's limit and at
-// the leaf's. The leaf reaches its limit first if the container's limit was raised and
-// the copy is still old.
-func TestOOM(t *testing.T) {
-	onVM(t)
-	// tail keeps the last line, and /dev/zero has but one.
-	const hog = "exec busybox tail /dev/zero"
-	for hit, command := range map[string]string{"memory.events.local": hog, "init/memory.events.local": "echo 48M >/sys/fs/cgroup/init/memory.max; " + hog} {
-		for group, whole := range map[string]bool{"0": false, "1": true} {
+		t.Run(setup, func(t *testing.T) {
 			s := newSandbox(t)
-			s.set(map[string]string{"memory.max": "64M", "memory.swap.max": "0", oomGroupFile: group})
-			cmd, dir := s.command(child{Setup: []string{"private"}, Options: Options{Leaf: "init"}, Command: []string{"/bin/sh", "-c", command}})
+			s.set(limited)
+			cmd, dir := s.command(child{Setup: []string{setup}, Options: Options{Leaf: "init", OOMGroup: "0"}, Follow: true})
 			defer dir.Close()
 			var stdout, stderr bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &stdout, &stderr
-			err := cmd.Run()
-			status := cmd.ProcessState.Sys().(syscall.WaitStatus)
-			if events := s.value(hit); !strings.Contains(events, "\noom 1\n") {
-				t.Errorf("%s, group %s: no OOM: %q", hit, group, events)
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
 			}
-			if whole {
-				if !status.Signaled() || status.Signal() != unix.SIGKILL {
-					t.Errorf("%s, group %s: PID 1 ended with %v, %s", hit, group, err, stdout.String())
+			ended := make(chan error, 1)
+			go func() { ended <- cmd.Wait() }()
+			waitFor(t, "the child to follow", func() bool { return s.value("init/cgroup.max.depth") == "7" })
+			for _, change := range []struct{ file, value, want string }{
+				{"cpu.max", "300000 100000", ""},
+				{"cpu.max", "50000 100000", ""},
+				{"cpu.max", "max 100000", ""},
+				{"memory.max", "256M", "268435456"},
+				{"memory.high", "max", ""},
+				{"memory.max", "112M", "117440512"},
+				{"memory.max", "max", ""},
+				{"memory.swap.max", "32M", "33554432"},
+				{"pids.max", "max", ""},
+				{"pids.max", "300", ""},
+			} {
+				s.set(map[string]string{change.file: change.value})
+				want := change.want
+				if want == "" {
+					want = change.value
 				}
-			} else {
-				if err != nil {
-					t.Fatalf("%s, group %s: %v\n%s", hit, group, err, stderr.String())
-				}
-				out := parse(t, stdout.Bytes())
-				s.delegated(out)
-				if !strings.Contains(out.Output, "signal: killed") || out.OOM != 1 {
-					t.Errorf("%s, group %s: %q, %d", hit, group, out.Output, out.OOM)
-				}
+				waitFor(t, setup+": "+change.file+" "+change.value, func() bool { return s.value("init/"+change.file) == want })
+			}
+			// Kubelet does this at each resize.
+			for range 3 {
+				s.set(map[string]string{oomGroupFile: "1"})
+				waitFor(t, setup+": memory.oom.group", func() bool { return s.value(oomGroupFile) == "0" })
+			}
+			s.set(map[string]string{"pids.max": lastPIDs})
+			if err := <-ended; err != nil {
+				t.Fatalf("%v\n%s", err, stderr.String())
+			}
+			out := parse(t, stdout.Bytes())
+			if out.Allocs["Update"] != 0 || out.Busy {
+				t.Errorf("%s: %v allocations, events left: %v", setup, out.Allocs, out.Busy)
+			}
+			if got := s.value("init/" + oomGroupFile); got != "0" {
+				t.Errorf("%s: the leaf's memory.oom.group is %q", setup, got)
 			}
 			s.remove()
-		}
+		})
 	}
 }
 

@@ -24,9 +24,11 @@ func TestParseMembership(t *testing.T) {
 		{"no newline at the end", "0::/x", membership{unified: "/x"}},
 		{"what is no line", "garbage\n::\n", membership{v1: []string{""}}},
 	} {
-		if got := parseMembership(c.in); !reflect.DeepEqual(got, c.want) {
-			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if got := parseMembership(c.in); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+			}
+		})
 	}
 }
 
@@ -136,9 +138,11 @@ func TestMayWrite(t *testing.T) {
 		{"a user without a number", Facts{UID: overflowID, GID: overflowID}, overflowID, overflowID, 0o664, false},
 		{"unknown", Facts{UID: -1, GID: -1}, 0, 0, 0o664, false},
 	} {
-		if got := c.facts.mayWrite(&unix.Stat_t{Uid: c.owner, Gid: c.group, Mode: c.mode}); got != c.want {
-			t.Errorf("%s: %v", c.name, got)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			if got := c.facts.mayWrite(&unix.Stat_t{Uid: c.owner, Gid: c.group, Mode: c.mode}); got != c.want {
+				t.Errorf("%s: %v", c.name, got)
+			}
+		})
 	}
 }
 

@@ -77,23 +77,25 @@ func TestSignalsOfTheLogStayHere(t *testing.T) {
 	socket := os.NewFile(uintptr(pair[0]), "socket")
 	defer socket.Close()
 	syscall.Close(pair[1])
-	for _, to := range []*os.File{file, write, socket} {
-		r := &lab.Run{Path: "/usr/bin/prlimit", PID1: true, ErrorTo: to}
-		r.Args = []string{"--fsize=0", lab.Cgshim(t), "--cgroup=off", "-vvvv"}
-		r = listening(t, r)
-		for range 3 {
-			kill(t, r.PID(), 10) // a line each
-		}
-		relayed(t, r, 12)
-		got := heard(t, r)
-		for _, own := range []int{13, 25} {
-			if got[own] > 0 {
-				t.Errorf("%s: signal %d reached the program", to.Name(), own)
+	for name, to := range map[string]*os.File{"file": file, "pipe": write, "socket": socket} {
+		t.Run(name, func(t *testing.T) {
+			r := &lab.Run{Path: "/usr/bin/prlimit", PID1: true, ErrorTo: to}
+			r.Args = []string{"--fsize=0", lab.Cgshim(t), "--cgroup=off", "-vvvv"}
+			r = listening(t, r)
+			for range 3 {
+				kill(t, r.PID(), 10) // a line each
 			}
-		}
-		if got[12] != 1 {
-			t.Errorf("%s: %v", to.Name(), got)
-		}
+			relayed(t, r, 12)
+			got := heard(t, r)
+			for _, own := range []int{13, 25} {
+				if got[own] > 0 {
+					t.Errorf("%s: signal %d reached the program", to.Name(), own)
+				}
+			}
+			if got[12] != 1 {
+				t.Errorf("%s: %v", to.Name(), got)
+			}
+		})
 	}
 }
 
@@ -173,18 +175,20 @@ func TestAStuckReaderOfTheLog(t *testing.T) {
 	defer write.Close()
 	fd := int(write.Fd())
 	for _, full := range []bool{false, true} {
-		if full {
-			_ = syscall.SetNonblock(fd, true)
-			for err = nil; err == nil; {
-				_, err = syscall.Write(fd, make([]byte, 4096))
+		t.Run(fmt.Sprintf("full %v", full), func(t *testing.T) {
+			if full {
+				_ = syscall.SetNonblock(fd, true)
+				for err = nil; err == nil; {
+					_, err = syscall.Write(fd, make([]byte, 4096))
+				}
+				_ = syscall.SetNonblock(fd, false)
 			}
-			_ = syscall.SetNonblock(fd, false)
-		}
-		r := pid1(t, "-vvvv", "-w", "--", "sh", "-c", "(true &); exec 2>&-; sleep 0.1; kill -KILL $$")
-		r.ErrorTo = write
-		if status := r.Do(t); status != 137 {
-			t.Errorf("%d", status)
-		}
+			r := pid1(t, "-vvvv", "-w", "--", "sh", "-c", "(true &); exec 2>&-; sleep 0.1; kill -KILL $$")
+			r.ErrorTo = write
+			if status := r.Do(t); status != 137 {
+				t.Errorf("%d", status)
+			}
+		})
 	}
 }
 

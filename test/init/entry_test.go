@@ -1,6 +1,7 @@
 package init
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -183,12 +184,10 @@ func TestRequireNeverStartsInTheWrongNamespace(t *testing.T) {
 // Without cgroup v2, require-v2 requires nothing.
 func TestRequireV2OnAV1Host(t *testing.T) {
 	lab.Root(t)
-	if hierarchy() == "/sys/fs/cgroup" {
-		t.Skip("not on a unified host: test-root runs it on a hybrid one")
-	}
 	for mode, want := range map[string]int{"require": 125, "require-v2": 7} {
 		r := &lab.Run{Path: "/bin/sh", PID1: true, Args: []string{
-			"-c", `mount --make-rprivate / && mount -t proc proc /proc && exec "$0" "$@"`, lab.Cgshim(t), "--cgroup=" + mode, "--", "sh", "-c", "exit 7",
+			"-c", `mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs cgroup /sys/fs/cgroup && mkdir /sys/fs/cgroup/named &&
+				mount -t cgroup -o none,name=cgshim-test cgroup /sys/fs/cgroup/named && exec "$0" "$@"`, lab.Cgshim(t), "--cgroup=" + mode, "--", "sh", "-c", "exit 7",
 		}}
 		r.Attr.Cloneflags = syscall.CLONE_NEWNS
 		ends(t, mode, r, want, "", "", want/100)
@@ -198,12 +197,14 @@ func TestRequireV2OnAV1Host(t *testing.T) {
 // With --quiet only warnings and errors appear.
 func TestQuiet(t *testing.T) {
 	for _, args := range [][]string{{"--quiet"}, nil} {
-		c := newContainer(t)
-		r := c.pid1(append(append([]string{lab.Cgshim(t)}, args...), "--", "true")...)
-		if args == nil {
-			r.Env = append(os.Environ(), "CGSHIM_QUIET=1")
-		}
-		ends(t, "delegated", r, 0, "", "", 0)
+		t.Run(fmt.Sprint(args), func(t *testing.T) {
+			c := newContainer(t)
+			r := c.pid1(append(append([]string{lab.Cgshim(t)}, args...), "--", "true")...)
+			if args == nil {
+				r.Env = append(os.Environ(), "CGSHIM_QUIET=1")
+			}
+			ends(t, "delegated", r, 0, "", "", 0)
+		})
 	}
 	ends(t, "not delegated", busy(t, "--quiet", "--cgroup-timeout=100ms", "--", "true"), 0, "", "cgroup not delegated", 1)
 }

@@ -1,6 +1,7 @@
 package init
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -27,24 +28,26 @@ func TestOOMScoreAdj(t *testing.T) {
 		{[]string{"--oom-score-adj=keep"}, "CGSHIM_OOM_SCORE_ADJ=300", string(own)},
 		{[]string{"-x", "--oom-score-adj=300"}, "", "300\n"},
 	} {
-		r := &lab.Run{Path: lab.Cgshim(t), PID1: os.Geteuid() == 0, Env: append(os.Environ(), c.env)}
-		r.Args = append(c.args, "--", "sh", "-c", "cat /proc/self/oom_score_adj; read wait")
-		in, hold, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Stdin = in
-		r.Start(t)
-		in.Close()
-		lab.Until(t, "the program to say it", func() bool { return strings.HasSuffix(r.Stdout.String(), "\n") })
-		init, err := os.ReadFile("/proc/" + strconv.Itoa(r.PID()) + "/oom_score_adj")
-		if got := r.Stdout.String(); got != c.want || string(init) != c.want || err != nil {
-			t.Errorf("%q %q: the program has %q, the init %q, want %q", c.args, c.env, got, init, c.want)
-		}
-		hold.Close()
-		if r.Wait(t); r.Stderr.String() != "" {
-			t.Errorf("%q: %q", c.args, r.Stderr.String())
-		}
+		t.Run(fmt.Sprint(c.args, " ", c.env), func(t *testing.T) {
+			r := &lab.Run{Path: lab.Cgshim(t), PID1: os.Geteuid() == 0, Env: append(os.Environ(), c.env)}
+			r.Args = append(c.args, "--", "sh", "-c", "cat /proc/self/oom_score_adj; read wait")
+			in, hold, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Stdin = in
+			r.Start(t)
+			in.Close()
+			lab.Until(t, "the program to say it", func() bool { return strings.HasSuffix(r.Stdout.String(), "\n") })
+			init, err := os.ReadFile("/proc/" + strconv.Itoa(r.PID()) + "/oom_score_adj")
+			if got := r.Stdout.String(); got != c.want || string(init) != c.want || err != nil {
+				t.Errorf("%q %q: the program has %q, the init %q, want %q", c.args, c.env, got, init, c.want)
+			}
+			hold.Close()
+			if r.Wait(t); r.Stderr.String() != "" {
+				t.Errorf("%q: %q", c.args, r.Stderr.String())
+			}
+		})
 	}
 }
 

@@ -61,25 +61,27 @@ func TestOrphansAreReapedWithoutPID1(t *testing.T) {
 
 func TestPause(t *testing.T) {
 	for _, sig := range []int{15, 2} {
-		r := pid1(t, "--pause")
-		r.Start(t)
-		// A process enters the namespace and leaves an orphan there.
-		lab.Until(t, "the pause to be ready", func() bool {
-			dir, _ := os.Readlink(fmt.Sprintf("/proc/%d/cwd", r.PID()))
-			return dir == "/"
+		t.Run(fmt.Sprintf("signal %d", sig), func(t *testing.T) {
+			r := pid1(t, "--pause")
+			r.Start(t)
+			// A process enters the namespace and leaves an orphan there.
+			lab.Until(t, "the pause to be ready", func() bool {
+				dir, _ := os.Readlink(fmt.Sprintf("/proc/%d/cwd", r.PID()))
+				return dir == "/"
+			})
+			enter := lab.Run{Path: "/usr/bin/nsenter", Args: []string{"-p", "-t", strconv.Itoa(r.PID()), "sh", "-c", "(sleep 0.05 &)"}}
+			if status := enter.Do(t); status != 0 {
+				t.Fatal(enter.Stderr.String())
+			}
+			lab.Until(t, "the orphan to be reaped", func() bool { return children(r.PID()) == 0 })
+			for _, ignored := range []int{1, 3, 10} {
+				kill(t, r.PID(), ignored)
+			}
+			kill(t, r.PID(), sig)
+			if status := r.Wait(t); status != 0 {
+				t.Errorf("signal %d: %d, %q", sig, status, r.Stderr.String())
+			}
 		})
-		enter := lab.Run{Path: "/usr/bin/nsenter", Args: []string{"-p", "-t", strconv.Itoa(r.PID()), "sh", "-c", "(sleep 0.05 &)"}}
-		if status := enter.Do(t); status != 0 {
-			t.Fatal(enter.Stderr.String())
-		}
-		lab.Until(t, "the orphan to be reaped", func() bool { return children(r.PID()) == 0 })
-		for _, ignored := range []int{1, 3, 10} {
-			kill(t, r.PID(), ignored)
-		}
-		kill(t, r.PID(), sig)
-		if status := r.Wait(t); status != 0 {
-			t.Errorf("signal %d: %d, %q", sig, status, r.Stderr.String())
-		}
 	}
 }
 

@@ -248,34 +248,38 @@ func TestKillGroup(t *testing.T) {
 		args, env []string
 		group     bool
 	}{{nil, nil, false}, {[]string{"-g"}, nil, true}, {nil, []string{"TINI_KILL_PROCESS_GROUP="}, true}} {
-		r := pid1(t, c.args...)
-		dir := t.TempDir()
-		r.Env = append(os.Environ(), c.env...)
-		r.Args = append(r.Args, "--", "sh", "-c", `trap "echo child" TERM; (trap "echo grandchild; exit" TERM; echo >`+dir+`/ready; while :; do sleep 0.01; done) & wait; wait`)
-		r.Start(t)
-		lab.Until(t, "the grandchild", func() bool { _, err := os.Stat(dir + "/ready"); return err == nil })
-		kill(t, r.PID(), 15)
-		lab.Until(t, "the child's trap", func() bool { return strings.Contains(r.Stdout.String(), "child\n") })
-		if !c.group { // the grandchild goes on, and the child waits for the grandchild
-			kill(t, r.PID(), 9)
-		}
-		r.Wait(t)
-		if got := strings.Contains(r.Stdout.String(), "grandchild"); got != c.group {
-			t.Errorf("%q %q: %q", c.args, c.env, r.Stdout.String())
-		}
+		t.Run(fmt.Sprint(c.args, c.env), func(t *testing.T) {
+			r := pid1(t, c.args...)
+			dir := t.TempDir()
+			r.Env = append(os.Environ(), c.env...)
+			r.Args = append(r.Args, "--", "sh", "-c", `trap "echo child" TERM; (trap "echo grandchild; exit" TERM; echo >`+dir+`/ready; while :; do sleep 0.01; done) & wait; wait`)
+			r.Start(t)
+			lab.Until(t, "the grandchild", func() bool { _, err := os.Stat(dir + "/ready"); return err == nil })
+			kill(t, r.PID(), 15)
+			lab.Until(t, "the child's trap", func() bool { return strings.Contains(r.Stdout.String(), "child\n") })
+			if !c.group { // the grandchild goes on, and the child waits for the grandchild
+				kill(t, r.PID(), 9)
+			}
+			r.Wait(t)
+			if got := strings.Contains(r.Stdout.String(), "grandchild"); got != c.group {
+				t.Errorf("%q %q: %q", c.args, c.env, r.Stdout.String())
+			}
+		})
 	}
 }
 
 // The child sees its parent as the sender, as with kill(2) and under tini.
 func TestOriginOfAForwardedSignal(t *testing.T) {
 	for path, args := range map[string][]string{lab.Tini: nil, lab.Cgshim(t): {"--cgroup=off"}} {
-		r := lab.Run{Path: path, Args: append(args, "--", lab.Probe(t), "origin"), PID1: true}
-		r.Start(t)
-		lab.Until(t, "the child", func() bool { return r.Stdout.String() == "ready\n" })
-		kill(t, r.PID(), 10)
-		if r.Wait(t); r.Stdout.String() != "ready\nsignal 10 code 0 from the parent 1 value 0\n" {
-			t.Errorf("%s: %q", path, r.Stdout.String())
-		}
+		t.Run(path, func(t *testing.T) {
+			r := lab.Run{Path: path, Args: append(args, "--", lab.Probe(t), "origin"), PID1: true}
+			r.Start(t)
+			lab.Until(t, "the child", func() bool { return r.Stdout.String() == "ready\n" })
+			kill(t, r.PID(), 10)
+			if r.Wait(t); r.Stdout.String() != "ready\nsignal 10 code 0 from the parent 1 value 0\n" {
+				t.Errorf("%s: %q", path, r.Stdout.String())
+			}
+		})
 	}
 }
 

@@ -18,10 +18,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cgshim/cgshim/internal/golden"
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
-
-var update = flag.Bool("update", false, "write docs/tini-compat.md")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -394,15 +393,7 @@ func TestCompatibilityPage(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "| %s | `%s` | %d | %d | %s |\n", r.name, strings.ReplaceAll(args, "|", "\\|"), r.status, own, r.differs)
 	}
-	if *update {
-		if err := os.WriteFile(page, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if have, err := os.ReadFile(page); err != nil || string(have) != b.String() {
-		t.Errorf("%s is not what the table says (%v): go test ./tini -update", page, err)
-	}
+	golden.File(t, page, b.String(), "the table", "go test ./tini -update")
 }
 
 func quote(args []string) []string {

@@ -1,0 +1,294 @@
+package cgroup
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// These tests make changes that cannot be undone. So each test runs the plan in a
+// child, which is this binary again. The child is PID 1 of a new PID and mount
+// namespace, starts in a cgroup of its own, and prints an outcome for the test.
+//
+// The tests need root and a cgroup2 hierarchy. In a VM that is the VM's own. On a
+// hybrid host it is the one at /sys/fs/cgroup/unified, in which hugetlb is a real
+// domain controller.
+
+const childEnv = "CGSHIM_TEST_CHILD"
+
+func init() {
+	if os.Getenv(childEnv) != "" {
+		runtime.LockOSThread() // namespaces belong to the main thread
+	}
+}
+
+// child tells the re-executed binary what to do.
+type child struct {
+	Setup   []string // functions of setups, in order
+	Options Options
+	Faults  []fault
+	Twice   bool
+	Command []string // command to run after a delegation
+	Follow  bool     // follow the limits afterwards, until the leaf may have lastPIDs processes
+	Others  bool     // afterwards start a process in a cgroup beside the leaf, and call KillOthers
+	Hide    string   // directory that appears empty meanwhile
+	Watch   bool     // look at the mount all the time
+	Idle    bool     // make no delegation, for cases with Exec
+	Bare    bool     // keep the mounts that it was started with
+	Exec    []child  // run these afterwards as processes of the container, in the cgroup namespace of the start
+	AtOnce  bool     // run all Exec at the same time, so that none ends before the others
+	Inner   *child   // run this afterwards as an inner container, in the cgroup namespace of this one
+	SetUp   bool     // call setUp, not Apply on one plan
+	Waits   bool     // wait for the end of the input before the end
+}
+
+// outcome is the child's observations.
+type outcome struct {
+	State   State
+	Skip    bool
+	Reason  string
+	Err     string
+	Hint    string
+	Report  Report
+	Missing []string
+	Warned  []string
+	Before  view
+	After   view
+	Calls   map[string]int
+	CPU     time.Duration
+	Output  string
+	Again   State  // with Twice
+	Killed  string // with Others: how the other process ended
+	OOM     uint64
+	Allocs  map[string]float64 // allocations of each call that PID 1 makes while its program runs
+	Leaf    map[string]string  // limits of the leaf
+	Busy    bool               // with Follow: events were left at the end
+	Limits  Limits
+	Looks   int // with Watch: number of looks
+	Gaps    int // with Watch: looks without a cgroup2
+	Exec    []outcome
+	Inner   *outcome
+	Dead    bool   // the child was killed
+	Said    string // its standard error
+}
+
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(childEnv); spec != "" {
+		runChild(spec)
+		return
+	}
+	status := m.Run()
+	restoreTop()
+	os.Exit(status)
+}
+
+func runChild(spec string) {
+	var c child
+	if err := json.Unmarshal([]byte(spec), &c); err != nil {
+		panic(err)
+	}
+	if os.Getpid() == 1 && !c.Bare {
+		must("private mounts", unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""))
+		must("mount proc", unix.Mount("proc", "/proc", "proc", 0, ""))
+		must("mount run", unix.Mount("tmpfs", "/run", "tmpfs", 0, ""))
+	}
+	start, err := os.Open("/proc/self/ns/cgroup")
+	must("open", err)
+	for _, name := range c.Setup {
+		setup, ok := setups[name]
+		if !ok {
+			panic("no setup " + name)
+		}
+		setup()
+	}
+	out := outcome{Calls: map[string]int{}}
+	out.Before = look(c.Options.Leaf)
+	k := faulty(c.Faults, out.Calls)
+	if c.Hide != "" {
+		must("hide", unix.Mount("tmpfs", c.Hide, "tmpfs", 0, ""))
+	}
+	stopWatch := func() {}
+	if c.Watch {
+		stopWatch = watch(&out)
+	}
+	var report *Report
+	p := Decide(Observe(), c.Options)
+	var follower *Follower
+	switch {
+	case c.SetUp:
+		p, report, err = k.setUp(c.Options)
+	case p.Refusal == nil && !c.Idle:
+		report, err = p.apply(k)
+	}
+	out.State, out.Limits = p.State, p.Container.Limits()
+	if out.Skip = p.Refusal != nil; out.Skip {
+		out.Reason = p.Refusal.Reason
+	}
+	if report != nil {
+		if c.Follow {
+			follower, err = report.Follow()
+		}
+		out.Report = *report
+		for name := range report.Missing {
+			out.Missing = append(out.Missing, name)
+		}
+		for _, err := range report.Warnings {
+			out.Warned = append(out.Warned, err.Error()+": "+Hint(err))
+		}
+		out.Report.Missing, out.Report.Warnings = nil, nil
+		if err != nil {
+			out.Err, out.Hint = err.Error(), Hint(err)
+		}
+	}
+	stopWatch()
+	if c.Hide != "" {
+		must("show", unix.Unmount(c.Hide, unix.MNT_DETACH))
+	}
+	out.After = look(c.Options.Leaf)
+	out.Leaf = map[string]string{}
+	for _, name := range MirrorLimits.files() {
+		value, _ := os.ReadFile(witness + "/init/" + name)
+		out.Leaf[name] = strings.TrimSpace(string(value))
+	}
+	if c.Twice {
+		p := Decide(Observe(), c.Options)
+		out.Again = p.State
+		if _, err := p.apply(&linux); err != nil {
+			out.Err = err.Error()
+		}
+		out.After = look(c.Options.Leaf)
+	}
+	if len(c.Command) > 0 {
+		b, err := exec.Command(c.Command[0], c.Command[1:]...).CombinedOutput()
+		out.Output = string(b)
+		if err != nil {
+			out.Output += err.Error()
+		}
+	}
+	out.Allocs = map[string]float64{}
+	if c.Follow {
+		followUntilTheEnd(follower, &out)
+	}
+	h := NewHandle(true)
+	if c.Others {
+		out.Killed = killOthers(h)
+		out.Allocs["KillOthers"] = testing.AllocsPerRun(10, func() { h.KillOthers() })
+	}
+	out.Exec = runExecs(c, start)
+	if c.Inner != nil {
+		out.Inner = runInner(*c.Inner)
+	}
+	out.Allocs["OOMKills"] = testing.AllocsPerRun(10, func() { out.OOM, _ = h.OOMKills() })
+	if c.Follow { // nothing stays open in the mount
+		must("umount", unix.Unmount(mountPoint, 0))
+	}
+	var usage unix.Rusage
+	_ = unix.Getrusage(unix.RUSAGE_SELF, &usage)
+	out.CPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	data, err := json.Marshal(out)
+	must("marshal", err)
+	fmt.Println(string(data))
+	if c.Waits {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+	}
+	os.Exit(0)
+}
+
+// watch looks at the cgroup mount from another thread. Any process of the container may
+// look at any time.
+func watch(out *outcome) (stop func()) {
+	var stopped atomic.Bool
+	ready, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		for ; !stopped.Load(); out.Looks++ {
+			var fs unix.Statfs_t
+			if unix.Statfs(mountPoint+"/cgroup.controllers", &fs) != nil || int64(fs.Type) != unix.CGROUP2_SUPER_MAGIC {
+				out.Gaps++
+			}
+			if out.Looks == 0 {
+				close(ready)
+			}
+		}
+		close(done)
+	}()
+	<-ready
+	return func() {
+		stopped.Store(true)
+		<-done
+	}
+}
+
+// A test and its child signal each other by files that have no other use here. The
+// child says that it follows the limits, and the test says that the child may stop.
+const (
+	depthFile = mountPoint + "/init/cgroup.max.depth"
+	lastPIDs  = "77"
+)
+
+// followUntilTheEnd is the part of PID 1's main loop that follows the limits.
+func followUntilTheEnd(f *Follower, out *outcome) {
+	wait := func(timeout int) bool {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(f.FD()), Events: unix.POLLIN}}, timeout)
+		for err == unix.EINTR {
+			n, err = unix.Poll([]unix.PollFd{{Fd: int32(f.FD()), Events: unix.POLLIN}}, timeout)
+		}
+		must("poll", err)
+		return n > 0
+	}
+	must("say so", os.WriteFile(depthFile, []byte("7"), 0))
+	for {
+		if !wait(60_000) {
+			panic("nothing to follow for a minute")
+		}
+		f.Update()
+		last, err := os.ReadFile(mountPoint + "/init/pids.max")
+		must("read", err)
+		if strings.TrimSpace(string(last)) == lastPIDs {
+			break
+		}
+	}
+	// Make a change for each call to undo, in the only file that can be written from
+	// here.
+	out.Allocs["Update"] = testing.AllocsPerRun(10, func() {
+		rawWriteFile(unix.AT_FDCWD, &witnessGroup[0], one, 0)
+		f.Update()
+	})
+	f.Update() // for the event of its own write
+	out.Busy = wait(100)
+}
+
+var witnessGroup = terminated(witness + "/" + oomGroupFile)
+
+// killOthers starts a process as dockerd would, and returns how KillOthers ended it.
+func killOthers(h *Handle) string {
+	const beside = mountPoint + "/beside"
+	must("mkdir", os.Mkdir(beside, 0o755))
+	dir, err := os.Open(beside)
+	must("open", err)
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = []string{sleeperEnv + "=1"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd())}
+	must("start", cmd.Start())
+	if errno := h.KillOthers(); errno != 0 {
+		panic("KillOthers: " + errno.Error())
+	}
+	_ = cmd.Wait()
+	return cmd.ProcessState.String()
+}
+
+func must(what string, err error) {
+	if err != nil {
+		panic(what + ": " + err.Error())
+	}
+}
