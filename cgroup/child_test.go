@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,7 +64,6 @@ type outcome struct {
 	Before  view
 	After   view
 	Calls   map[string]int
-	CPU     time.Duration
 	Output  string
 	Again   State  // with Twice
 	Killed  string // with Others: how the other process ended
@@ -192,9 +190,6 @@ func runChild(spec string) {
 	if c.Follow { // nothing stays open in the mount
 		must("umount", unix.Unmount(mountPoint, 0))
 	}
-	var usage unix.Rusage
-	_ = unix.Getrusage(unix.RUSAGE_SELF, &usage)
-	out.CPU = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 	data, err := json.Marshal(out)
 	must("marshal", err)
 	fmt.Println(string(data))
