@@ -102,7 +102,7 @@ test-vm: build ## the cgroup code on Debian kernels with every v2 controller, un
 	@$(NEED) qemu-system-x86_64 busybox
 	cd test && go build -o ../bin/vmrun ./vm && go test -count=1 ./vm
 	@printf '%s\n' $(KERNELS) | xargs -P 2 -I KERNEL \
-		env CGSHIM_VM_KERNEL=KERNEL go test -count=1 -timeout 40m -exec $(CURDIR)/bin/vmrun ./cgroup
+		env CGSHIM_VM_KERNEL=KERNEL go test $(VMFLAGS) -count=1 -timeout 40m -exec $(CURDIR)/bin/vmrun ./cgroup
 
 test-e2e: build ## dockerd under cgshim and under its peers, in the VM
 	@$(NEED) qemu-system-x86_64 busybox mkfs.ext4
@@ -199,6 +199,7 @@ check: RUNFLAGS = -all
 check: export BENCHROUNDS = 1
 check: export ONLY = amd64,arm64
 check: export CGSHIM_E2E_PEERS = off
+check: export VMFLAGS = -short
 check: ## all tests, as CI runs them on each push; what cannot run here fails
 	@for verb in $(CHECKS); do \
 		echo "=== make $$verb"; \

@@ -321,6 +321,9 @@ func TestDelegatedReportsTheContainersCgroup(t *testing.T) {
 
 // Every combination of facts has to satisfy the rules that hold for all of them.
 func TestRulesHoldForEveryCombination(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long where the processor is emulated, and depends on no kernel")
+	}
 	dimensions := [][]func(*Facts){
 		{func(*Facts) {}, hostView, nested("init"), func(f *Facts) { nested("init")(f); nothingEnabled(f) }, func(f *Facts) { f.Mount.Root, f.Own = "/../..", nil }, func(f *Facts) { f.Mount, f.Own = nil, nil }, v1Mount},
 		{func(*Facts) {}, func(f *Facts) { f.CgroupNS = InitialCgroupNamespace }},
