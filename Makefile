@@ -106,7 +106,7 @@ test-vm: build ## the cgroup code on Debian kernels with every v2 controller, un
 
 test-e2e: build ## dockerd under cgshim and under its peers, in the VM
 	@$(NEED) qemu-system-x86_64 busybox mkfs.ext4
-	cd test && go test -v -count=1 -timeout 30m ./e2e
+	cd test && go test -v -count=1 -timeout 60m ./e2e
 
 test-k8s: build ## a real kubelet with cgshim in its pods, in the VM; K8S_API=1: and an API server
 	cd test && CGSHIM_K8S_API=$(K8S_API) go test -v -count=1 -timeout 60m ./systems -run Kubelet

@@ -140,7 +140,7 @@ var withoutDocker = share{args: []string{"-test.run=" + programs}, env: []string
 func runOn(runner, image string, s share, result *table) error {
 	none := errors.New("the machine ended without a table")
 	m := rig.Machine{Image: image, Env: append([]string{
-		"CGSHIM_VM_MEMORY=" + cmp.Or(s.memory, "4G"), "CGSHIM_VM_TIMEOUT=25m", "CGSHIM_VM_CPUS=" + cmp.Or(s.cpus, "1"),
+		"CGSHIM_VM_MEMORY=" + cmp.Or(s.memory, "4G"), "CGSHIM_VM_TIMEOUT=40m", "CGSHIM_VM_CPUS=" + cmp.Or(s.cpus, "1"),
 	}, s.env...)}
 	err := m.Run(runner, resultLine, func(text string) error {
 		none = nil
