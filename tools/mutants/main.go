@@ -24,7 +24,11 @@ import (
 
 // patience is how long the tests of one mistake may take. A mistake that makes them hang
 // counts as noticed only if list.go says so, because a busy machine may be the reason.
-const patience = 2 * time.Minute
+// The compiler has more time.
+const (
+	patience = 2 * time.Minute
+	compiled = 20 * time.Minute
+)
 
 func main() {
 	only := flag.String("only", "", "make only the mistakes whose file or name matches this")
@@ -184,7 +188,7 @@ func (m mutant) try(root string, args []string) (got result, out string, err err
 // test runs the go command in a process group of its own, and kills the group
 // afterwards. A test that hangs has children.
 func test(root string, args []string) (result, string) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience+time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience+compiled)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = root
@@ -202,7 +206,7 @@ func test(root string, args []string) (result, string) {
 		return broken, out
 	case err == nil:
 		return survived, out
-	case strings.Contains(out, "panic: test timed out"):
+	case ctx.Err() != nil || strings.Contains(out, "panic: test timed out"):
 		return hung, out
 	case cmd.ProcessState == nil:
 		return broken, err.Error()
