@@ -137,6 +137,10 @@ fuzz: ## every fuzz target for FUZZTIME
 		done; \
 	done
 
+mutants: ## as root, whether a test notices each mistake of a list; ONLY=cgroup/mount for a part
+	@$(NEED) git
+	cd tools && go run ./mutants $(if $(ONLY),-only '$(ONLY)')
+
 cover: ## statements that tests reach; of shim at least COVER % without root
 	@mkdir -p bin
 	go test -coverprofile=bin/cover.out -coverpkg=./... ./...
@@ -211,4 +215,4 @@ check: ## all tests, as CI runs them on each push; what cannot run here fails
 clean: ## remove everything that was built
 	rm -rf bin $(DIST)
 
-.PHONY: help build builds test race test-root test-starved test-starved-vm test-vm test-e2e test-k8s test-systems test-images run image bench fuzz cover lint vuln size cross repro release push-images version release-notes check clean
+.PHONY: help build builds test race test-root test-starved test-starved-vm test-vm test-e2e test-k8s test-systems test-images run image bench fuzz mutants cover lint vuln size cross repro release push-images version release-notes check clean

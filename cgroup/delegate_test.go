@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -106,5 +107,25 @@ func TestZeroOptionsAreTheDefaults(t *testing.T) {
 	}
 	if o := (Options{Leaf: "shim", Timeout: -1}).withDefaults(); o.Leaf != "shim" || o.Timeout != -1 {
 		t.Errorf("%+v", o)
+	}
+}
+
+func TestOver(t *testing.T) {
+	past, future := time.Now().Add(-time.Second), time.Now().Add(time.Hour)
+	always, never := func() bool { return true }, func() bool { return false }
+	for _, c := range []struct {
+		name        string
+		deadline    time.Time
+		interrupted func() bool
+		over        bool
+	}{
+		{"before the deadline", future, nil, false},
+		{"after it", past, nil, true},
+		{"not interrupted", future, never, false},
+		{"interrupted", future, always, true},
+	} {
+		if got := over(c.deadline, c.interrupted); got != c.over {
+			t.Errorf("%s: %v", c.name, got)
+		}
 	}
 }

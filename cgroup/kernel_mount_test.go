@@ -129,7 +129,11 @@ func TestMountsBelowAreReported(t *testing.T) {
 
 func TestReadOnlyMountIsMadeWritable(t *testing.T) {
 	s := newSandbox(t)
-	s.delegated(s.run(child{Setup: []string{"private", "read-only"}}))
+	out := s.run(child{Setup: []string{"private", "read-only"}, Command: []string{"/bin/sh", "-c", "cat /proc/self/mountinfo"}})
+	s.delegated(out)
+	if !strings.Contains(out.Output, " / "+mountPoint+" rw,nosuid,nodev,noexec,relatime ") {
+		t.Errorf("the mount has lost flags:\n%s", out.Output)
+	}
 }
 
 func TestWritableMountNeedsNoPrivilege(t *testing.T) {

@@ -146,6 +146,24 @@ func TestMayWrite(t *testing.T) {
 	}
 }
 
+func TestBelow(t *testing.T) {
+	for _, c := range []struct {
+		path, root, rest string
+		below            bool
+	}{
+		{"/a/b", "/a", "/b", true},
+		{"/a", "/a", "", true},
+		{"/a", "/", "/a", true},
+		{"/", "/", "", true},
+		{"/ab", "/a", "", false},
+		{"/a", "/a/b", "", false},
+	} {
+		if rest, ok := below(c.path, c.root); ok != c.below || ok && rest != c.rest {
+			t.Errorf("%s below %s: %q, %v", c.path, c.root, rest, ok)
+		}
+	}
+}
+
 func TestLimit(t *testing.T) {
 	for in, want := range map[string]string{"max 100000\n": "max", "150000 100000\n": "1.5", "max\n": "max", "1048576\n": "1048576", "5 0": "5", "5000 100000": "0.05", "9223372036854771712": "max", "18446744073709551615": "max", "-1": "max", "": "max"} {
 		if got := decimal(limit(in)); got != want {

@@ -68,6 +68,9 @@ func (s *sandbox) delegatedWithout(missing []string, out outcome) {
 	}
 	s.enabledWithout(missing, out)
 	after := out.After
+	if reported := slices.Sorted(slices.Values(out.Report.Enabled)); !out.Report.Delegated || !slices.Equal(reported, slices.Sorted(slices.Values(strings.Fields(after.Enabled)))) {
+		s.t.Errorf("reported as delegated: %v, as enabled: %q, but enabled is %q", out.Report.Delegated, reported, after.Enabled)
+	}
 	if after.Type != "domain" || !slices.Contains(after.Leaf, "1") || slices.Contains(after.Processes, "1") {
 		s.t.Errorf("type %q, leaf %q, base %q", after.Type, after.Leaf, after.Processes)
 	}

@@ -38,6 +38,14 @@ func TestDelegateSaysWhatWasDone(t *testing.T) {
 			want: []string{"error cgroup not delegated, which --cgroup=require asks for state=cgroup v1 reason=v1"},
 		},
 		{
+			name: "require-v2 is content with v1", mode: CgroupRequireV2, plan: legacy,
+			want: []string{"info cgroup not delegated state=cgroup v1 reason=v1"},
+		},
+		{
+			name: "and not with what the user can change", mode: CgroupRequireV2, plan: readOnly, status: ExitRequire,
+			want: []string{"error cgroup not delegated, which --cgroup=require asks for state=read-only mount reason=ro hint=rw"},
+		},
+		{
 			name: "a step that failed is a warning, and the program starts", plan: &cgroup.Plan{State: cgroup.HostView}, report: &cgroup.Report{}, err: denied,
 			want: []string{"warn cgroup not delegated err=" + denied.Error() + hintOf(denied)},
 		},
@@ -136,4 +144,15 @@ func TestDelegateSaysWhatWasDone(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestModes(t *testing.T) {
+	for mode, want := range map[CgroupMode]cgroup.Mode{
+		CgroupAuto: cgroup.Auto, CgroupExplicit: cgroup.Auto, CgroupRequire: cgroup.Require, CgroupRequireV2: cgroup.RequireV2,
+	} {
+		s, _ := newWorld(t, Config{CgroupMode: mode})
+		if got := s.mode(); got != want {
+			t.Errorf("mode %d is %d, want %d", mode, got, want)
+		}
+	}
 }

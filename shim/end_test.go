@@ -194,6 +194,7 @@ func TestDrain(t *testing.T) {
 	}{
 		{name: "without --drain-timeout nothing is done", none: true, world: left},
 		{name: "with nothing left nothing is done", world: func(*shim, *world) {}},
+		{name: "what has ended meanwhile is not left", world: func(s *shim, _ *world) { s.orphans = true }},
 		{
 			name: "TERM, then CONT for what is stopped, and what ends is waited for", world: left, moves: []move{chld(time.Second, gone)},
 			want: []string{"kill -1 SIGTERM", "kill -1 SIGCONT", draining}, takes: time.Second,
@@ -353,7 +354,8 @@ func TestSpawn(t *testing.T) {
 	t.Run("the program starts in a group of its own, and the log tells its number", func(t *testing.T) {
 		s, w := newWorld(t, Config{})
 		p := new(process.Program)
-		if errno := s.spawn(p); errno != 0 || !p.Group || p.Terminal != -1 || s.child != program || s.program != outcome(p) {
+		w.clock += time.Minute // the set-up is no part of the program's life
+		if errno := s.spawn(p); errno != 0 || s.started != w.clock || !p.Group || p.Terminal != -1 || s.child != program || s.program != outcome(p) {
 			t.Errorf("%v, %+v", errno, p)
 		}
 		w.wants("info spawned child pid=7 program=/bin/program")

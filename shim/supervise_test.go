@@ -248,6 +248,15 @@ func TestSupervise(t *testing.T) {
 		})
 	}
 
+	t.Run("a program that runs on is pinned once", func(t *testing.T) {
+		s, w := newWorld(t, Config{}, signalled(unix.SIGHUP).in(settled-1), ends(program, exited(0)).in(time.Hour))
+		w.verbose = LevelError
+		s.prepareLines()
+		s.settling = countdownOf(settled)
+		s.supervise()
+		w.wants("kill 7 SIGHUP", "pin")
+	})
+
 	t.Run("the deadline is looked at before the signals that wait", func(t *testing.T) {
 		s, w := newWorld(t, stop(second), append([]move{signalled(unix.SIGTERM)}, stream(10_000, time.Millisecond)...)...)
 		w.verbose, w.mortal = LevelError, false
