@@ -5,7 +5,7 @@ import "github.com/cgshim/cgshim/test/internal/rig"
 // rootDisk is the root disk of the virtual machines.
 var rootDisk = rig.Disk{
 	Packages: []string{
-		"base-files", "bash", "busybox-static", "coreutils", "procps", "util-linux", "mount", "libc-bin",
+		"base-files", "bash", "dash", "busybox-static", "coreutils", "procps", "util-linux", "mount", "libc-bin",
 		"docker.io", "containerd", "runc", "crun", "apparmor", "tini", "podman", "bpftrace",
 		"openjdk-17-jre-headless",
 	},

@@ -27,7 +27,7 @@ func rootDisk() rig.Disk {
 	d := rig.Disk{
 		Release: "trixie",
 		Packages: []string{
-			"base-files", "bash", "busybox-static", "coreutils", "procps", "util-linux", "mount", "libc-bin", "kmod",
+			"base-files", "bash", "dash", "busybox-static", "coreutils", "procps", "util-linux", "mount", "libc-bin", "kmod",
 			"systemd", "systemd-sysv", "dbus", "grep", "docker-cli", "crun", "apparmor", "iptables", "tini", "lxc",
 		},
 		Files: map[string]string{

@@ -70,6 +70,10 @@ func (d Disk) Image() (string, error) {
 			return "", err
 		}
 	}
+	// The link to dash is made without dash too.
+	if _, err := os.Stat(filepath.Join(root, "usr/bin/sh")); err != nil {
+		return "", fmt.Errorf("the disk has no shell: add a package or a link: %w", err)
+	}
 	for _, p := range d.Programs {
 		if err := p.build(filepath.Join(root, "usr/local/bin")); err != nil {
 			return "", err
