@@ -32,7 +32,7 @@ var dockerd = sync.OnceValue(func() error {
 		return fmt.Errorf("containerd: %w: %s", err, rig.Tail(rig.Read(daemons.File("containerd")), 5))
 	}
 	_, err = daemons.Start("dockerd", "dockerd", "--containerd="+containerdSocket, "--host=unix://"+socket, "--data-root="+place+"/docker", "--pidfile="+place+"/docker.pid",
-		"--bridge=none", "--iptables=false", "--ip6tables=false", "--userland-proxy=false", "--exec-opt=native.cgroupdriver=systemd")
+		"--bridge=none", "--iptables=false", "--ip6tables=false", "--userland-proxy=false", "--exec-opt=native.cgroupdriver=systemd", "--seccomp-profile=unconfined")
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,10 @@ type outer struct {
 
 const quota = "70000 100000"
 
-var innerDaemon = []string{"dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false", "--userland-proxy=false"}
+// modest are options for a dockerd without a network, and with a runc without seccomp.
+var modest = []string{"--bridge=none", "--iptables=false", "--ip6tables=false", "--userland-proxy=false", "--seccomp-profile=unconfined"}
+
+var innerDaemon = append([]string{"dockerd"}, modest...)
 
 // start runs a command in a container with a quota and a memory limit.
 func start(namespace string, options []string, command ...string) (*outer, error) {

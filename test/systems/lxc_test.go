@@ -28,7 +28,7 @@ lxc.apparmor.profile = unconfined
 lxc.cgroup2.memory.max = 400M
 lxc.environment = PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 lxc.environment = CGSHIM_CGROUP=require
-lxc.init.cmd = /cgshim -v --dind -- dockerd --bridge=none --iptables=false --ip6tables=false --userland-proxy=false
+lxc.init.cmd = /cgshim -v --dind -- dockerd --bridge=none --iptables=false --ip6tables=false --userland-proxy=false --seccomp-profile=unconfined
 lxc.log.file = %[1]s/log
 `
 
