@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -152,8 +153,11 @@ var helpers = map[string]func(){
 		await(early, unix.WEXITED)
 		Pause()
 		gone := func(pid int) { // kill succeeds on a zombie, but not on a reaped process
-			for unix.Kill(pid, 0) == nil {
-				syscall.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+			for deadline := time.Now().Add(20 * time.Second); unix.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					fmt.Println("a child is a zombie")
+					return
+				}
 			}
 		}
 		gone(early) // the SIGCHLD of a later child would have it reaped too
