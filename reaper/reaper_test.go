@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -44,7 +45,10 @@ func child(how string) {
 		_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 		_ = unix.Kill(os.Getpid(), sig)
 	case scan(how, "stop %d", &n):
-		_ = unix.Kill(os.Getpid(), syscall.Signal(n))
+		// A signal for the process may go to another thread, and this thread would exit
+		// before it stops.
+		runtime.LockOSThread()
+		_ = unix.Tgkill(os.Getpid(), unix.Gettid(), syscall.Signal(n))
 		syscall.Exit(3)
 	}
 	select {}
