@@ -5,10 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,7 +45,10 @@ func child(how string) {
 		_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 		_ = unix.Kill(os.Getpid(), sig)
 	case scan(how, "stop %d", &n):
-		_ = unix.Kill(os.Getpid(), syscall.Signal(n))
+		// A signal for the process may go to another thread, and this thread would exit
+		// before it stops.
+		runtime.LockOSThread()
+		_ = unix.Tgkill(os.Getpid(), unix.Gettid(), syscall.Signal(n))
 		syscall.Exit(3)
 	}
 	select {}
@@ -152,8 +157,11 @@ var helpers = map[string]func(){
 		await(early, unix.WEXITED)
 		Pause()
 		gone := func(pid int) { // kill succeeds on a zombie, but not on a reaped process
-			for unix.Kill(pid, 0) == nil {
-				syscall.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+			for deadline := time.Now().Add(20 * time.Second); unix.Kill(pid, 0) == nil; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					fmt.Println("a child is a zombie")
+					return
+				}
 			}
 		}
 		gone(early) // the SIGCHLD of a later child would have it reaped too

@@ -110,6 +110,29 @@ func TestJobControl(t *testing.T) {
 	}
 }
 
+// A SIGCONT of the shell continues the group of a program that has stopped. Any other is
+// the program's own.
+func TestForwardOfCont(t *testing.T) {
+	cmd := again("reader", &syscall.SysProcAttr{Setpgid: true})
+	cmd.Stdin = nil
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stdin.Close(); _ = cmd.Wait() }()
+	s, w := newWorld(t, Config{})
+	w.verbose = LevelError
+	s.prepareLines()
+	s.child, s.tty = cmd.Process.Pid, &terminal{fd: -1, stopped: true}
+	s.forward(process.Event{Signal: unix.SIGCONT})
+	w.wants()
+	s.forward(process.Event{Signal: unix.SIGCONT})
+	w.wants(fmt.Sprintf("kill %d SIGCONT", s.child))
+}
+
 func must(err error) {
 	if err != nil {
 		panic(err)

@@ -120,6 +120,9 @@ func (w *world) KillOthers() unix.Errno {
 func (w *world) Watch(int) error { return nil }
 
 func (w *world) did(format string, args ...any) {
+	if len(w.trace) > 50_000 {
+		w.t.Fatalf("it does not come to an end after %q", w.trace[:10])
+	}
 	w.trace = append(w.trace, fmt.Sprintf(format, args...))
 }
 

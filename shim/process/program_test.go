@@ -135,15 +135,17 @@ func TestSpawn(t *testing.T) {
 		return file
 	}
 	script, data := put("script", "exit 6\n", 0o755), put("data", "x", 0o644)
-	for _, c := range []struct{ name, program, want string }{
-		{"the program runs in its directory and group, with its number in LISTEN_PID", "/proc/self/exe", "status 0x500, failed none, by /bin/sh false, here /"},
-		{"no such file", "/no/such", "status 0x7f00, failed ENOENT, by /bin/sh false, here /"},
-		{"a file that may not be executed", data, "status 0x7f00, failed EACCES, by /bin/sh false, here /"},
-		{"a file in no format is /bin/sh's", script, "status 0x600, failed none, by /bin/sh true, here /"},
+	for _, c := range []struct{ name, program, want, path string }{
+		{name: "the program runs in its directory and group, with its number in LISTEN_PID", program: "/proc/self/exe", want: "status 0x500, failed none, by /bin/sh false, here /"},
+		{name: "no such file", program: "/no/such", want: "status 0x7f00, failed ENOENT, by /bin/sh false, here /"},
+		{name: "a file that may not be executed", program: data, want: "status 0x7f00, failed EACCES, by /bin/sh false, here /"},
+		{name: "a file in no format is /bin/sh's", program: script, want: "status 0x600, failed none, by /bin/sh true, here /"},
+		{name: "PATH is searched beyond a directory without the file", program: "script", path: "/no/such:" + dir, want: "status 0x600, failed none, by /bin/sh true, here /"},
+		{name: "what may not be executed counts more than what is missing", program: "data", path: dir + ":/no/such", want: "status 0x7f00, failed EACCES, by /bin/sh false, here /"},
 	} {
 		for _, alone := range []string{"", "1"} {
 			t.Run(c.name+", alone "+alone, func(t *testing.T) {
-				cmd := helper("spawn", "PROGRAM="+c.program, "ALONE="+alone)
+				cmd := helper("spawn", "PROGRAM="+c.program, "ALONE="+alone, "SEARCH="+c.path)
 				cmd.Dir = dir
 				wants(t, cmd, c.want)
 			})
@@ -165,7 +167,7 @@ func init() {
 		s := Claim()
 		directory, err := os.Getwd()
 		must(err)
-		env := []string{helperEnv + "=spawned", "DIRECTORY=" + directory, fmt.Sprintf("LISTEN_PID=%d", os.Getpid()), "LISTEN_FDS=1"}
+		env := []string{helperEnv + "=spawned", "DIRECTORY=" + directory, fmt.Sprintf("LISTEN_PID=%d", os.Getpid()), "LISTEN_FDS=1", "PATH=" + os.Getenv("SEARCH")}
 		p, err := NewProgram([]string{os.Getenv("PROGRAM"), "argument"}, env, s)
 		must(err)
 		p.NameChild(env)
