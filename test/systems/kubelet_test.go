@@ -233,13 +233,17 @@ func (c *container) delegated() error {
 	return nil
 }
 
-// execLands looks where a command is that the kubelet runs in the container. runc and
-// crun leave it in the namespace that the container was started in: the host's, where
-// the container is privileged.
+// execLands looks where a command is that the kubelet runs in the container. runc leaves
+// the command in the namespace that the container was started in, which is the host's
+// where the container is privileged. crun has it join the namespace of PID 1.
 func (c *container) execLands() error {
+	want := "0::" + c.cgroup + "/init"
+	if c.node.flavour.runtime == "crun" {
+		want = "0::/init"
+	}
 	out, err := c.exec("cat", "/proc/self/cgroup")
-	if err == nil && out != "0::"+c.cgroup+"/init" {
-		err = fmt.Errorf("the command is in %q, the container in %s", out, c.cgroup)
+	if err == nil && out != want {
+		err = fmt.Errorf("the command is in %q, want %q, and the container is in %s", out, want, c.cgroup)
 	}
 	return err
 }
