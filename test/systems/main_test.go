@@ -73,7 +73,7 @@ func onMachines() error {
 		return err
 	}
 	cpus, shares := "2", [][]string{nil}
-	if flag.Lookup("test.run").Value.String() == "" {
+	if flag.Lookup("test.run").Value.String()+flag.Lookup("test.skip").Value.String() == "" {
 		cpus, shares = "1", [][]string{{"-test.run=" + half}, {"-test.skip=" + half}}
 	}
 	m := rig.Machine{Image: image, Files: []string{supervisor, pod}, Env: []string{

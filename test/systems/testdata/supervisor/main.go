@@ -34,7 +34,9 @@ func main() {
 	after, cut := time.Duration(0), 0
 	cutting := false
 	for {
-		_ = os.Remove("/var/run/docker.pid")
+		// dockerd takes a containerd that has ended for one that runs, for nothing reaps it
+		// where this program is PID 1.
+		_, _ = os.Remove("/var/run/docker.pid"), os.Remove("/var/run/docker/containerd/containerd.pid")
 		daemon := exec.Command(os.Args[1], os.Args[2:]...)
 		daemon.Stdout, daemon.Stderr = os.Stderr, os.Stderr
 		fmt.Printf("quota held %q shown %q\n", held(), shown())
