@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -278,6 +279,8 @@ func killOthers(h *Handle) string {
 	if errno := h.KillOthers(); errno != 0 {
 		panic("KillOthers: " + errno.Error())
 	}
+	late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Signal(unix.SIGTERM) })
+	defer late.Stop()
 	_ = cmd.Wait()
 	return cmd.ProcessState.String()
 }

@@ -157,6 +157,10 @@ func TestDecide(t *testing.T) {
 		},
 		{"not finished, and read-only since", container(nested("init"), nothingEnabled, unprivileged, func(f *Facts) { f.Mount.Options = []string{"ro"} }), ReadOnly, ""},
 		{"in the leaf of the real root, as a systemd host", container(hostView, nested("init.scope"), func(f *Facts) { f.Above[0].Root = true }), HostView, remount + evacuateAndEnable + replace},
+		{"in the leaf of the real root, which the mount shows", container(func(f *Facts) {
+			f.CgroupNS, f.Unified, f.Own.Path = InitialCgroupNamespace, "/init.scope", mountPoint+"/init.scope"
+			f.Above = []*Group{{Path: mountPoint, ID: 1, Root: true, Controllers: []string{"cpu"}, Enabled: []string{"cpu"}}}
+		}), HostView, remount + evacuateAndEnable + replace},
 		{"a container that is called init", container(hostView, func(f *Facts) { f.Unified = "/kubepods/pod1/init"; f.Own.Path = mountPoint + f.Unified }), HostView, remount + evacuateAndEnable + replace},
 		{"moved out of the namespace's root", container(func(f *Facts) { f.Unified, f.Own = "/../other", nil }), Outside, ""},
 		{"v1", container(v1Mount, func(f *Facts) { f.Unified = "" }), Legacy, ""},
@@ -285,6 +289,12 @@ func TestDecide(t *testing.T) {
 func TestOptionalSteps(t *testing.T) {
 	for name, f := range map[string]*Facts{"new": container(), "delegated": container(nested("shim"))} {
 		p := Decide(f, Options{Leaf: "shim", OOMGroup: "0", Mirror: MirrorCPUMax})
+		// A later run could not tell a leaf of this name.
+		kept := strings.Replace(keep, " init ", " shim ", 1)
+		kept = kept[:strings.Index(kept, "; touch")] + optional
+		if noted := slices.ContainsFunc(p.Steps, func(s Step) bool { return s.String() == kept }); noted != (name == "new") {
+			t.Errorf("%s: the leaf is kept: %v", name, noted)
+		}
 		var last []string
 		for _, step := range p.Steps[max(0, len(p.Steps)-2):] {
 			last = append(last, step.String())

@@ -106,6 +106,15 @@ func TestARunThatDoesNotEndIsWaitedForUntilTheDeadline(t *testing.T) {
 	s.untouched(out)
 }
 
+func TestThePlanIsMadeUnderTheLock(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"private"}, SetUp: true, Faults: []fault{{Op: "flock", Nth: 1, Do: "delegated meanwhile"}}})
+	if out.State != Delegated || out.Calls["flock"] != 1 {
+		t.Errorf("%q after %d locks", out.State, out.Calls["flock"])
+	}
+	s.delegated(out)
+}
+
 func TestWithoutALock(t *testing.T) {
 	for _, errno := range []unix.Errno{unix.ENOLCK, unix.ENOSYS} {
 		t.Run(errno.Error(), func(t *testing.T) {

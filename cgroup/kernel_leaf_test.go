@@ -28,7 +28,7 @@ func TestLeafThatExistsIsUsed(t *testing.T) {
 func TestThreadedLeafIsAnError(t *testing.T) {
 	s := newSandbox(t)
 	out := s.run(child{Setup: []string{"private", "threaded leaf"}})
-	if out.Err == "" || out.Hint == "" {
+	if !strings.HasPrefix(out.Err, `read init/cgroup.type "threaded": `) || out.Hint == "" {
 		t.Errorf("err %q, hint %q", out.Err, out.Hint)
 	}
 	s.untouched(out)

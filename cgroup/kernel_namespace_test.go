@@ -99,6 +99,16 @@ func TestExecJoinsTheNamespaceOfPID1(t *testing.T) {
 	}
 }
 
+// No process that is left in the leaf is in the namespace of PID 1.
+func TestExecJoinsPID1ThatMovedDeeper(t *testing.T) {
+	s := newSandbox(t)
+	out := s.run(child{Setup: []string{"host"}, Exec: []child{{Setup: []string{"PID 1 deeper"}, Options: Options{Anywhere: true}}}})
+	s.delegated(out)
+	if again := out.Exec[0]; again.State != Delegated || again.Report.Outside || again.After.Membership != "/init" || again.After.Namespace != out.After.Namespace {
+		t.Errorf("%+v", again)
+	}
+}
+
 // If the join fails, the process stays where it is, and the cgroup stays delegated.
 func TestFailedJoinLeavesTheNamespace(t *testing.T) {
 	for op, count := range map[string]int{"setns": 2, "open": 3, "read": 1} {

@@ -54,6 +54,10 @@ func TestParseMountinfo(t *testing.T) {
 	if top, ok := topMount(mounts, mountPoint); !ok || top.ID != 31 {
 		t.Errorf("top %+v", top)
 	}
+	slices.Reverse(mounts) // the order says nothing
+	if top, ok := topMount(mounts, mountPoint); !ok || top.ID != 31 {
+		t.Errorf("top %+v of the reverse", top)
+	}
 	if _, ok := topMount(mounts, "/nowhere"); ok {
 		t.Error("a mount where there is none")
 	}
@@ -70,6 +74,7 @@ func TestIsInitialMap(t *testing.T) {
 	for in, want := range map[string]bool{
 		"         0          0 4294967295\n": true,
 		"0 100000 65536\n":                   false,
+		"0 0 65536\n":                        false,
 		"0 0 1\n1 100000 65535\n":            false,
 		"":                                   false,
 	} {

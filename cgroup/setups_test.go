@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -126,6 +127,18 @@ var setups = map[string]func(){
 	"moved to the leaf": func() {
 		must("mkdir", os.MkdirAll(witness+"/init", 0o755))
 		must("move", os.WriteFile(witness+"/init/cgroup.procs", []byte("1"), 0))
+	},
+	// As another run of cgshim does, while this one waits for the lock.
+	"delegated meanwhile": func() {
+		must("mkdir", os.Mkdir(witness+"/init", 0o755))
+		must("move", os.WriteFile(witness+"/init/cgroup.procs", []byte("1"), 0))
+		controllers, err := os.ReadFile(witness + "/cgroup.controllers")
+		must("read", err)
+		must("enable", os.WriteFile(witness+"/"+subtreeControl, []byte(list("+", strings.Fields(string(controllers)))), 0))
+	},
+	"PID 1 deeper": func() {
+		must("mkdir", os.Mkdir(witness+"/init/init", 0o755))
+		must("move", os.WriteFile(witness+"/init/init/cgroup.procs", []byte("1"), 0))
 	},
 	"read-only run": func() { must("remount", unix.Mount("", "/run", "", unix.MS_REMOUNT|unix.MS_RDONLY, "")) },
 	// Like a service of k3s or kubelet after its init has moved deeper.
