@@ -20,6 +20,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/cgshim/cgshim/tools/internal/tree"
 )
 
 // patience is how long the tests of one mistake may take. A mistake that makes them hang
@@ -46,11 +48,14 @@ func run(only *regexp.Regexp, verbose bool) error {
 	if err != nil {
 		return fmt.Errorf("git rev-parse: %w", err)
 	}
-	root, err := clone(strings.TrimSpace(string(top)))
+	root, err := os.MkdirTemp("", "cgshim-mutants-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(root)
+	if err := tree.Copy(strings.TrimSpace(string(top)), root); err != nil {
+		return err
+	}
 
 	var wrong []string
 	counts := map[result]int{}
@@ -111,35 +116,6 @@ func run(only *regexp.Regexp, verbose bool) error {
 		return errors.New(strings.Join(wrong, "\n"))
 	}
 	return nil
-}
-
-// clone copies the files that git knows, and new ones, into a temporary directory.
-func clone(top string) (root string, err error) {
-	list := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-	list.Dir = top
-	names, err := list.Output()
-	if err != nil {
-		return "", fmt.Errorf("git ls-files: %w", err)
-	}
-	if root, err = os.MkdirTemp("", "cgshim-mutants-"); err != nil {
-		return "", err
-	}
-	for _, name := range strings.Split(strings.TrimSuffix(string(names), "\x00"), "\x00") {
-		data, err := os.ReadFile(filepath.Join(top, name))
-		if errors.Is(err, os.ErrNotExist) {
-			continue // deleted, and not yet committed
-		}
-		if err == nil {
-			err = os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755)
-		}
-		if err == nil {
-			err = os.WriteFile(filepath.Join(root, name), data, 0o644)
-		}
-		if err != nil {
-			return "", err
-		}
-	}
-	return root, nil
 }
 
 type result string

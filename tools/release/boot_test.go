@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cgshim/cgshim/tools/internal/tree"
 )
 
 // The guest's PID 1 is a shell that becomes cgshim. The program of this cgshim tries
@@ -81,7 +83,7 @@ func TestArm64BinaryOnItsOwnKernel(t *testing.T) {
 		{"cgshim", program, 0o755},
 		{"bin/busybox", shell, 0o755},
 	} {
-		if err := write(filepath.Join(root, f.name), f.data, f.mode); err != nil {
+		if err := tree.Write(filepath.Join(root, f.name), f.data, f.mode); err != nil {
 			t.Fatal(err)
 		}
 	}

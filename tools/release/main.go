@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/cgshim/cgshim/tools/internal/tree"
 )
 
 // A target is a port as Go and the release call it.
@@ -74,7 +76,7 @@ func (r *release) run(binariesOnly bool) (err error) {
 	defer os.RemoveAll(temp)
 	first, second := filepath.Join(temp, "one"), filepath.Join(temp, "another", "and-deeper")
 	for _, dir := range []string{first, second} {
-		if err := copyTree(r.root, dir); err != nil {
+		if err := tree.Copy(r.root, dir); err != nil {
 			return err
 		}
 	}
@@ -174,47 +176,6 @@ func (r *release) checksums() error {
 	}
 	fmt.Print(sums.String())
 	return os.WriteFile(filepath.Join(r.out, "SHA256SUMS"), []byte(sums.String()), 0o644)
-}
-
-// copyTree copies the files that git tracks, and untracked files that git does not
-// ignore.
-func copyTree(from, to string) error {
-	list := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-	list.Dir = from
-	names, err := list.Output()
-	if err != nil {
-		return fmt.Errorf("git ls-files: %w", err)
-	}
-	for _, name := range strings.Split(strings.TrimSuffix(string(names), "\x00"), "\x00") {
-		info, err := os.Lstat(filepath.Join(from, name))
-		if errors.Is(err, os.ErrNotExist) {
-			continue // the file was deleted, but not from the index
-		}
-		if err != nil {
-			return err
-		}
-		if !info.Mode().IsRegular() {
-			return fmt.Errorf("copy %s: not a regular file", name)
-		}
-		data, err := os.ReadFile(filepath.Join(from, name))
-		if err != nil {
-			return err
-		}
-		if err := write(filepath.Join(to, name), data, info.Mode().Perm()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func write(file string, data []byte, mode os.FileMode) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	if err := os.WriteFile(file, data, mode); err != nil {
-		return err
-	}
-	return os.Chmod(file, mode) // whatever the umask is
 }
 
 func same(a, b string) error {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/cgshim/cgshim/tools/internal/tree"
 )
 
 const maintainer = "cgshim maintainers <cgshim@users.noreply.github.com>"
@@ -38,7 +40,7 @@ func (r *release) packages(dir string, t target, binary string) (files []string,
 		"changelog.gz":      compress(r.changelog(released)),
 		"lintian-overrides": []byte(overrides),
 	} {
-		if err := write(filepath.Join(stage, name), data, 0o644); err != nil {
+		if err := tree.Write(filepath.Join(stage, name), data, 0o644); err != nil {
 			return nil, err
 		}
 	}
