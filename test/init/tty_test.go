@@ -1,7 +1,6 @@
 package init
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -102,8 +101,7 @@ func (x *terminal) waitsFor(name string) {
 		for pid != 0 && lab.Status(pid, "Name") != "bash" {
 			pid, _ = strconv.Atoi(lab.Status(pid, "PPid"))
 		}
-		call, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
-		return strings.HasPrefix(string(call), fmt.Sprintf("%d ", unix.SYS_WAIT4))
+		return lab.InCall(pid, unix.SYS_WAIT4)
 	})
 }
 

@@ -161,7 +161,7 @@ func TestImageThatGoesAway(t *testing.T) {
 		}
 		// cgshim lets go of its file shortly after the start. Only then take the file away.
 		lab.Until(t, "the init to be at rest", func() bool {
-			return inCall(r.PID(), unix.SYS_RT_SIGTIMEDWAIT) && (s.tini || resident(t, r.PID(), files.dir) < 64)
+			return lab.InCall(r.PID(), unix.SYS_RT_SIGTIMEDWAIT) && (s.tini || resident(t, r.PID(), files.dir) < 64)
 		})
 		files.vanish(t)
 		before, after := evict(t, r.PID(), files.dir)
@@ -218,15 +218,8 @@ func hanging(t *testing.T, r *lab.Run, launcher ...string) (*lab.Run, *image) {
 		r.Path = launcher[0]
 	}
 	r.Start(t)
-	lab.Until(t, "the execve", func() bool { return inCall(r.Child(t), unix.SYS_EXECVE) })
+	lab.Until(t, "the execve", func() bool { return lab.InCall(r.Child(t), unix.SYS_EXECVE) })
 	return r, files
-}
-
-// inCall reports whether a process waits in a system call (proc_pid_syscall(5)).
-func inCall(pid, number int) bool {
-	call, _ := os.ReadFile(fmt.Sprintf("/proc/%d/syscall", pid))
-	in, _, _ := strings.Cut(string(call), " ")
-	return in == strconv.Itoa(number)
 }
 
 // No process reads from the terminal that is the init's stderr, and the program has filled it.

@@ -250,3 +250,10 @@ func Status(pid int, key string) string {
 	}
 	return ""
 }
+
+// InCall reports whether a process waits in a system call (proc_pid_syscall(5)).
+func InCall(pid, number int) bool {
+	call, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/syscall")
+	in, _, _ := strings.Cut(string(call), " ")
+	return in == strconv.Itoa(number)
+}
