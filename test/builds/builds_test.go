@@ -98,12 +98,13 @@ func TestCgoIsRefused(t *testing.T) {
 	}
 }
 
-func (b build) make(t *testing.T) string {
+// make returns the binary. The variables are for the Makefile.
+func (b build) make(t *testing.T, variables ...string) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "cgshim")
 	cmd := exec.Command("go", append(append([]string{"build", "-o", bin}, b.args...), ".")...)
 	if b.args == nil {
-		cmd = exec.Command("make", "-s", "build", "OUT="+bin)
+		cmd = exec.Command("make", append([]string{"-s", "build", "OUT=" + bin}, variables...)...)
 	}
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

@@ -3,7 +3,6 @@ package builds
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -14,18 +13,6 @@ import (
 
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
-
-// makeBuild builds the binary by the Makefile, with these variables.
-func makeBuild(t *testing.T, variables ...string) string {
-	t.Helper()
-	bin := filepath.Join(t.TempDir(), "cgshim")
-	cmd := exec.Command("make", append([]string{"-s", "build", "OUT=" + bin}, variables...)...)
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return bin
-}
 
 // What differs between two runs, or by what the portable build cannot know: times, the
 // numbers of processes and namespaces, and who sent a signal.
@@ -55,9 +42,10 @@ func TestPortableWritesWhatNativeWrites(t *testing.T) {
 	if !native {
 		t.Skip("this port has no other build")
 	}
-	build := makeBuild(t)
-	portable := makeBuild(t, "TAGS=cgshim_release,cgshim_portable", "ENTRY_"+runtime.GOARCH+"=")
-	text := filepath.Join(t.TempDir(), "text")
+	whole := build{}.make(t)
+	portable := build{}.make(t, "TAGS=cgshim_release,cgshim_portable", "ENTRY_"+runtime.GOARCH+"=")
+	dir := t.TempDir()
+	text, ready := filepath.Join(dir, "text"), filepath.Join(dir, "ready")
 	if err := os.WriteFile(text, []byte("no program\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +79,7 @@ func TestPortableWritesWhatNativeWrites(t *testing.T) {
 		{name: "an orphan, as tini", as: "tini", args: sh("(true &); sleep 0.3", "-w"), says: "Reaped zombie"},
 		{name: "the stop time-out", args: sh("trap '' TERM; kill -TERM 1"+wait, "--stop-timeout=200ms"), status: 137, says: "did not stop in time"},
 		{name: "the drain", args: sh("sleep 100 & exit 4", "-vv", "--drain-timeout=5s"), status: 4, says: "draining"},
-		{name: "the drain time-out", args: sh("(trap '' TERM; touch $0"+wait+") & while [ ! -e $0 ]; do sleep 0.02; done; exit 4", "-vv", "--drain-timeout=200ms"), status: 4, says: "left after the drain"},
+		{name: "the drain time-out", args: sh("rm -f "+ready+"; (trap '' TERM; touch "+ready+wait+") & while [ ! -e "+ready+" ]; do sleep 0.02; done; exit 4", "-vv", "--drain-timeout=200ms"), status: 4, says: "left after the drain"},
 		{name: "--check", args: []string{"--check"}, status: 1, says: "verdict"},
 		{name: "--check --json", args: []string{"--check", "--json"}, status: 1, says: `"verdict"`},
 		{name: "--help", args: []string{"--help"}, says: "--cgroup"},
@@ -109,13 +97,8 @@ func TestPortableWritesWhatNativeWrites(t *testing.T) {
 				Stdout, Stderr string
 				Status         int
 			}
-			// $0 of a script is a file of this run.
 			start := func(bin string) (r written) {
-				args := append([]string(nil), c.args...)
-				if len(args) > 0 && strings.Contains(args[len(args)-1], "touch $0") {
-					args = append(args, filepath.Join(t.TempDir(), "ready"))
-				}
-				cmd := command(t, bin, []string{"CGSHIM_CGROUP=off", c.env}, args...)
+				cmd := command(t, bin, []string{"CGSHIM_CGROUP=off", c.env}, c.args...)
 				cmd.Args[0] = "cgshim"
 				if c.as != "" {
 					cmd.Args[0] = c.as
@@ -125,7 +108,7 @@ func TestPortableWritesWhatNativeWrites(t *testing.T) {
 				r.Stdout, r.Stderr, r.Status = result(&out, &errs, cmd.Run())
 				return r
 			}
-			want, got := start(build), start(portable)
+			want, got := start(whole), start(portable)
 			if want.Status != c.status || !strings.Contains(want.Stdout+want.Stderr, c.says) {
 				t.Errorf("status %d, want %d, and %q in\n%s%s", want.Status, c.status, c.says, want.Stdout, want.Stderr)
 			}
