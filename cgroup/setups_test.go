@@ -94,10 +94,7 @@ var setups = map[string]func(){
 		must("mkdir", os.Mkdir(witness+"/init", 0o755))
 		must("type", os.WriteFile(witness+"/init/cgroup.type", []byte("threaded"), 0))
 	},
-	"in the leaf": func() {
-		must("mkdir", os.Mkdir(witness+"/init", 0o755))
-		must("move", os.WriteFile(witness+"/init/cgroup.procs", []byte("1"), 0))
-	},
+	"in the leaf": func() { moveInto("/init", 1) },
 	"leaf is used": func() {
 		dir, err := os.Open(witness + "/init")
 		must("open", err)
@@ -130,24 +127,15 @@ var setups = map[string]func(){
 	},
 	// As another run of cgshim does, while this one waits for the lock.
 	"delegated meanwhile": func() {
-		must("mkdir", os.Mkdir(witness+"/init", 0o755))
-		must("move", os.WriteFile(witness+"/init/cgroup.procs", []byte("1"), 0))
+		moveInto("/init", 1)
 		controllers, err := os.ReadFile(witness + "/cgroup.controllers")
 		must("read", err)
 		must("enable", os.WriteFile(witness+"/"+subtreeControl, []byte(list("+", strings.Fields(string(controllers)))), 0))
 	},
-	"PID 1 deeper": func() {
-		must("mkdir", os.Mkdir(witness+"/init/init", 0o755))
-		must("move", os.WriteFile(witness+"/init/init/cgroup.procs", []byte("1"), 0))
-	},
+	"PID 1 deeper":  func() { moveInto("/init/init", 1) },
 	"read-only run": func() { must("remount", unix.Mount("", "/run", "", unix.MS_REMOUNT|unix.MS_RDONLY, "")) },
 	// Like a service of k3s or kubelet after its init has moved deeper.
-	"deeper": func() {
-		must("mkdir", os.Mkdir(witness+"/init/init", 0o755))
-		for _, pid := range []int{1, os.Getpid()} {
-			must("move", os.WriteFile(witness+"/init/init/cgroup.procs", []byte(strconv.Itoa(pid)), 0))
-		}
-	},
+	"deeper": func() { moveInto("/init/init", 1, os.Getpid()) },
 	// The mount is on sysfs, as on a host without v1 hierarchies.
 	"plain": func() {
 		must("mkdir", os.MkdirAll("/tmp/cgshim-peer", 0o755))
@@ -158,8 +146,7 @@ var setups = map[string]func(){
 	},
 	// As a service manager in the container does.
 	"in a cgroup of its own": func() {
-		must("mkdir", os.Mkdir(witness+"/unit", 0o755))
-		must("move", os.WriteFile(witness+"/unit/cgroup.procs", []byte(strconv.Itoa(os.Getpid())), 0))
+		moveInto("/unit", os.Getpid())
 	},
 	"sleepers": func() {
 		for range 200 {
@@ -214,4 +201,12 @@ func refuseNewMountAPI(errno syscall.Errno) {
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	must("no_new_privs", unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 	must("seccomp", unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0))
+}
+
+// moveInto makes a cgroup below the container's and moves processes into it.
+func moveInto(group string, pids ...int) {
+	must("mkdir", os.Mkdir(witness+group, 0o755))
+	for _, pid := range pids {
+		must("move", os.WriteFile(witness+group+"/cgroup.procs", []byte(strconv.Itoa(pid)), 0))
+	}
 }
