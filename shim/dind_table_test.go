@@ -119,14 +119,7 @@ func TestHolder(t *testing.T) {
 	}
 	cmd := exec.Command(daemon)
 	cmd.Env = []string{helperEnv + "=reader"}
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = stdin.Close(); _ = cmd.Wait() }()
+	startReader(t, cmd)
 	alive := cmd.Process.Pid
 	for _, c := range []struct {
 		name, file, content string

@@ -299,6 +299,19 @@ func init() {
 	helpers["reader"] = func() { _, _ = os.Stdin.Read(make([]byte, 1)) }
 }
 
+// startReader starts the helper "reader", which ends when the test does.
+func startReader(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = stdin.Close(); _ = cmd.Wait() })
+}
+
 // A shim that is not PID 1 signals only its descendants.
 func TestDrainSignalsTheDescendants(t *testing.T) {
 	cmd := exec.Command("/proc/self/exe")

@@ -115,14 +115,7 @@ func TestJobControl(t *testing.T) {
 func TestForwardOfCont(t *testing.T) {
 	cmd := again("reader", &syscall.SysProcAttr{Setpgid: true})
 	cmd.Stdin = nil
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = stdin.Close(); _ = cmd.Wait() }()
+	startReader(t, cmd)
 	s, w := newWorld(t, Config{})
 	w.verbose = LevelError
 	s.prepareLines()
