@@ -31,8 +31,10 @@ var dockerd = sync.OnceValue(func() error {
 	if err != nil {
 		return fmt.Errorf("containerd: %w: %s", err, rig.Tail(rig.Read(daemons.File("containerd")), 5))
 	}
-	_, err = daemons.Start("dockerd", "dockerd", "--containerd="+containerdSocket, "--host=unix://"+socket, "--data-root="+place+"/docker", "--pidfile="+place+"/docker.pid",
-		"--bridge=none", "--iptables=false", "--ip6tables=false", "--userland-proxy=false", "--exec-opt=native.cgroupdriver=systemd", "--seccomp-profile=unconfined")
+	_, err = daemons.Start("dockerd", append([]string{
+		"dockerd", "--containerd=" + containerdSocket, "--host=unix://" + socket, "--data-root=" + place + "/docker",
+		"--pidfile=" + place + "/docker.pid", "--exec-opt=native.cgroupdriver=systemd",
+	}, modest...)...)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ lxc.apparmor.profile = unconfined
 lxc.cgroup2.memory.max = 400M
 lxc.environment = PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 lxc.environment = CGSHIM_CGROUP=require
-lxc.init.cmd = /cgshim -v --dind -- dockerd --bridge=none --iptables=false --ip6tables=false --userland-proxy=false --seccomp-profile=unconfined
+lxc.init.cmd = /cgshim -v --dind -- %[2]s
 lxc.log.file = %[1]s/log
 `
 
@@ -52,7 +52,7 @@ func TestLXC(t *testing.T) {
 		if err := chown(dir+"/root", 100000); err != nil {
 			return err
 		}
-		if err := os.WriteFile(dir+"/config", fmt.Appendf(nil, lxcConfig, dir), 0o644); err != nil {
+		if err := os.WriteFile(dir+"/config", fmt.Appendf(nil, lxcConfig, dir, strings.Join(innerDaemon, " ")), 0o644); err != nil {
 			return err
 		}
 		if _, err := daemons.Start("lxc", "lxc-start", "--name=it", "--rcfile="+dir+"/config", "--lxcpath="+dir, "--foreground"); err != nil {
