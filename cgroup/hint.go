@@ -70,7 +70,7 @@ var hints = []struct {
 	{"write " + subtreeControl, unix.EOPNOTSUPP, "the cgroup is threaded, because a program has enabled controllers one by one: recreate the container"},
 	// With RT_GROUP_SCHED the cgroup may contain no real-time process (the kernel
 	// document, "CPU").
-	{"write " + subtreeControl, unix.EINVAL, "the controller cannot be enabled: for cpu, end the real-time processes, or use a kernel without RT_GROUP_SCHED"},
+	{"write " + subtreeControl, unix.EINVAL, "the kernel refuses the controller: if the controller is cpu, end the real-time processes of the cgroup, or use a kernel without RT_GROUP_SCHED"},
 	{"write " + subtreeControl, unix.ENOENT, "the cgroup above does not enable this controller: let the runtime enable it"},
 	{"write " + subtreeControl, unix.ENOSPC, manyCgroups},
 	{"write " + subtreeControl, unix.ENOMEM, manyCgroups},
@@ -87,7 +87,7 @@ var hints = []struct {
 	{"inotify_add_watch", unix.ENOSPC, "the limit of inotify watches is reached: raise the sysctl fs.inotify.max_user_watches of the node"},
 	{"statx", unix.ESTALE, "another program has mounted another cgroup on /sys/fs/cgroup: start the container without that program"},
 
-	{"", unix.EMFILE, "the limit of open files is reached: raise it (docker --ulimit nofile; Kubernetes: LimitNOFILE in the unit of the runtime)"},
+	{"", unix.EMFILE, "the limit of open files is reached: raise it (docker --ulimit nofile, in Kubernetes LimitNOFILE in the unit of the runtime)"},
 	{"", unix.ENFILE, "the node has no file descriptors left: raise the sysctl fs.file-max of the node"},
 	{"", unix.ENOMEM, "the node or the container has no memory left: raise the container's memory limit"},
 }
@@ -96,12 +96,12 @@ const (
 	privileged = "run privileged (docker or podman run --privileged, Kubernetes securityContext.privileged), or with a private cgroup namespace and a writable mount: docker --security-opt writable-cgroups=true, podman --security-opt unmask=/sys/fs/cgroup, containerd cgroup_writable"
 	writable   = "mount /sys/fs/cgroup writable: docker run --privileged or --security-opt writable-cgroups=true (28.0), podman run --security-opt unmask=/sys/fs/cgroup, " +
 		"containerd cgroup_writable (2.1), CRI-O annotation io.kubernetes.cri-o.cgroup2-mount-hierarchy-rw"
-	userNamespace = "run without privileged, and use containerd cgroup_writable or CRI-O cgroup2-mount-hierarchy-rw: Kubernetes gives a privileged pod the host's cgroup namespace even with hostUsers: false"
+	userNamespace = "run without privileged, and use containerd cgroup_writable or CRI-O cgroup2-mount-hierarchy-rw, because Kubernetes gives a privileged pod the host's cgroup namespace even with hostUsers: false"
 	notDelegated  = "the cgroup is not delegated to this user namespace: " + userNamespace
 
 	entryPoint = "make cgshim the container's entry point (a script has to exec it), or set --cgroup=require, or --cgroup=auto with --exec"
 
-	securityModule = "a security module refuses the mount, and the audit log says which: for AppArmor docker --security-opt apparmor=unconfined, Kubernetes appArmorProfile Unconfined; for SELinux --security-opt label=disable, seLinuxOptions type spc_t"
+	securityModule = "a security module refuses the mount, and the audit log says which: with AppArmor use docker --security-opt apparmor=unconfined or Kubernetes appArmorProfile Unconfined, with SELinux --security-opt label=disable or seLinuxOptions type spc_t"
 	forbidden      = "CAP_SYS_ADMIN is there, but a seccomp profile, a security module or an outer user namespace that owns the mount refuses: try docker --security-opt seccomp=unconfined, Kubernetes seccompProfile Unconfined"
 	unkept         = "make /run writable: a later run of cgshim --exec in this container may not find the cgroup namespace of this run, and may nest one level deeper"
 	notKept        = "this process stays in the host's cgroup namespace: the run of cgshim that delegated could not keep its namespace in /run/cgshim, and its processes have ended; make /run writable, and restart the container"
