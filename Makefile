@@ -91,11 +91,11 @@ test-starved: build ## as root, what an init outlives, and tini beside it; STARV
 	@$(NEED) tini cc bindfs qemu-x86_64-static
 	cd test && go test -count=1 -timeout 60m ./starved $(STARVEDFLAGS)
 
-test-starved-vm: build ## the fork storm at pids.max on 8 CPUs, under QEMU
+test-starved-vm: build ## the fork storm at pids.max on STARVED_CPUS (8) CPUs, under QEMU
 	@$(NEED) tini cc qemu-system-x86_64 busybox
 	cc -static -O1 -o bin/starved test/starved/testdata/starved.c
 	cd test && go build -o ../bin/vmrun ./vm
-	cd test && CGSHIM_VM_CPUS=8 CGSHIM_STARVED=/pkg CGSHIM_STARVED_TIME=$(or $(STARVED_TIME),60s) \
+	cd test && CGSHIM_VM_CPUS=$(or $(STARVED_CPUS),8) CGSHIM_STARVED=/pkg CGSHIM_STARVED_TIME=$(or $(STARVED_TIME),60s) \
 		CGSHIM_VM_FILES="$(CURDIR)/bin/cgshim $(CURDIR)/bin/starved /usr/bin/tini-static" \
 		go test -count=1 -exec $(CURDIR)/bin/vmrun -v ./starved -run 'TestForkStorm|TestSignalsWithoutProcesses'
 
