@@ -23,6 +23,7 @@ var (
 	inheritedStdio   [3]bool // whether the descriptor is open
 	inheritedEnv     unsafe.Pointer
 	inheritedLimits  [len(limits)]limit
+	limitKnown       [len(limits)]bool // whether the kernel has told the limit
 
 	//lint:ignore U1000 used by entry_amd64.s
 	scratchTLS [16]byte
@@ -56,7 +57,7 @@ var limits = [...]struct {
 	{unix.RLIMIT_DATA, 128 << 20, 64 << 20, "cgshim: cannot start: the limit of data (RLIMIT_DATA, ulimit -d) is below 64 MB: raise it\n"},
 }
 
-const threadsMessage = "cgshim: cannot start: no room for 3 threads: raise the limit of processes (--pids-limit, pids.max, RLIMIT_NPROC)\n"
+const threadsMessage = "cgshim: cannot start: no room for 4 threads: raise the limit of processes (--pids-limit, pids.max, RLIMIT_NPROC)\n"
 
 // own has environment variables for the Go runtime of this process. enter puts them
 // first, because the runtime uses the first variable of a name (runtime/env_posix.go,
@@ -66,8 +67,7 @@ const threadsMessage = "cgshim: cannot start: no room for 3 threads: raise the l
 //   - GOGC=off turns the collector off, because nothing is allocated after start-up.
 //   - asyncpreemptoff=1 keeps the scheduler from sending SIGURG, so that a SIGURG is
 //     meant for the program.
-//   - GOTRACEBACK=none makes the runtime print one line, and no trace, if it ends the
-//     process.
+//   - GOTRACEBACK=none makes the runtime print no trace after a panic (oneLine).
 var own = [slots]string{"GOMAXPROCS=1\x00", "GOGC=off\x00", "GODEBUG=asyncpreemptoff=1\x00", "GOTRACEBACK=none\x00"}
 
 // slots is the number of words that entry_*.s makes room for.
@@ -99,6 +99,7 @@ func enter(vector unsafe.Pointer) {
 		*(*uintptr)(unsafe.Add(inheritedEnv, uintptr(i)*word-slots*word)) = uintptr(unsafe.Pointer(unsafe.StringData(own[i])))
 	}
 	hideVariables()
+	overrideWrite = oneLine
 	entered = true
 }
 
@@ -179,7 +180,10 @@ const (
 func raiseLimits() {
 	for i := range limits {
 		l, old := &limits[i], &inheritedLimits[i]
-		sys(unix.SYS_PRLIMIT64, 0, l.resource, 0, uintptr(unsafe.Pointer(old)), 0, 0)
+		if errnoOf(sys(unix.SYS_PRLIMIT64, 0, l.resource, 0, uintptr(unsafe.Pointer(old)), 0, 0)) != 0 {
+			continue // a seccomp profile refuses the call
+		}
+		limitKnown[i] = true
 		now := old.soft
 		if now < l.enough {
 			now = setLimit(l.resource, limit{min(old.hard, l.enough), old.hard}, now)
@@ -204,25 +208,58 @@ func setLimit(resource uintptr, to limit, before uint64) uint64 {
 	return to.soft
 }
 
-// probeThreads creates two threads, because the runtime needs two besides the main
-// thread. If the kernel refuses, probeThreads ends the process with a message. The
-// runtime would print a trace.
+// probeThreads creates three threads, because the runtime needs up to three besides the
+// main thread. These are the monitor and two that take turns with the main thread in
+// gcenable (runtime/mgc.go), where the main thread waits twice. If the kernel refuses,
+// probeThreads ends the process with a message.
 //
 //go:nosplit
 //go:norace
 func probeThreads() {
-	for range 2 {
+	const threads = 3
+	for range threads {
 		if errnoOf(probeThread()) != 0 {
 			giveUp(threadsMessage)
 		}
 	}
 	probed = 1
 	const futexWakePrivate = 129
-	sys(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&probed)), futexWakePrivate, 2, 0, 0, 0)
+	sys(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&probed)), futexWakePrivate, threads, 0, 0, 0)
 }
 
 func probeThread() uintptr
 
+// overrideWrite is the function by which the runtime writes its own messages, if it is
+// not nil.
+//
+//go:linkname overrideWrite runtime.overrideWrite
+var overrideWrite func(fd uintptr, text unsafe.Pointer, length int32) int32
+
+// oneLine writes the first line of what the runtime says when it ends this process, and
+// then ends the process. A trace of up to 80 lines would follow. The runtime calls
+// oneLine for each part of a line. On a loaded machine the runtime may need one more
+// thread than probeThreads has tried, if the main thread has to wait more often. Then
+// oneLine says what to raise.
+//
+//go:nosplit
+//go:norace
+func oneLine(fd uintptr, text unsafe.Pointer, length int32) int32 {
+	const refused = "runtime: failed to create new OS thread"
+	part := unsafe.Slice((*byte)(text), length)
+	if len(part) >= len(refused) && unsafe.String(&part[0], len(refused)) == refused {
+		giveUp(threadsMessage)
+	}
+	written := sys(unix.SYS_WRITE, fd, uintptr(text), uintptr(length), 0, 0, 0)
+	for _, c := range part {
+		if c == '\n' {
+			giveUp("")
+		}
+	}
+	return int32(written)
+}
+
+// giveUp ends this process with a message.
+//
 //go:nosplit
 //go:norace
 func giveUp(message string) {

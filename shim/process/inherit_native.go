@@ -15,7 +15,9 @@ func inherit() (in inheritance) {
 		return inheritFromRuntime()
 	}
 	for i, saved := range inheritedLimits {
-		in.limits = append(in.limits, savedLimit{limits[i].resource, saved.soft, saved.hard})
+		if limitKnown[i] {
+			in.limits = append(in.limits, savedLimit{limits[i].resource, saved.soft, saved.hard})
+		}
 	}
 	for fd, open := range inheritedStdio {
 		in.closed[fd] = !open
