@@ -56,10 +56,10 @@ UNPRIVILEGED := $(if $(filter 0,$(shell id -u)),setpriv --reuid=65534 --regid=65
 NEED := test/deps/install.sh
 export CGSHIM_BIN ?= $(CURDIR)/bin/cgshim
 
-# The names after NEED in a recipe are the programs that the verb installs.
-help: ## list the verbs, and the programs that each installs by apt if they are missing
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-12s %s\n", $$1, $$2 } \
-		/^\t@\$$\(NEED\) / { sub(/^[^)]*\) /, ""); printf "%-12s   installs %s\n", "", $$0 }' $(MAKEFILE_LIST)
+# The names after NEED in a recipe are the programs that the target installs.
+help: ## list the targets, and the programs that each installs by apt if they are missing
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-16s %s\n", $$1, $$2 } \
+		/^\t@\$$\(NEED\) / { sub(/^[^)]*\) /, ""); printf "%-16s   installs %s\n", "", $$0 }' $(MAKEFILE_LIST)
 
 build: ## the static binary, bin/cgshim
 	GOARCH=$(GOARCH) $(BUILD) -o $(OUT) .
@@ -110,9 +110,11 @@ test-e2e: build ## dockerd under cgshim and under its peers, in the VM
 	cd test && go test -v -count=1 -timeout 60m ./e2e
 
 test-k8s: build ## a real kubelet with cgshim in its pods, in the VM; K8S_API=1: and an API server
+	@$(NEED) qemu-system-x86_64 busybox mkfs.ext4 cc
 	cd test && CGSHIM_K8S_API=$(K8S_API) go test -v -count=1 -timeout 60m ./systems -run Kubelet
 
 test-systems: build ## today's Docker, systemd, LXC and a supervisor in Go, in the VM
+	@$(NEED) qemu-system-x86_64 busybox mkfs.ext4 cc
 	cd test && go test -v -count=1 -timeout 60m ./systems -skip Kubelet
 
 run: build ## start a real dockerd under cgshim in a sandbox, show it, stop it
@@ -164,7 +166,7 @@ size: ## the amd64 binary against the budget
 		[ "$$size" -le $(BUDGET) ]
 
 builds: ## every way to build it, each as PID 1; BUILDS=all: with a C linker and GOS too
-	@$(NEED) unshare $(if $(filter all,$(BUILDS)),cc)
+	@$(NEED) unshare cc
 	cd test && CGSHIM_BUILDS="$(BUILDS)" CGSHIM_GOS="$(GOS)" go test -count=1 -timeout 40m ./builds
 
 cross: ## every Linux port of Go
@@ -205,7 +207,7 @@ check: export BENCHROUNDS = 1
 check: export ONLY = amd64,arm64
 check: export CGSHIM_E2E_PEERS = off
 check: export VMFLAGS = -short
-check: ## all tests, as CI runs them on each push; what cannot run here fails
+check: ## the tests of each push, as CI runs them; what cannot run here fails
 	@for verb in $(CHECKS); do \
 		echo "=== make $$verb"; \
 		began=$$(date +%s); \

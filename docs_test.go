@@ -217,3 +217,15 @@ func text(e ast.Expr) (s string, constant bool) {
 	}
 	return "", false
 }
+
+// A stranger reads README first, so README must stay short.
+func TestREADMEIsShort(t *testing.T) {
+	const most = 120
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(string(text), "\n"); lines > most {
+		t.Errorf("README.md has %d lines, and may have %d", lines, most)
+	}
+}

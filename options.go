@@ -91,7 +91,7 @@ func options() []option {
 		},
 		{
 			long: "stop-timeout", arg: "DUR", env: "CGSHIM_STOP_TIMEOUT", initial: "0",
-			help: "KILL DUR after a stop signal; 0 never does",
+			help: "kill PROGRAM DUR after a stop signal",
 			full: "Kill PROGRAM with SIGKILL if it still runs DUR after the first stop signal. " +
 				"With 0 cgshim never kills PROGRAM. The clock stands still while the container is frozen. " +
 				"If cgshim may not kill PROGRAM and is PID 1, it ends with status 137, and the kernel kills the rest of the container. " +
@@ -101,15 +101,15 @@ func options() []option {
 		{
 			long: "stop-signal", arg: "SIG", env: "CGSHIM_STOP_SIGNAL", initial: "TERM,INT,QUIT",
 			help: "signals that ask for a stop",
-			full: "Take SIG for a stop signal. A stop signal starts the clock of `--stop-timeout` and cuts `--drain-timeout` short. " +
+			full: "Treat SIG as a stop signal. A stop signal starts the clock of `--stop-timeout` and cuts `--drain-timeout` short. " +
 				"SIG can be a list with commas, which replaces the default list.",
 			set: setStopSignals,
 		},
 		{
 			long: "drain-timeout", arg: "DUR", env: "CGSHIM_DRAIN_TIMEOUT", initial: "0",
-			help: "how long the rest may run after PROGRAM",
+			help: "how long other processes outlive PROGRAM",
 			full: "When PROGRAM has ended, send TERM to all processes that are left, wait up to DUR for them, and send KILL. " +
-				"With 0 cgshim exits at once, as tini does. A stop signal in that time brings KILL at once.",
+				"With 0 cgshim exits at once, as tini does. After a stop signal in that time cgshim sends KILL at once.",
 			set: duration(func(s *settings) *time.Duration { return &s.DrainTimeout }),
 		},
 		{
@@ -120,7 +120,7 @@ func options() []option {
 				"With `require` it acts in any process of a container, and ends with status 125 without starting PROGRAM if the delegation is not possible. " +
 				"`require-v2` is `require` where containers are in cgroup v2, and `off` on cgroup v1, in a hybrid and in gVisor. " +
 				"With `off` it leaves cgroups alone. " +
-				"`auto` acts in any process too if it is given by name together with `--exec`. " +
+				"If you set `auto` yourself and also `--exec`, cgshim acts in any process too. " +
 				"Under tini's names the default is `off`.",
 			set: setCgroup,
 		},
@@ -172,10 +172,10 @@ func options() []option {
 		},
 		{
 			long: "dind", env: "CGSHIM_DIND", initial: "off",
-			help: "do what docker:dind's entry script does besides",
-			full: "Prepare the container for dockerd as the entry script of docker:dind does, besides the cgroups. " +
+			help: "do the other work of docker:dind's entry script",
+			full: "Do the work of docker:dind's entry script that does not concern cgroups. " +
 				"Set the variable container to `docker` for PROGRAM if it is not set. Mount securityfs. " +
-				"Remove the pid files of a dockerd or containerd that no longer runs, also where the arguments of dockerd say. " +
+				"Remove the pid files of a dockerd or containerd that no longer runs, including the files that dockerd's options `--pidfile`, `--exec-root` and `--data-root` name. " +
 				"As the last step, make the mount `/` and all mounts below it shared. " +
 				"If a step fails, cgshim logs it and starts PROGRAM all the same.",
 			set: toggle(func(s *settings) *bool { return &s.Dind }),
@@ -217,7 +217,7 @@ func options() []option {
 			long: "verbose", short: "v", env: "TINI_VERBOSITY", initial: "1",
 			help: "log more; can be repeated",
 			full: "Log one level more. The option can be repeated. " +
-				"The variable is the level, from 0 for errors to 4 for everything. The variable wins over the option, as for tini.",
+				"The variable sets the level itself, from 0 for errors to 4 for everything. The variable wins over the option, as for tini.",
 			set: setVerbose,
 		},
 		{

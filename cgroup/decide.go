@@ -378,7 +378,7 @@ func (p *Plan) prevent(f *Facts, base *Group, remount, unshare, ours bool) *Refu
 	readOnly := f.Mount != nil && f.Mount.readOnly()
 	switch {
 	case (remount || unshare) && !f.SysAdmin:
-		return refuse(Unprivileged, string(p.State)+", and to change that needs CAP_SYS_ADMIN", privileged)
+		return refuse(Unprivileged, string(p.State)+", and only a process with CAP_SYS_ADMIN can change that", privileged)
 	case (remount || unshare) && f.Init != "" && f.Init != f.Unified:
 		return refuse(NotOurs, "PID 1 is in "+f.Init+" and this process is in "+f.Unified+": a mount for this process would change every process of the container",
 			"make cgshim the container's PID 1, or start it in the cgroup of PID 1")

@@ -288,7 +288,7 @@ func (a *application) removable() bool {
 
 // placeTucked does the same as placeBeneath on Linux before 6.5, by propagation. If a
 // mount propagates to a place that already has a mount, the kernel puts the new mount
-// under the old mount (fs/pnode.c, propagate_mnt; commit 1064f874abc0, Linux 4.10).
+// under the old mount (fs/pnode.c, propagate_mnt; commit 1064f874abc0, Linux 4.11).
 //
 // The old mount is on a mount that is called the holder. placeTucked makes the holder
 // shared and binds it to an unused directory of the old mount, which makes a peer of the

@@ -119,7 +119,11 @@ func init() {
 			shown := make([]byte, 100)
 			n, err := unix.Read(master, shown)
 			must(err)
-			fmt.Printf("%d %s, shown %q\n", written, map[bool]string{true: "none", false: "error"}[errno == 0], shown[:n])
+			result := "none"
+			if errno != 0 {
+				result = "error"
+			}
+			fmt.Printf("%d %s, shown %q\n", written, result, shown[:n])
 		},
 		"stopped terminal": func() {
 			terminal()

@@ -231,7 +231,11 @@ func init() {
 			must(err)
 			sig := status.StopSignal()
 			traced, errno := Detach(pid, sig)
-			fmt.Printf("%s: stopped by %v, traced %v, %s", c.name, sig, traced, map[bool]string{true: "no error", false: errno.Error()}[errno == 0])
+			result := "no error"
+			if errno != 0 {
+				result = errno.Error()
+			}
+			fmt.Printf("%s: stopped by %v, traced %v, %s", c.name, sig, traced, result)
 			must(unix.Kill(pid, unix.SIGCONT))
 			_, err = unix.Wait4(pid, &status, 0, nil)
 			must(err)

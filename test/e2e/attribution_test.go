@@ -79,7 +79,7 @@ func attribution(t *testing.T, ns string, v variant, baseline string) {
 	part("the outer pids limit holds for an inner fork bomb", o.holdsPIDs)
 	part("docker exec into the outer container works", func() error { return o.execLands("6111") })
 	if v.name == ours.name {
-		part("cgshim --check by docker exec says so", func() error { return o.checks() })
+		part("cgshim --check by docker exec reports the delegation", func() error { return o.checks() })
 	}
 	rows.check(t, "the host is as it was ("+ns+")", v, func() error {
 		return errors.Join(o.remove(), before.since())

@@ -141,12 +141,13 @@ func oneLine(err error) string {
 	return "`" + strings.ReplaceAll(text, "`", "'") + "`"
 }
 
-const docHead = `# dockerd in a container: who passes what
+const docHead = `# Runs of a real dockerd in a container
 
 Made by ` + "`CGSHIM_E2E_DOC=$PWD/docs/e2e.md make test-e2e`" + `; do not edit.
 
 Each scenario ran with a real dockerd in a privileged container of another dockerd,
-on a Debian cloud kernel with cgroup v2, looked at from that machine's top level.
+on a Debian cloud kernel with cgroup v2. The test looks at the cgroups from the root of the
+machine's hierarchy.
 The columns are what the container's entry point was:
 
 - **cgshim**: ` + "`cgshim --dind -- dockerd`" + `
@@ -154,7 +155,8 @@ The columns are what the container's entry point was:
 - **unshare**: tini, then ` + "`unshare --cgroup`" + `, a new mount of cgroup2 and the same
   loop, which is what envbox does
 
-"private" and "host" are the container's ` + "`--cgroupns`" + `. A dash: not asked of it.
+"private" and "host" are the container's ` + "`--cgroupns`" + `. A dash means that the case
+was not run.
 
 `
 

@@ -24,6 +24,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
@@ -202,7 +204,7 @@ func end(t *testing.T, s side, r *lab.Run, sig syscall.Signal, want int) sight {
 		t.Fatal(err)
 	}
 	if !within(s.patience(), func() bool { return dead(r) }) {
-		return sight{false, fmt.Sprintf("%v has no effect within %v", sig, s.patience())}
+		return sight{false, fmt.Sprintf("%s does not end it within %v", unix.SignalName(sig), s.patience())}
 	}
 	took := time.Since(began)
 	return ended(r, r.Wait(t), want, took)
@@ -216,7 +218,11 @@ func ended(r *lab.Run, status, want int, took time.Duration) sight {
 	case status == want:
 		return sight{true, fmt.Sprintf("ends in %s with %d", short(took), status)}
 	}
-	return sight{false, strings.TrimSpace(fmt.Sprintf("ends with %d: %.200s", status, lastLine(r.Stderr.String())))}
+	text := fmt.Sprintf("ends with %d", status)
+	if line := lastLine(r.Stderr.String()); line != "" {
+		text += fmt.Sprintf(": %.200s", line)
+	}
+	return sight{false, text}
 }
 
 func short(d time.Duration) string {

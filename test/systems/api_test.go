@@ -11,7 +11,8 @@ import (
 	core "k8s.io/api/core/v1"
 )
 
-// apiServer is a kube-apiserver with an etcd, without authorization: the machine's alone.
+// apiServer is a kube-apiserver with an etcd. It has no authorization, because only programs of
+// the virtual machine can reach it.
 type apiServer struct{ kubeconfig string }
 
 const (
@@ -37,7 +38,7 @@ func startAPI() (*apiServer, error) {
 	if err := writeKey(place + "/service-accounts.key"); err != nil {
 		return nil, err
 	}
-	// An address that is the machine's, and not of the loopback: the API server wants one.
+	// The API server needs an address of the machine that is not a loopback address.
 	if _, err := rig.Exec("busybox", "ip", "addr", "add", "10.255.255.1/32", "dev", "lo"); err != nil {
 		return nil, err
 	}

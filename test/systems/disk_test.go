@@ -38,13 +38,13 @@ func rootDisk() rig.Disk {
 			"opt/cni/bin/one":            onePlugin,
 			"opt/cni/bin/loopback":       onePlugin,
 		},
-		// What the scripts of others want.
+		// The scripts of the peers use these programs.
 		Links: map[string]string{"usr/bin/sed": "busybox", "usr/bin/xargs": "busybox"},
 		Programs: []rig.Program{
 			{Module: "containerd", Package: "github.com/containerd/containerd/v2/cmd/containerd", Flags: []string{"-tags=urfave_cli_no_docs"}},
 			{Module: "containerd", Package: "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2"},
 			{Module: "containerd", Package: "github.com/containerd/containerd/v2/cmd/ctr"},
-			// Without seccomp, which takes a library: the pods here have none.
+			// Seccomp would need a C library. No pod of these tests has a seccomp profile.
 			{Module: "runc", Package: "github.com/opencontainers/runc", Cgo: true, Flags: []string{"-tags=netgo,osusergo", "-extldflags -static"}},
 			{Module: "moby", Package: "github.com/moby/moby/v2/cmd/dockerd"},
 			kubernetesProgram("kubelet"),

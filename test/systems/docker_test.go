@@ -17,13 +17,14 @@ import (
 	"github.com/cgshim/cgshim/test/internal/rig"
 )
 
-// socket is the machine's dockerd's.
+// socket is where the dockerd of the virtual machine listens.
 const socket = "/run/docker.sock"
 
-// dockerd starts the machine's, once. systemd is the machine's init: so each container
-// is a scope unit of its own (the systemd driver is dockerd's default there).
+// dockerd starts the dockerd of the virtual machine once. systemd is the machine's init, and so
+// dockerd makes a scope unit for each container (the systemd driver is the default there).
 var dockerd = sync.OnceValue(func() error {
-	// dockerd gives a containerd that it starts itself 15 s, too little on a busy machine.
+	// dockerd waits 15 s for a containerd that it starts itself. That is too little on a busy
+	// machine.
 	if _, err := daemons.Start("containerd", "containerd"); err != nil {
 		return err
 	}
@@ -168,7 +169,7 @@ var (
 	cutLine   = regexp.MustCompile(`(?m)^cut off (\d+) times`)
 )
 
-// restarts kills dockerd, and where each start goes through a set-up of its own that too.
+// restarts kills dockerd. If each start does a set-up, restarts also kills a set-up.
 func (o *outer) restarts(setup bool) error {
 	if err := o.serves(); err != nil {
 		return err
@@ -246,7 +247,7 @@ func TestShellWrapper(t *testing.T) {
 	})
 }
 
-// TestSystemdInside has systemd for the program of a container.
+// TestSystemdInside runs systemd as the program of a container.
 func TestSystemdInside(t *testing.T) {
 	for _, namespace := range []string{"private", "host"} {
 		step(t, "systemd in a container, "+namespace, func() (err error) {

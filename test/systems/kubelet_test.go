@@ -80,7 +80,7 @@ func example(name string) (*core.Pod, error) {
 	c := &p.Spec.Containers[0]
 	c.Image = outerImage
 	c.Args = append(c.Args, modest...)
-	// A slow node: a probe that comes too late says nothing of what is probed.
+	// The node is slow. A probe that times out would not show a fault of dockerd.
 	for _, probe := range []*core.Probe{c.StartupProbe, c.ReadinessProbe} {
 		probe.TimeoutSeconds = 30
 	}
@@ -146,8 +146,8 @@ func burstable(t *testing.T, n *node) {
 		t.Fatal(err)
 	}
 	p.Spec.Containers[0].Lifecycle = &core.Lifecycle{
-		// It starts with the container, and so it may come before, during or after the
-		// set-up: what is in the container's own cgroup then is moved.
+		// The hook starts with the container, so it may come before, during or after the
+		// set-up. cgshim moves the processes that are in the container's cgroup at that time.
 		PostStart: shell("cat /proc/self/cgroup >/out/started; until [ -d /sys/fs/cgroup/init ] && [ -S /run/docker.sock ]; do sleep 0.2; done; cat /proc/self/cgroup >/out/hook"),
 		PreStop:   shell("cat /proc/self/cgroup >/out/stopping"),
 	}
@@ -368,8 +368,8 @@ func (c *container) crash(inner string) (*container, error) {
 	return next, next.delegated()
 }
 
-// twoContainers is a pod with two of them; each has its own cgroup, and one that ends
-// does not touch the other's.
+// twoContainers tests a pod with two containers under cgshim. The end of one container must
+// not change the cgroups of the other.
 func twoContainers(t *testing.T, n *node) {
 	const name = "two"
 	// The sum keeps the inner process's command line out of those of cgshim and the shell.
@@ -444,9 +444,9 @@ func sharedPIDs(t *testing.T, n *node) {
 	step(t, "deleted, nothing is left", func() error { _, err := n.remove(name); return err })
 }
 
-// outOfMemory is what the options for the OOM killer come to, where the kubelet has set
-// memory.oom.group. The container may have 200 MB. Its program has some memory of its
-// own, and an inner process asks for more than it may have, or than the container may.
+// outOfMemory tests the options for the OOM killer if the kubelet has set memory.oom.group. The
+// container may have 200 MB. Its program has some memory of its own. An inner process asks for
+// more than its own limit or than the limit of the container.
 func outOfMemory(t *testing.T, n *node) {
 	// dd has touched its whole buffer when the first byte of it comes, and then waits
 	// for ever to write the rest.

@@ -15,7 +15,7 @@ import (
 )
 
 // lxcConfig is an unprivileged container of LXC: its root is an ordinary user of the
-// machine's, and LXC hands the container's cgroup to that user's group
+// virtual machine, and LXC hands the container's cgroup to that user's group
 // (lxc.container.conf(5)).
 const lxcConfig = `lxc.uts.name = it
 lxc.rootfs.path = dir:%[1]s/root

@@ -22,10 +22,10 @@ import (
 	"github.com/cgshim/cgshim/test/internal/rig"
 )
 
-// place has what the tests leave on the machine's disk.
+// place is the directory of the tests on the disk of the virtual machine.
 const place = "/var/lib/rig"
 
-// daemons are the machine's.
+// daemons are the daemons of the virtual machine.
 var daemons = rig.Daemons{Logs: place}
 
 func TestMain(m *testing.M) {

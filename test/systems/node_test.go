@@ -293,7 +293,7 @@ type container struct {
 	name   string
 	id     string
 	pid    int
-	cgroup string // as the machine's top level has it
+	cgroup string // its path from the root of the machine's hierarchy
 	status core.ContainerStatus
 }
 
