@@ -44,6 +44,7 @@ func (s *shim) stopPending() bool { return s.signals.Pending()&s.StopSignals != 
 
 func (s *shim) startStopping() {
 	if s.StopTimeout > 0 && !s.stopping.running {
+		s.spend() // the time before the signal is no part of the program's time to stop
 		s.stopping = countdownOf(s.StopTimeout)
 	}
 }

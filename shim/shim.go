@@ -225,9 +225,7 @@ func (s *shim) supervise() {
 		}
 	}
 	for !s.ended {
-		lap := s.clock.lap()
-		s.stopping.spend(lap)
-		s.settling.spend(lap)
+		s.spend()
 		switch {
 		case s.stopping.over():
 			s.kill1()
@@ -240,6 +238,13 @@ func (s *shim) supervise() {
 			}
 		}
 	}
+}
+
+// spend takes the time that has passed off the countdowns that run.
+func (s *shim) spend() {
+	lap := s.clock.lap()
+	s.stopping.spend(lap)
+	s.settling.spend(lap)
 }
 
 // settled is how long the program has to run before this process is pinned. A program

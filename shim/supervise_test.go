@@ -248,6 +248,27 @@ func TestSupervise(t *testing.T) {
 		})
 	}
 
+	// The time before a stop signal must count neither for a program that was idle nor for
+	// one that had just started.
+	for _, idle := range []time.Duration{time.Millisecond, longestLap - 1, longestLap, time.Hour} {
+		t.Run("a stop signal after "+idle.String()+" leaves the program all of its time", func(t *testing.T) {
+			s, w := newWorld(t, stop(longestLap), signalled(unix.SIGTERM).in(idle))
+			w.verbose = LevelError
+			s.prepareLines()
+			var took time.Duration
+			s.kill = func(_ int, sig process.Signal) syscall.Errno {
+				if sig == unix.SIGKILL {
+					took = w.clock - s.started - idle
+					w.moves = []move{ends(program, killed(sig))}
+				}
+				return 0
+			}
+			if s.supervise(); took != longestLap {
+				t.Errorf("killed after %v, want %v", took, longestLap)
+			}
+		})
+	}
+
 	t.Run("a program that runs on is pinned once", func(t *testing.T) {
 		s, w := newWorld(t, Config{}, signalled(unix.SIGHUP).in(settled-1), ends(program, exited(0)).in(time.Hour))
 		w.verbose = LevelError

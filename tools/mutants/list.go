@@ -82,6 +82,7 @@ var mutants = []mutant{
 	{name: "a rewritten stop signal starts no clock", file: "shim/forward.go", old: "if s.isStop(sig) || s.isStop(e.Signal) {", new: "if s.isStop(sig) {", run: played},
 	{name: "a signal rewritten to a stop signal starts no clock", file: "shim/forward.go", old: "if s.isStop(sig) || s.isStop(e.Signal) {", new: "if s.isStop(e.Signal) {", run: played},
 	{name: "a second stop signal starts the clock again", file: "shim/forward.go", old: "s.StopTimeout > 0 && !s.stopping.running", new: "s.StopTimeout > 0", run: played},
+	{name: "the time before the stop signal counts", file: "shim/forward.go", old: "s.spend() //", new: "//", run: played},
 	{name: "without --stop-timeout the program is killed at once", file: "shim/forward.go", old: "s.StopTimeout > 0 && ", new: "", run: played},
 	{name: "the stop time-out does not kill the group", file: "shim/forward.go", old: "s.kill(-s.child, unix.SIGKILL)", new: "", run: played},
 	{name: "the stop time-out kills only the group", file: "shim/forward.go", old: "errno := s.kill(s.child, unix.SIGKILL)", new: "errno := s.kill(-s.child, unix.SIGKILL)", run: played},
