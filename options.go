@@ -86,8 +86,9 @@ func options() []option {
 		{
 			long: "warn-on-reap", short: "w", env: "CGSHIM_WARN_ON_REAP", initial: "off",
 			help: "log a warning for each orphan reaped",
-			full: "Log a warning for each orphan that cgshim reaps, with its PID and its status.",
-			set:  toggle(func(s *settings) *bool { return &s.WarnOnReap }),
+			full: "Log a warning for each orphan that cgshim reaps, with its PID and its status. " +
+				"If stderr is read slowly, some of the warnings are lost.",
+			set: toggle(func(s *settings) *bool { return &s.WarnOnReap }),
 		},
 		{
 			long: "stop-timeout", arg: "DUR", env: "CGSHIM_STOP_TIMEOUT", initial: "0",

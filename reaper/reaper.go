@@ -29,12 +29,14 @@ func (e Exit) Code() int {
 //
 // Equal signals coalesce while they are pending (signal(7)). So one SIGCHLD can stand
 // for any number of children, and Reap goes on until the kernel has no child to report.
-// Reap returns whether this process still has children.
+// Children may end as fast as Reap can reap them, so fn can stop Reap by returning false.
+// Reap then returns more, and the caller has to call Reap again without a SIGCHLD.
+// Reap also returns whether this process may still have children.
 //
 // Reap allocates nothing. It does not tell Go's runtime of the system call, which does
 // not block. So an init can call Reap after the runtime's threads have ended, and when
 // there is no memory.
-func Reap(stops bool, fn func(Exit)) (left bool) {
+func Reap(stops bool, fn func(Exit) bool) (left, more bool) {
 	options := uintptr(unix.WNOHANG)
 	if stops {
 		options |= unix.WUNTRACED
@@ -46,11 +48,11 @@ func Reap(stops bool, fn func(Exit)) (left bool) {
 		switch {
 		case errno == unix.EINTR:
 		case errno != 0: // ECHILD
-			return false
+			return false, false
 		case pid == 0:
-			return true
-		default:
-			fn(Exit{int(pid), unix.WaitStatus(status)})
+			return true, false
+		case !fn(Exit{int(pid), unix.WaitStatus(status)}):
+			return true, true
 		}
 	}
 }

@@ -37,6 +37,7 @@ const program = 7
 type world struct {
 	t       *testing.T
 	clock   time.Duration
+	write   time.Duration // how long it takes to write a line
 	moves   []move
 	pending process.Set
 	verbose Level
@@ -171,12 +172,15 @@ func (w *world) kill(pid int, sig process.Signal) syscall.Errno {
 	return errno
 }
 
-func (w *world) reap(stops bool, fn func(reaper.Exit)) bool {
-	for _, e := range w.ended {
-		fn(e)
+func (w *world) reap(_ bool, fn func(reaper.Exit) bool) (left, more bool) {
+	for i, e := range w.ended {
+		if !fn(e) {
+			w.ended = w.ended[i+1:]
+			return true, true
+		}
 	}
 	w.ended = nil
-	return w.living > 0
+	return w.living > 0, false
 }
 
 func (w *world) detach(pid int, sig process.Signal) (bool, syscall.Errno) {
@@ -208,7 +212,10 @@ func (w *world) Line(level Level, msg string, facts ...any) *Line {
 	if level > w.verbose {
 		return nil
 	}
-	return NewLine([]byte(render(level, msg, facts)), func(line []byte) { w.did("%s", strings.TrimSuffix(string(line), "\n")) })
+	return NewLine([]byte(render(level, msg, facts)), func(line []byte) {
+		w.clock += w.write
+		w.did("%s", strings.TrimSuffix(string(line), "\n"))
+	})
 }
 
 func render(level Level, msg string, facts []any) string {

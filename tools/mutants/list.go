@@ -22,25 +22,27 @@ const (
 // Tests of shim in which a test plays the kernel, and those of its log lines. The other
 // tests of the package take long.
 const (
-	played = "^(TestSupervise|TestFreeze|TestClock|TestReport|TestExecFailure|TestDrain|TestSpawn|TestPrepare|TestDelegateSaysWhatWasDone|TestModes|TestAdopt|TestForwardOfCont)$"
+	played = "^(TestSupervise|TestOrphansWithoutEnd|TestFreeze|TestClock|TestReport|TestExecFailure|TestDrain|TestSpawn|TestPrepare|TestDelegateSaysWhatWasDone|TestModes|TestAdopt|TestForwardOfCont)$"
 	logged = "^(TestLongLines|TestAppendSeconds|TestLineFills|TestLineAsJSON)"
 )
 
 var mutants = []mutant{
 	// The reaper.
-	{name: "no child is told as one left", file: "reaper/reaper.go", old: "return false", new: "return true"},
-	{name: "a living child is not told of", file: "reaper/reaper.go", old: "case pid == 0:\n\t\t\treturn true", new: "case pid == 0:\n\t\t\treturn false"},
-	{name: "one child is reaped for each SIGCHLD", file: "reaper/reaper.go", old: "fn(Exit{int(pid), unix.WaitStatus(status)})", new: "fn(Exit{int(pid), unix.WaitStatus(status)})\n\t\t\treturn true"},
+	{name: "no child is told as one left", file: "reaper/reaper.go", old: "return false, false", new: "return true, false"},
+	{name: "a living child is not told of", file: "reaper/reaper.go", old: "return true, false", new: "return false, false"},
+	{name: "one child is reaped for each SIGCHLD", file: "reaper/reaper.go", old: "case !fn(Exit{int(pid), unix.WaitStatus(status)}):\n\t\t\treturn true, true", new: "default:\n\t\t\tfn(Exit{int(pid), unix.WaitStatus(status)})\n\t\t\treturn true, false"},
 	{name: "stops are told of unasked", file: "reaper/reaper.go", old: "if stops {", new: "if true {"},
 	{name: "stops are never told of", file: "reaper/reaper.go", old: "if stops {", new: "if false {"},
 	{name: "the wait blocks", file: "reaper/reaper.go", old: "uintptr(unix.WNOHANG)", new: "uintptr(0)", run: "TestReap/.*(returns|lives)"},
 	{name: "the status of a signal lacks 128", file: "reaper/reaper.go", old: "(128 + int(e.Status.Signal())) % 256", new: "int(e.Status.Signal())"},
 	{name: "the PID of a child is lost", file: "reaper/reaper.go", old: "Exit{int(pid),", new: "Exit{1,"},
+	{name: "the reaping cannot be stopped", file: "reaper/reaper.go", old: "return true, true", new: ""},
+	{name: "reaping that was stopped leaves nothing", file: "reaper/reaper.go", old: "return true, true", new: "return true, false"},
 	{
-		name: "an interrupted wait ends the reaping", file: "reaper/reaper.go", old: "case errno == unix.EINTR:", new: "case errno == unix.EINTR:\n\t\t\treturn true",
+		name: "an interrupted wait ends the reaping", file: "reaper/reaper.go", old: "case errno == unix.EINTR:", new: "case errno == unix.EINTR:\n\t\t\treturn true, false",
 		explained: "wait4(2) with WNOHANG does not sleep, so that no signal interrupts it",
 	},
-	{name: "--pause does not reap what ended before", file: "reaper/pause.go", old: "Reap(false, func(Exit) {})", new: "_ = Reap", run: "Pause"},
+	{name: "--pause does not reap what ended before", file: "reaper/pause.go", old: "Reap(false, func(Exit) bool { return true })", new: "_ = Reap", run: "Pause"},
 
 	// The order of life.
 	{name: "OOM kills before the start count", file: "shim/shim.go", old: "s.oomKills, _ = s.cgroup.OOMKills()", new: "_, _ = s.cgroup.OOMKills()", run: played},
@@ -51,6 +53,11 @@ var mutants = []mutant{
 		new: "\t\tif e, ok := s.signals.Next(max(0, min(s.stopping.limit(), s.settling.limit()))); ok {\n\t\t\ts.handle(e)\n\t\t\tcontinue\n\t\t}\n\t\tswitch {\n\t\tcase s.stopping.over():",
 		run: played,
 	},
+	{name: "a pass of reaping has no end", file: "shim/shim.go", old: "return s.pass.reaped < mostReaped", new: "return true", run: played},
+	{name: "what a pass has left waits for a SIGCHLD", file: "shim/shim.go", old: "s.orphans, s.due =", new: "s.due = false\n\ts.orphans, _ =", run: played},
+	{name: "signals keep it from reaping on", file: "shim/shim.go", old: "\t\t\t}\n\t\t\tif s.due {\n", new: "\t\t\t} else if s.due {\n", run: played},
+	{name: "the lines of a pass take any time", file: "shim/shim.go", old: "if now < s.pass.until {", new: "if true {", run: played},
+	{name: "a pass inherits the time of the last one", file: "shim/shim.go", old: "s.pass = pass{}", new: "s.pass.reaped = 0", run: played},
 	{name: "the process is never pinned", file: "shim/shim.go", old: "s.settling = countdown{}\n\t\t\ts.pin()", new: "s.settling = countdown{}", run: played},
 	{name: "the process is pinned again and again", file: "shim/shim.go", old: "s.settling = countdown{}\n", new: "s.settling = countdownOf(tick)\n", run: played},
 	{name: "a tracee is not detached", file: "shim/shim.go", old: "traced, errno := s.detach(e.PID, sig)", new: "traced, errno := false, syscall.Errno(0)", run: played},
@@ -104,7 +111,9 @@ var mutants = []mutant{
 	{name: "the end by another signal is no warning", file: "shim/report.go", old: "case s.sent.Has(v.signal):", new: "case true:", run: played},
 	{name: "a failed execve has no reason", file: "shim/report.go", old: "s.program.Failed(); errno != 0", new: "s.program.Failed(); errno > 1000", run: played},
 	{name: "a binary for another machine is not named", file: "shim/report.go", old: "if s.program.ViaShell() {", new: "if false {", run: played},
-	{name: "drain trusts what was left before", file: "shim/drain.go", old: "s.reapAll()\n\tif !s.anyLeft()", new: "if !s.anyLeft()", run: played},
+	{name: "drain trusts what was left before", file: "shim/drain.go", old: "s.reapEnded()\n\tif !s.anyLeft()", new: "if !s.anyLeft()", run: played},
+	{name: "drain looks at one pass of children", file: "shim/drain.go", old: "s.due && s.now() < until", new: "false && s.now() < until", run: played},
+	{name: "drain reaps as long as there are orphans", file: "shim/drain.go", old: "s.due && s.now() < until", new: "s.due || s.now() > until", run: played},
 	{name: "drain does not continue the stopped", file: "shim/drain.go", old: "s.signalRest(unix.SIGCONT)", new: "", run: played},
 	{name: "drain does not ask before it kills", file: "shim/drain.go", old: "s.signalRest(unix.SIGTERM)", new: "", run: played},
 	{name: "drain leaves the inner containers", file: "shim/drain.go", old: "if s.delegated && s.pid1 {", new: "if false {", run: played},
