@@ -95,7 +95,7 @@ func options() []option {
 			help: "KILL DUR after a stop signal; 0 never does",
 			full: "Kill PROGRAM with SIGKILL if it still runs DUR after the first stop signal. " +
 				"With 0 cgshim never kills PROGRAM. The clock stands still while the container is frozen. " +
-				"If cgshim may not kill PROGRAM and is PID 1, it ends with status 137, and the kernel kills the rest of the container. " +
+				"If cgshim may not kill PROGRAM and is PID 1, it ends at once with status 137, and the kernel kills the rest of the container. " +
 				"Choose less than the time-out of the runtime, which is 10 seconds for `docker stop`.",
 			set: duration(func(s *settings) *time.Duration { return &s.StopTimeout }),
 		},

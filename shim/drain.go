@@ -22,6 +22,9 @@ func (s *shim) drain() {
 	}
 	s.signalRest(unix.SIGTERM)
 	s.signalRest(unix.SIGCONT) // a stopped process handles no signal but SIGKILL before it continues
+	if s.abandoned {
+		return // the wait would last until its end, because the program does not end
+	}
 	s.lines.drain.say(nil)
 	if s.awaitRest(s.DrainTimeout, true) {
 		return

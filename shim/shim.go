@@ -30,22 +30,23 @@ type shim struct {
 	follower  *cgroup.Follower // follows the container's limits, or nil
 	oomKills  uint64           // count before the program started
 
-	child    int
-	program  outcome
-	started  time.Duration
-	dir      string // working directory before Spawn, for messages about a relative path
-	tty      *terminal
-	rewrite  [process.NumSignals]process.Signal // the signal to send for each received signal, or 0
-	sent     process.Set                        // forwarded signals
-	stopping countdown                          // time until the program is killed
-	settling countdown                          // time until this process is pinned (process.Pin)
-	clock    stopwatch
-	collect  func(reaper.Exit) bool // the method collected
-	pass     pass
-	exit     reaper.Exit
-	ended    bool
-	orphans  bool // this process still has children
-	due      bool // children may have ended that are not reaped
+	child     int
+	program   outcome
+	started   time.Duration
+	dir       string // working directory before Spawn, for messages about a relative path
+	tty       *terminal
+	rewrite   [process.NumSignals]process.Signal // the signal to send for each received signal, or 0
+	sent      process.Set                        // forwarded signals
+	stopping  countdown                          // time until the program is killed
+	settling  countdown                          // time until this process is pinned (process.Pin)
+	clock     stopwatch
+	collect   func(reaper.Exit) bool // the method collected
+	pass      pass
+	exit      reaper.Exit
+	ended     bool // the program has ended, or this process has to exit before it
+	abandoned bool // the program may not be killed, and exit is how the kernel will end it
+	orphans   bool // this process still has children
+	due       bool // children may have ended that are not reaped
 }
 
 // source delivers signals. *process.Signals implements it.

@@ -31,6 +31,7 @@ func TestSupervise(t *testing.T) {
 		level  Level
 		want   []string
 		status int
+		took   time.Duration
 	}{
 		{
 			name: "a signal reaches the program, with who sent it in the log", level: LevelDebug,
@@ -182,10 +183,21 @@ func TestSupervise(t *testing.T) {
 			moves: []move{signalled(unix.SIGTERM)},
 			want: []string{
 				"kill 7 SIGTERM", "warn cannot forward signal signal=SIGTERM pid=7 err=operation not permitted",
-				"kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s", "warn child may not be killed pid=7 err=operation not permitted",
-				"warn child ended by signal pid=7 program=program status=137 elapsed=1s signal=SIGKILL core_dumped=false",
+				"kill 7 SIGKILL", "warn child may not be killed, exiting so that the kernel kills it pid=7 timeout=1s err=operation not permitted",
 			},
 			status: 137,
+		},
+		{
+			name: "it ends at once with --drain-timeout too, and the rest is asked to end", level: LevelInfo,
+			config: Config{StopTimeout: second, DrainTimeout: time.Minute},
+			world:  func(_ *shim, w *world) { w.refuse[program], w.living = unix.EPERM, 2 },
+			moves:  []move{signalled(unix.SIGTERM)},
+			want: []string{
+				"kill 7 SIGTERM", "warn cannot forward signal signal=SIGTERM pid=7 err=operation not permitted",
+				"kill 7 SIGKILL", "warn child may not be killed, exiting so that the kernel kills it pid=7 timeout=1s err=operation not permitted",
+				"kill -1 SIGTERM", "kill -1 SIGCONT",
+			},
+			status: 137, took: second,
 		},
 		{
 			name: "EPERM of the kill ends no other process than PID 1, for the kernel would kill nothing", level: LevelWarn, config: stop(second),
@@ -193,7 +205,7 @@ func TestSupervise(t *testing.T) {
 			moves: []move{signalled(unix.SIGTERM), ends(program, exited(4)).in(time.Hour)},
 			want: []string{
 				"kill 7 SIGTERM", "warn cannot forward signal signal=SIGTERM pid=7 err=operation not permitted",
-				"kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s", "warn child may not be killed pid=7 err=operation not permitted",
+				"kill 7 SIGKILL", "warn child did not stop in time and may not be killed pid=7 timeout=1s err=operation not permitted",
 			},
 			status: 4,
 		},
@@ -241,7 +253,11 @@ func TestSupervise(t *testing.T) {
 			if status := s.report(); status != c.status {
 				t.Errorf("status %d, want %d", status, c.status)
 			}
+			s.drain()
 			w.wants(c.want...)
+			if took := w.clock - s.started; c.took > 0 && took != c.took {
+				t.Errorf("it took %v, want %v", took, c.took)
+			}
 			if len(w.moves) > 0 {
 				t.Errorf("%d moves are left", len(w.moves))
 			}
