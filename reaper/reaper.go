@@ -23,6 +23,16 @@ func (e Exit) Code() int {
 	return e.Status.ExitStatus()
 }
 
+// Refused returns the errno if a sandbox refuses wait4(2), and 0 otherwise. It asks for a
+// child that this process cannot have, which is itself. So it reaps none.
+func Refused() unix.Errno {
+	_, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, uintptr(unix.Getpid()), 0, unix.WNOHANG, 0, 0, 0)
+	if errno == unix.ECHILD {
+		return 0
+	}
+	return errno
+}
+
 // Reap reaps the children that have ended and calls fn for each. If stops is true, Reap
 // also calls fn for each child that has stopped. If this process traces a child, the
 // kernel reports the stops of the child in any case (ptrace(2)).

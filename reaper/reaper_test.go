@@ -146,6 +146,9 @@ var helpers = map[string]func(){
 		for range 5 {
 			await(start("exit 5"), unix.WEXITED)
 		}
+		if errno := Refused(); errno != 0 { // it must reap none of them
+			panic(errno)
+		}
 		for range 3 {
 			n := 0
 			left, more := Reap(false, func(Exit) bool { n++; return n < 2 })

@@ -53,7 +53,8 @@ type shim struct {
 type source interface {
 	Next(limit time.Duration) (e process.Event, ok bool)
 	Pending() process.Set
-	Watch(fd int) error // Next then returns events with the signal process.Changed
+	Watch(fd int) error     // Next then returns events with the signal process.Changed
+	Refused() syscall.Errno // errno of a sandbox that refuses to let Next wait, or 0
 }
 
 // outcome says how the execve of the program ended. *process.Program implements it.
@@ -73,6 +74,7 @@ type system struct {
 	start  func(*process.Program) (pid int, errno syscall.Errno)
 	kill   func(pid int, sig process.Signal) syscall.Errno
 	reap   func(stops bool, fn func(reaper.Exit) bool) (left, more bool)
+	noWait func() syscall.Errno // errno of a sandbox that refuses to let reap reap, or 0
 	detach func(pid int, sig process.Signal) (traced bool, errno syscall.Errno)
 	now    func() time.Duration
 	pin    func()
@@ -83,7 +85,7 @@ type system struct {
 }
 
 var kernel = system{
-	start: (*process.Program).Spawn, kill: process.Kill, reap: reaper.Reap,
+	start: (*process.Program).Spawn, kill: process.Kill, reap: reaper.Reap, noWait: reaper.Refused,
 	detach: process.Detach, now: process.Now, pin: process.Pin,
 	setUp: cgroup.Delegate, mount: unix.Mount,
 	container: func(delegated bool) container { return cgroup.NewHandle(delegated) },
@@ -108,6 +110,9 @@ func Run(config Config, signals *process.Signals, log Log) int {
 	s := newShim(config, signals, log)
 	if err := s.adopt(); err != nil {
 		s.log.Log(LevelError, "cannot be an init", "err", err)
+		return ExitFailure
+	}
+	if !s.Exec && !s.mayWait() {
 		return ExitFailure
 	}
 	s.setOOMScoreAdj()
@@ -176,6 +181,23 @@ func (s *shim) adopt() error {
 			"To fix the problem, use the -s option or set the environment variable TINI_SUBREAPER to register Tini as a child subreaper, or run Tini as PID 1.")
 	}
 	return nil
+}
+
+// mayWait reports whether this process may make the two system calls without which no
+// signal and no end of a child would reach it. If a sandbox refuses one of them, the
+// container would hang, so the program does not start.
+func (s *shim) mayWait() bool {
+	for _, c := range [...]struct {
+		call  string
+		errno syscall.Errno
+	}{{"rt_sigtimedwait", s.signals.Refused()}, {"wait4", s.noWait()}} {
+		if c.errno != 0 {
+			s.log.Log(LevelError, "cannot be an init", "err", os.NewSyscallError(c.call, c.errno),
+				"hint", "a sandbox refuses the system call: allow "+c.call+" in the seccomp profile")
+			return false
+		}
+	}
+	return true
 }
 
 func isSubreaper() bool {

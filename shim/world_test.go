@@ -53,6 +53,8 @@ type world struct {
 	noCgroup  bool // memory.events cannot be read
 	noKill    unix.Errno
 	execve    syscall.Errno
+	noSignals syscall.Errno // a sandbox refuses to wait for signals
+	noWait    syscall.Errno // and for children
 	viaShell  bool
 	mounts    error
 }
@@ -96,7 +98,7 @@ func newWorld(t *testing.T, config Config, moves ...move) (*shim, *world) {
 	}
 	s := newShim(config, w, w)
 	s.system = system{
-		start: func(*process.Program) (int, syscall.Errno) { return program, w.execve }, kill: w.kill, reap: w.reap, detach: w.detach,
+		start: func(*process.Program) (int, syscall.Errno) { return program, w.execve }, kill: w.kill, reap: w.reap, noWait: func() syscall.Errno { return w.noWait }, detach: w.detach,
 		now:       func() time.Duration { return w.clock },
 		pin:       func() { w.did("pin") },
 		container: func(bool) container { return w },
@@ -119,6 +121,8 @@ func (w *world) KillOthers() unix.Errno {
 
 // The world has no limits to follow, so nothing calls Watch.
 func (w *world) Watch(int) error { return nil }
+
+func (w *world) Refused() syscall.Errno { return w.noSignals }
 
 func (w *world) did(format string, args ...any) {
 	if len(w.trace) > 50_000 {

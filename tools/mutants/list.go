@@ -22,7 +22,7 @@ const (
 // Tests of shim in which a test plays the kernel, and those of its log lines. The other
 // tests of the package take long.
 const (
-	played = "^(TestSupervise|TestOrphansWithoutEnd|TestFreeze|TestClock|TestReport|TestExecFailure|TestDrain|TestSpawn|TestPrepare|TestDelegateSaysWhatWasDone|TestModes|TestAdopt|TestForwardOfCont)$"
+	played = "^(TestSupervise|TestMayWait|TestOrphansWithoutEnd|TestFreeze|TestClock|TestReport|TestExecFailure|TestDrain|TestSpawn|TestPrepare|TestDelegateSaysWhatWasDone|TestModes|TestAdopt|TestForwardOfCont)$"
 	logged = "^(TestLongLines|TestAppendSeconds|TestLineFills|TestLineAsJSON)"
 )
 
@@ -36,6 +36,8 @@ var mutants = []mutant{
 	{name: "the wait blocks", file: "reaper/reaper.go", old: "uintptr(unix.WNOHANG)", new: "uintptr(0)", run: "TestReap/.*(returns|lives)"},
 	{name: "the status of a signal lacks 128", file: "reaper/reaper.go", old: "(128 + int(e.Status.Signal())) % 256", new: "int(e.Status.Signal())"},
 	{name: "the PID of a child is lost", file: "reaper/reaper.go", old: "Exit{int(pid),", new: "Exit{1,"},
+	{name: "a look at wait4 reaps a child", file: "reaper/reaper.go", old: "uintptr(unix.Getpid()), 0", new: "^uintptr(0), 0"},
+	{name: "wait4 is called refused", file: "reaper/reaper.go", old: "if errno == unix.ECHILD {", new: "if errno == 0 {"},
 	{name: "the reaping cannot be stopped", file: "reaper/reaper.go", old: "return true, true", new: ""},
 	{name: "reaping that was stopped leaves nothing", file: "reaper/reaper.go", old: "return true, true", new: "return true, false"},
 	{
@@ -58,6 +60,8 @@ var mutants = []mutant{
 	{name: "signals keep it from reaping on", file: "shim/shim.go", old: "\t\t\t}\n\t\t\tif s.due {\n", new: "\t\t\t} else if s.due {\n", run: played},
 	{name: "the lines of a pass take any time", file: "shim/shim.go", old: "if now < s.pass.until {", new: "if true {", run: played},
 	{name: "a pass inherits the time of the last one", file: "shim/shim.go", old: "s.pass = pass{}", new: "s.pass.reaped = 0", run: played},
+	{name: "an init that may not wait for signals starts", file: "shim/shim.go", old: "s.signals.Refused()}", new: "0}", run: played},
+	{name: "an init that may not wait for children starts", file: "shim/shim.go", old: "s.noWait()}", new: "0}", run: played},
 	{name: "the process is never pinned", file: "shim/shim.go", old: "s.settling = countdown{}\n\t\t\ts.pin()", new: "s.settling = countdown{}", run: played},
 	{name: "the process is pinned again and again", file: "shim/shim.go", old: "s.settling = countdown{}\n", new: "s.settling = countdownOf(tick)\n", run: played},
 	{name: "a tracee is not detached", file: "shim/shim.go", old: "traced, errno := s.detach(e.PID, sig)", new: "traced, errno := false, syscall.Errno(0)", run: played},
