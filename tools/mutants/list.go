@@ -148,6 +148,10 @@ var mutants = []mutant{
 	{name: "require-v2 is auto", file: "shim/delegate.go", old: "return cgroup.RequireV2", new: "return cgroup.Auto", run: played},
 	{name: "require is auto", file: "shim/delegate.go", old: "return cgroup.Require\n", new: "return cgroup.Auto\n", run: played},
 
+	// Signals of its own.
+	{name: "its own SIGPIPE is forwarded", file: "shim/process/signals_native.go", old: "case unix.SIGPIPE, unix.SIGXFSZ:", new: "case unix.SIGXFSZ:", run: "^TestSignals$"},
+	{name: "its own SIGXFSZ is forwarded", file: "shim/process/signals_native.go", old: "case unix.SIGPIPE, unix.SIGXFSZ:", new: "case unix.SIGPIPE:", run: "^TestSignals$"},
+
 	// Sets of signals.
 	{name: "TRAP is forwarded", file: "shim/process/signal.go", old: "1<<(unix.SIGTRAP-1) | ", new: "", run: "TestForwardable|TestSets"},
 	{name: "SYS is forwarded", file: "shim/process/signal.go", old: " | 1<<(unix.SIGSYS-1)", new: "", run: "TestForwardable|TestSets"},
