@@ -86,15 +86,16 @@ func options() []option {
 		{
 			long: "warn-on-reap", short: "w", env: "CGSHIM_WARN_ON_REAP", initial: "off",
 			help: "log a warning for each orphan reaped",
-			full: "Log a warning for each orphan that cgshim reaps, with its PID and its status.",
-			set:  toggle(func(s *settings) *bool { return &s.WarnOnReap }),
+			full: "Log a warning for each orphan that cgshim reaps, with its PID and its status. " +
+				"If stderr is read slowly, some of the warnings are lost.",
+			set: toggle(func(s *settings) *bool { return &s.WarnOnReap }),
 		},
 		{
 			long: "stop-timeout", arg: "DUR", env: "CGSHIM_STOP_TIMEOUT", initial: "0",
 			help: "kill PROGRAM DUR after a stop signal",
 			full: "Kill PROGRAM with SIGKILL if it still runs DUR after the first stop signal. " +
 				"With 0 cgshim never kills PROGRAM. The clock stands still while the container is frozen. " +
-				"If cgshim may not kill PROGRAM and is PID 1, it ends with status 137, and the kernel kills the rest of the container. " +
+				"If cgshim may not kill PROGRAM and is PID 1, it ends at once with status 137, and the kernel kills the rest of the container. " +
 				"Choose less than the time-out of the runtime, which is 10 seconds for `docker stop`.",
 			set: duration(func(s *settings) *time.Duration { return &s.StopTimeout }),
 		},

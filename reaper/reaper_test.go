@@ -101,16 +101,25 @@ func wants(t *testing.T, name string, want ...string) {
 	}
 }
 
+// reapAll calls Reap with a function that does not stop it.
+func reapAll(stops bool, fn func(Exit)) (left bool) {
+	left, more := Reap(stops, func(e Exit) bool { fn(e); return true })
+	if more {
+		fmt.Println("Reap stopped by itself")
+	}
+	return left
+}
+
 var helpers = map[string]func(){
 	"none": func() {
-		fmt.Println("left:", Reap(true, func(Exit) { fmt.Println("a child") }))
+		fmt.Println("left:", reapAll(true, func(Exit) { fmt.Println("a child") }))
 	},
 	"ends": func() {
 		for _, how := range []string{"exit 0", "exit 1", "exit 255", "signal 9", "signal 15", "signal 1"} {
 			pid := start(how)
 			await(pid, unix.WEXITED)
 			n := 0
-			left := Reap(false, func(e Exit) {
+			left := reapAll(false, func(e Exit) {
 				n++
 				fmt.Printf("%s: its own PID %v, code %d, signaled %v", how, e.PID == pid, e.Code(), e.Status.Signaled())
 			})
@@ -127,29 +136,43 @@ var helpers = map[string]func(){
 		for _, pid := range pids {
 			await(pid, unix.WEXITED)
 		}
-		left := Reap(false, func(e Exit) { got = append(got, e.PID) })
+		left := reapAll(false, func(e Exit) { got = append(got, e.PID) })
 		slices.Sort(got)
 		slices.Sort(pids)
 		fmt.Println("all of them:", slices.Equal(got, pids), "left:", left)
 	},
+	"stopped": func() {
+		unixBlock(unix.SIGCHLD)
+		for range 5 {
+			await(start("exit 5"), unix.WEXITED)
+		}
+		if errno := Refused(); errno != 0 { // it must reap none of them
+			panic(errno)
+		}
+		for range 3 {
+			n := 0
+			left, more := Reap(false, func(Exit) bool { n++; return n < 2 })
+			fmt.Println("reaped:", n, "left:", left, "more:", more)
+		}
+	},
 	"lives": func() {
 		pid := start("wait")
-		fmt.Println("left:", Reap(false, func(Exit) { fmt.Println("a child") }))
+		fmt.Println("left:", reapAll(false, func(Exit) { fmt.Println("a child") }))
 		_ = unix.Kill(pid, unix.SIGKILL)
 		await(pid, unix.WEXITED)
-		fmt.Println("left:", Reap(false, func(e Exit) { fmt.Println("code", e.Code()) }))
+		fmt.Println("left:", reapAll(false, func(e Exit) { fmt.Println("code", e.Code()) }))
 	},
 	"stops": func() {
 		for _, stops := range []bool{false, true} {
 			pid := start("stop 19")
 			await(pid, unix.WSTOPPED)
-			left := Reap(stops, func(e Exit) {
+			left := reapAll(stops, func(e Exit) {
 				fmt.Println("stopped", e.Status.Stopped(), "by", int(e.Status.StopSignal()), "own PID", e.PID == pid)
 			})
 			fmt.Println("asked for:", stops, "left:", left)
 			_ = unix.Kill(pid, unix.SIGCONT)
 			await(pid, unix.WEXITED)
-			fmt.Println("left:", Reap(stops, func(e Exit) { fmt.Println("code", e.Code()) }))
+			fmt.Println("left:", reapAll(stops, func(e Exit) { fmt.Println("code", e.Code()) }))
 		}
 	},
 	"pause": func() {
@@ -190,6 +213,9 @@ func TestReap(t *testing.T) {
 			"signal 1: its own PID true, code 129, signaled true, 1 time, left false")
 	})
 	t.Run("all that one SIGCHLD stands for are reaped", func(t *testing.T) { wants(t, "coalesced", "all of them: true left: false") })
+	t.Run("it stops where it is told to, and goes on at the next call", func(t *testing.T) {
+		wants(t, "stopped", "reaped: 2 left: true more: true", "reaped: 2 left: true more: true", "reaped: 1 left: false more: false")
+	})
 	t.Run("a child that lives is left, and not waited for", func(t *testing.T) {
 		wants(t, "lives", "left: true", "code 137", "left: false")
 	})
@@ -202,7 +228,7 @@ func TestReap(t *testing.T) {
 func TestPauseReaps(t *testing.T) { wants(t, "pause", "both are reaped") }
 
 func TestReapAllocatesNothing(t *testing.T) {
-	fn := func(Exit) {}
+	fn := func(Exit) bool { return true }
 	if n := testing.AllocsPerRun(100, func() { Reap(true, fn) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

@@ -16,12 +16,15 @@ func (s *shim) drain() {
 	if s.DrainTimeout == 0 {
 		return
 	}
-	s.reapAll()
+	s.reapEnded()
 	if !s.anyLeft() {
 		return
 	}
 	s.signalRest(unix.SIGTERM)
 	s.signalRest(unix.SIGCONT) // a stopped process handles no signal but SIGKILL before it continues
+	if s.abandoned {
+		return // the wait would last until its end, because the program does not end
+	}
 	s.lines.drain.say(nil)
 	if s.awaitRest(s.DrainTimeout, true) {
 		return
@@ -40,6 +43,16 @@ func (s *shim) drain() {
 	s.awaitRest(killGrace, false)
 }
 
+// reapEnded reaps the children that have ended, also if they are more than one pass of
+// reapAll takes. It stops after a while, because living processes may make orphans without
+// end.
+func (s *shim) reapEnded() {
+	s.reapAll()
+	for until := s.now() + tick; s.due && s.now() < until; {
+		s.reapAll()
+	}
+}
+
 const killGrace = 2 * time.Second
 
 // awaitRest reaps until no process is left or the time is up, and reports whether no
@@ -55,12 +68,15 @@ func (s *shim) awaitRest(timeout time.Duration, hurry bool) bool {
 		if !s.orphans { // no process that is left is a child, so no SIGCHLD will come
 			limit = min(limit, 20*time.Millisecond)
 		}
-		e, ok := s.signals.Next(limit)
+		e, ok := s.signals.Next(s.wait(limit))
 		switch {
 		case ok && e.Signal == unix.SIGCHLD:
-			s.reapAll()
+			s.due = true
 		case ok && hurry && s.isStop(e.Signal):
 			return false
+		}
+		if s.due {
+			s.reapAll()
 		}
 	}
 	return true

@@ -421,3 +421,35 @@ func TestPrepare(t *testing.T) {
 		})
 	}
 }
+
+// A sandbox may refuse the system calls that an init waits with.
+func TestMayWait(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		signals, waits syscall.Errno
+		want           []string
+	}{
+		{name: "an init that may wait says nothing"},
+		{
+			name: "one that may not wait for signals says so", signals: unix.EPERM,
+			want: []string{"error cannot be an init err=rt_sigtimedwait: operation not permitted hint=a sandbox refuses the system call: allow rt_sigtimedwait in the seccomp profile"},
+		},
+		{
+			name: "one that may not wait for children says so", waits: unix.ENOSYS,
+			want: []string{"error cannot be an init err=wait4: function not implemented hint=a sandbox refuses the system call: allow wait4 in the seccomp profile"},
+		},
+		{
+			name: "one line is enough", signals: unix.EPERM, waits: unix.EPERM,
+			want: []string{"error cannot be an init err=rt_sigtimedwait: operation not permitted hint=a sandbox refuses the system call: allow rt_sigtimedwait in the seccomp profile"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, w := newWorld(t, Config{})
+			w.noSignals, w.noWait = c.signals, c.waits
+			if may := s.mayWait(); may != (c.want == nil) {
+				t.Errorf("may wait: %v", may)
+			}
+			w.wants(c.want...)
+		})
+	}
+}

@@ -44,6 +44,7 @@ func (s *shim) stopPending() bool { return s.signals.Pending()&s.StopSignals != 
 
 func (s *shim) startStopping() {
 	if s.StopTimeout > 0 && !s.stopping.running {
+		s.spend() // the time before the signal is no part of the program's time to stop
 		s.stopping = countdownOf(s.StopTimeout)
 	}
 }
@@ -58,12 +59,13 @@ func (s *shim) kill1() {
 	}
 	errno := s.kill(s.child, unix.SIGKILL) // the program may have left its group
 	v := values{pid: s.child, errno: errno}
-	s.lines.late.say(&v)
-	if errno == 0 || errno == unix.ESRCH {
-		return
-	}
-	s.lines.refused.say(&v)
-	if s.pid1 {
-		s.exit, s.ended = reaper.Exit{PID: s.child, Status: unix.WaitStatus(unix.SIGKILL)}, true
+	switch {
+	case errno == 0 || errno == unix.ESRCH:
+		s.lines.late.say(&v)
+	case s.pid1:
+		s.lines.abandoned.say(&v)
+		s.exit, s.ended, s.abandoned = reaper.Exit{PID: s.child, Status: unix.WaitStatus(unix.SIGKILL)}, true, true
+	default:
+		s.lines.refused.say(&v)
 	}
 }

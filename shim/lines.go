@@ -5,19 +5,20 @@ import "path"
 // lines are the log lines that may be written while the program runs and at its end.
 // Under a name of tini they have tini's texts, because users of tini look for these.
 type lines struct {
-	spawned *Line
-	chld    *Line // SIGCHLD arrived
-	forward *Line
-	drop    *Line
-	failed  *Line // a signal could not be forwarded
-	reaped  *Line
-	main    *Line // the program was reaped
-	late    *Line
-	refused *Line // the program may not be killed
-	detach  *Line
-	drain   *Line
-	rest    *Line // processes are left after the drain timeout
-	noKill  *Line // cgroup.kill failed
+	spawned   *Line
+	chld      *Line // SIGCHLD arrived
+	forward   *Line
+	drop      *Line
+	failed    *Line // a signal could not be forwarded
+	reaped    *Line
+	main      *Line // the program was reaped
+	late      *Line
+	refused   *Line // the program may not be killed
+	abandoned *Line // likewise, and this process exits
+	detach    *Line
+	drain     *Line
+	rest      *Line // processes are left after the drain timeout
+	noKill    *Line // cgroup.kill failed
 
 	// The end of the program, which is expected, abnormal, or with OOM kills during its
 	// life.
@@ -41,17 +42,18 @@ func (s *shim) prepareLines() {
 	bySignal := with(exit, "signal", SlotSignal, "core_dumped", SlotCore)
 	render := s.log.Line
 	s.lines = lines{
-		spawned: render(LevelInfo, "spawned child", "pid", SlotPID, "program", s.Args[0]),
-		forward: render(LevelDebug, "forwarding signal", with([]any{"signal", SlotSignal, "received", SlotReceived, "pid", SlotPID}, from...)...),
-		drop:    render(LevelDebug, "signal not forwarded", with([]any{"signal", SlotReceived}, from...)...),
-		failed:  render(LevelWarn, "cannot forward signal", "signal", SlotSignal, "pid", SlotPID, "err", SlotErrno),
-		reaped:  render(reaped, "reaped orphan", "pid", SlotPID, "status", SlotStatus),
-		late:    render(LevelWarn, "child did not stop in time, killing it", "pid", SlotPID, "timeout", s.StopTimeout),
-		refused: render(LevelWarn, "child may not be killed", "pid", SlotPID, "err", SlotErrno),
-		detach:  render(LevelWarn, "traced child not detached", "pid", SlotPID, "err", SlotErrno),
-		drain:   render(LevelInfo, "draining", "timeout", s.DrainTimeout),
-		rest:    render(LevelWarn, "processes are left after the drain timeout, killing them", "timeout", s.DrainTimeout),
-		noKill:  render(LevelDebug, "cgroup.kill not used", "err", SlotErrno),
+		spawned:   render(LevelInfo, "spawned child", "pid", SlotPID, "program", s.Args[0]),
+		forward:   render(LevelDebug, "forwarding signal", with([]any{"signal", SlotSignal, "received", SlotReceived, "pid", SlotPID}, from...)...),
+		drop:      render(LevelDebug, "signal not forwarded", with([]any{"signal", SlotReceived}, from...)...),
+		failed:    render(LevelWarn, "cannot forward signal", "signal", SlotSignal, "pid", SlotPID, "err", SlotErrno),
+		reaped:    render(reaped, "reaped orphan", "pid", SlotPID, "status", SlotStatus),
+		late:      render(LevelWarn, "child did not stop in time, killing it", "pid", SlotPID, "timeout", s.StopTimeout),
+		refused:   render(LevelWarn, "child did not stop in time and may not be killed", "pid", SlotPID, "timeout", s.StopTimeout, "err", SlotErrno),
+		abandoned: render(LevelWarn, "child may not be killed, exiting so that the kernel kills it", "pid", SlotPID, "timeout", s.StopTimeout, "err", SlotErrno),
+		detach:    render(LevelWarn, "traced child not detached", "pid", SlotPID, "err", SlotErrno),
+		drain:     render(LevelInfo, "draining", "timeout", s.DrainTimeout),
+		rest:      render(LevelWarn, "processes are left after the drain timeout, killing them", "timeout", s.DrainTimeout),
+		noKill:    render(LevelDebug, "cgroup.kill not used", "err", SlotErrno),
 
 		exited:      render(LevelInfo, "child exited", exit...),
 		exitedOOM:   render(LevelWarn, "child exited", with(exit, "oom_kills", SlotKills)...),
@@ -68,19 +70,20 @@ func with(list []any, more ...any) []any { return append(list[:len(list):len(lis
 func tiniLines(log Log, program string, warnOnReap bool) lines {
 	pid := SlotPID.Text()
 	l := lines{
-		spawned: log.Line(LevelInfo, "Spawned child process '"+program+"' with pid '"+pid+"'"),
-		chld:    log.Line(LevelDebug, "Received SIGCHLD"),
-		forward: log.Line(LevelDebug, "Passing signal: '"+SlotSignalText.Text()+"'"),
-		failed:  log.Line(LevelWarn, "Child was dead when forwarding signal"),
-		reaped:  log.Line(LevelDebug, "Reaped child with pid: '"+pid+"'"),
-		main:    log.Line(LevelDebug, "Reaped child with pid: '"+pid+"'"),
-		late:    log.Line(LevelWarn, "child did not stop in time, killing it", "pid", SlotPID),
-		refused: log.Line(LevelWarn, "child may not be killed", "pid", SlotPID, "err", SlotErrno),
-		detach:  log.Line(LevelWarn, "traced child not detached", "pid", SlotPID, "err", SlotErrno),
-		drain:   log.Line(LevelInfo, "draining"),
-		rest:    log.Line(LevelWarn, "processes are left after the drain timeout, killing them"),
-		exited:  log.Line(LevelInfo, "Main child exited normally (with status '"+SlotStatus.Text()+"')"),
-		leave:   log.Line(LevelTrace, "Exiting: child has exited"),
+		spawned:   log.Line(LevelInfo, "Spawned child process '"+program+"' with pid '"+pid+"'"),
+		chld:      log.Line(LevelDebug, "Received SIGCHLD"),
+		forward:   log.Line(LevelDebug, "Passing signal: '"+SlotSignalText.Text()+"'"),
+		failed:    log.Line(LevelWarn, "Child was dead when forwarding signal"),
+		reaped:    log.Line(LevelDebug, "Reaped child with pid: '"+pid+"'"),
+		main:      log.Line(LevelDebug, "Reaped child with pid: '"+pid+"'"),
+		late:      log.Line(LevelWarn, "child did not stop in time, killing it", "pid", SlotPID),
+		refused:   log.Line(LevelWarn, "child did not stop in time and may not be killed", "pid", SlotPID, "err", SlotErrno),
+		abandoned: log.Line(LevelWarn, "child may not be killed, exiting so that the kernel kills it", "pid", SlotPID, "err", SlotErrno),
+		detach:    log.Line(LevelWarn, "traced child not detached", "pid", SlotPID, "err", SlotErrno),
+		drain:     log.Line(LevelInfo, "draining"),
+		rest:      log.Line(LevelWarn, "processes are left after the drain timeout, killing them"),
+		exited:    log.Line(LevelInfo, "Main child exited normally (with status '"+SlotStatus.Text()+"')"),
+		leave:     log.Line(LevelTrace, "Exiting: child has exited"),
 	}
 	if warnOnReap {
 		l.reaped = log.Line(LevelWarn, "Reaped zombie process with pid="+pid)

@@ -18,6 +18,9 @@ func (s *shim) report() int {
 	}
 	code := s.exit.Code()
 	status := s.expect(code)
+	if s.abandoned { // it has not ended yet
+		return status
+	}
 	v := values{pid: s.child, status: status, elapsed: s.now() - s.started}
 	if s.Tini { // tini logs the status before -e changes it
 		v.status = code

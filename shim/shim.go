@@ -30,27 +30,31 @@ type shim struct {
 	follower  *cgroup.Follower // follows the container's limits, or nil
 	oomKills  uint64           // count before the program started
 
-	child    int
-	program  outcome
-	started  time.Duration
-	dir      string // working directory before Spawn, for messages about a relative path
-	tty      *terminal
-	rewrite  [process.NumSignals]process.Signal // the signal to send for each received signal, or 0
-	sent     process.Set                        // forwarded signals
-	stopping countdown                          // time until the program is killed
-	settling countdown                          // time until this process is pinned (process.Pin)
-	clock    stopwatch
-	collect  func(reaper.Exit) // the method collected
-	exit     reaper.Exit
-	ended    bool
-	orphans  bool // this process still has children
+	child     int
+	program   outcome
+	started   time.Duration
+	dir       string // working directory before Spawn, for messages about a relative path
+	tty       *terminal
+	rewrite   [process.NumSignals]process.Signal // the signal to send for each received signal, or 0
+	sent      process.Set                        // forwarded signals
+	stopping  countdown                          // time until the program is killed
+	settling  countdown                          // time until this process is pinned (process.Pin)
+	clock     stopwatch
+	collect   func(reaper.Exit) bool // the method collected
+	pass      pass
+	exit      reaper.Exit
+	ended     bool // the program has ended, or this process has to exit before it
+	abandoned bool // the program may not be killed, and exit is how the kernel will end it
+	orphans   bool // this process still has children
+	due       bool // children may have ended that are not reaped
 }
 
 // source delivers signals. *process.Signals implements it.
 type source interface {
 	Next(limit time.Duration) (e process.Event, ok bool)
 	Pending() process.Set
-	Watch(fd int) error // Next then returns events with the signal process.Changed
+	Watch(fd int) error     // Next then returns events with the signal process.Changed
+	Refused() syscall.Errno // errno of a sandbox that refuses to let Next wait, or 0
 }
 
 // outcome says how the execve of the program ended. *process.Program implements it.
@@ -69,7 +73,8 @@ type container interface {
 type system struct {
 	start  func(*process.Program) (pid int, errno syscall.Errno)
 	kill   func(pid int, sig process.Signal) syscall.Errno
-	reap   func(stops bool, fn func(reaper.Exit)) (left bool)
+	reap   func(stops bool, fn func(reaper.Exit) bool) (left, more bool)
+	noWait func() syscall.Errno // errno of a sandbox that refuses to let reap reap, or 0
 	detach func(pid int, sig process.Signal) (traced bool, errno syscall.Errno)
 	now    func() time.Duration
 	pin    func()
@@ -80,7 +85,7 @@ type system struct {
 }
 
 var kernel = system{
-	start: (*process.Program).Spawn, kill: process.Kill, reap: reaper.Reap,
+	start: (*process.Program).Spawn, kill: process.Kill, reap: reaper.Reap, noWait: reaper.Refused,
 	detach: process.Detach, now: process.Now, pin: process.Pin,
 	setUp: cgroup.Delegate, mount: unix.Mount,
 	container: func(delegated bool) container { return cgroup.NewHandle(delegated) },
@@ -105,6 +110,9 @@ func Run(config Config, signals *process.Signals, log Log) int {
 	s := newShim(config, signals, log)
 	if err := s.adopt(); err != nil {
 		s.log.Log(LevelError, "cannot be an init", "err", err)
+		return ExitFailure
+	}
+	if !s.Exec && !s.mayWait() {
 		return ExitFailure
 	}
 	s.setOOMScoreAdj()
@@ -175,6 +183,23 @@ func (s *shim) adopt() error {
 	return nil
 }
 
+// mayWait reports whether this process may make the two system calls without which no
+// signal and no end of a child would reach it. If a sandbox refuses one of them, the
+// container would hang, so the program does not start.
+func (s *shim) mayWait() bool {
+	for _, c := range [...]struct {
+		call  string
+		errno syscall.Errno
+	}{{"rt_sigtimedwait", s.signals.Refused()}, {"wait4", s.noWait()}} {
+		if c.errno != 0 {
+			s.log.Log(LevelError, "cannot be an init", "err", os.NewSyscallError(c.call, c.errno),
+				"hint", "a sandbox refuses the system call: allow "+c.call+" in the seccomp profile")
+			return false
+		}
+	}
+	return true
+}
+
 func isSubreaper() bool {
 	var flag int32
 	err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&flag)), 0, 0, 0)
@@ -215,8 +240,8 @@ func (s *shim) spawn(p *process.Program) (errno syscall.Errno) {
 
 // supervise forwards signals and reaps children until the program has ended. supervise
 // reaps first, because children may have ended before this process could get a SIGCHLD.
-// It checks the time limits before each signal, because a stream of signals may never
-// end.
+// It checks the time limits before each signal and before each pass of reapAll, because a
+// stream of signals may never end, and neither may a stream of orphans.
 func (s *shim) supervise() {
 	s.clock = stopwatch{now: s.now, last: s.now()}
 	if !s.signals.Pending().Has(unix.SIGCHLD) {
@@ -225,9 +250,7 @@ func (s *shim) supervise() {
 		}
 	}
 	for !s.ended {
-		lap := s.clock.lap()
-		s.stopping.spend(lap)
-		s.settling.spend(lap)
+		s.spend()
 		switch {
 		case s.stopping.over():
 			s.kill1()
@@ -235,11 +258,21 @@ func (s *shim) supervise() {
 			s.settling = countdown{}
 			s.pin()
 		default:
-			if e, ok := s.signals.Next(min(s.stopping.limit(), s.settling.limit())); ok {
+			if e, ok := s.signals.Next(s.wait(min(s.stopping.limit(), s.settling.limit()))); ok {
 				s.handle(e)
+			}
+			if s.due {
+				s.reapAll()
 			}
 		}
 	}
+}
+
+// spend takes the time that has passed off the countdowns that run.
+func (s *shim) spend() {
+	lap := s.clock.lap()
+	s.stopping.spend(lap)
+	s.settling.spend(lap)
 }
 
 // settled is how long the program has to run before this process is pinned. A program
@@ -252,7 +285,7 @@ func (s *shim) handle(e process.Event) {
 	switch e.Signal {
 	case unix.SIGCHLD:
 		s.lines.chld.say(nil)
-		s.reapAll()
+		s.due = true
 	case process.Changed:
 		s.follower.Update()
 	default:
@@ -260,11 +293,53 @@ func (s *shim) handle(e process.Event) {
 	}
 }
 
-// reapAll reaps the children that have ended.
-func (s *shim) reapAll() { s.orphans = s.reap(s.tty.jobControl(), s.collect) }
+// wait returns how long to wait for a signal, at most limit.
+func (s *shim) wait(limit time.Duration) time.Duration {
+	if s.due {
+		return 0
+	}
+	return limit
+}
 
-// collected handles a child that has ended or stopped.
-func (s *shim) collected(e reaper.Exit) {
+// A pass is one call of reapAll. It has an end, even if children end faster than they are
+// reaped, because the caller has to look at its deadlines and at the signals that wait. A
+// pass of mostReaped children without log lines takes some milliseconds. The reader of the
+// log may be so slow that each line takes nearly as long as a write may take. So the lines
+// of a pass share a limit of time, and the lines after that are lost.
+type pass struct {
+	reaped int
+	until  time.Duration // when the time for log lines is over, or 0 before the first line
+}
+
+const (
+	mostReaped = 1000
+	mostTalk   = tick
+)
+
+// reapAll reaps the children that have ended. If it stops before the last one, s.due stays
+// set.
+func (s *shim) reapAll() {
+	s.pass = pass{}
+	s.orphans, s.due = s.reap(s.tty.jobControl(), s.collect)
+}
+
+// tell writes a line during a pass, if the pass has time for it.
+func (s *shim) tell(line *Line, v *values) {
+	if line == nil {
+		return
+	}
+	now := s.now()
+	if s.pass.until == 0 {
+		s.pass.until = now + mostTalk
+	}
+	if now < s.pass.until {
+		line.say(v)
+	}
+}
+
+// collected handles a child that has ended or stopped, and reports whether the pass goes
+// on.
+func (s *shim) collected(e reaper.Exit) bool {
 	v := values{pid: e.PID, status: e.Code()}
 	switch {
 	case e.Status.Stopped():
@@ -273,8 +348,10 @@ func (s *shim) collected(e reaper.Exit) {
 		s.exit, s.ended = e, true
 		s.lines.main.say(&v)
 	default:
-		s.lines.reaped.say(&v)
+		s.tell(s.lines.reaped, &v)
 	}
+	s.pass.reaped++
+	return s.pass.reaped < mostReaped
 }
 
 // stopped handles a child that has stopped. Either the child has made this process its
@@ -284,7 +361,7 @@ func (s *shim) stopped(e reaper.Exit) {
 	traced, errno := s.detach(e.PID, sig)
 	switch {
 	case traced && errno != 0:
-		s.lines.detach.say(&values{pid: e.PID, errno: errno})
+		s.tell(s.lines.detach, &values{pid: e.PID, errno: errno})
 	case !traced && e.PID == s.child:
 		s.tty.stopWith(s.child, sig)
 	}

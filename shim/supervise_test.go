@@ -31,6 +31,7 @@ func TestSupervise(t *testing.T) {
 		level  Level
 		want   []string
 		status int
+		took   time.Duration
 	}{
 		{
 			name: "a signal reaches the program, with who sent it in the log", level: LevelDebug,
@@ -182,10 +183,21 @@ func TestSupervise(t *testing.T) {
 			moves: []move{signalled(unix.SIGTERM)},
 			want: []string{
 				"kill 7 SIGTERM", "warn cannot forward signal signal=SIGTERM pid=7 err=operation not permitted",
-				"kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s", "warn child may not be killed pid=7 err=operation not permitted",
-				"warn child ended by signal pid=7 program=program status=137 elapsed=1s signal=SIGKILL core_dumped=false",
+				"kill 7 SIGKILL", "warn child may not be killed, exiting so that the kernel kills it pid=7 timeout=1s err=operation not permitted",
 			},
 			status: 137,
+		},
+		{
+			name: "it ends at once with --drain-timeout too, and the rest is asked to end", level: LevelInfo,
+			config: Config{StopTimeout: second, DrainTimeout: time.Minute},
+			world:  func(_ *shim, w *world) { w.refuse[program], w.living = unix.EPERM, 2 },
+			moves:  []move{signalled(unix.SIGTERM)},
+			want: []string{
+				"kill 7 SIGTERM", "warn cannot forward signal signal=SIGTERM pid=7 err=operation not permitted",
+				"kill 7 SIGKILL", "warn child may not be killed, exiting so that the kernel kills it pid=7 timeout=1s err=operation not permitted",
+				"kill -1 SIGTERM", "kill -1 SIGCONT",
+			},
+			status: 137, took: second,
 		},
 		{
 			name: "EPERM of the kill ends no other process than PID 1, for the kernel would kill nothing", level: LevelWarn, config: stop(second),
@@ -193,7 +205,7 @@ func TestSupervise(t *testing.T) {
 			moves: []move{signalled(unix.SIGTERM), ends(program, exited(4)).in(time.Hour)},
 			want: []string{
 				"kill 7 SIGTERM", "warn cannot forward signal signal=SIGTERM pid=7 err=operation not permitted",
-				"kill 7 SIGKILL", "warn child did not stop in time, killing it pid=7 timeout=1s", "warn child may not be killed pid=7 err=operation not permitted",
+				"kill 7 SIGKILL", "warn child did not stop in time and may not be killed pid=7 timeout=1s err=operation not permitted",
 			},
 			status: 4,
 		},
@@ -241,9 +253,34 @@ func TestSupervise(t *testing.T) {
 			if status := s.report(); status != c.status {
 				t.Errorf("status %d, want %d", status, c.status)
 			}
+			s.drain()
 			w.wants(c.want...)
+			if took := w.clock - s.started; c.took > 0 && took != c.took {
+				t.Errorf("it took %v, want %v", took, c.took)
+			}
 			if len(w.moves) > 0 {
 				t.Errorf("%d moves are left", len(w.moves))
+			}
+		})
+	}
+
+	// The time before a stop signal must count neither for a program that was idle nor for
+	// one that had just started.
+	for _, idle := range []time.Duration{time.Millisecond, longestLap - 1, longestLap, time.Hour} {
+		t.Run("a stop signal after "+idle.String()+" leaves the program all of its time", func(t *testing.T) {
+			s, w := newWorld(t, stop(longestLap), signalled(unix.SIGTERM).in(idle))
+			w.verbose = LevelError
+			s.prepareLines()
+			var took time.Duration
+			s.kill = func(_ int, sig process.Signal) syscall.Errno {
+				if sig == unix.SIGKILL {
+					took = w.clock - s.started - idle
+					w.moves = []move{ends(program, killed(sig))}
+				}
+				return 0
+			}
+			if s.supervise(); took != longestLap {
+				t.Errorf("killed after %v, want %v", took, longestLap)
 			}
 		})
 	}
@@ -274,6 +311,121 @@ func TestSupervise(t *testing.T) {
 		if at < second || at > second+10*time.Millisecond {
 			t.Errorf("killed after %v", at)
 		}
+	})
+}
+
+// A stream of orphans must not keep the shim from signals and deadlines.
+func TestOrphansWithoutEnd(t *testing.T) {
+	orphans := func(n int) (exits []reaper.Exit) {
+		for i := range n {
+			exits = append(exits, reaper.Exit{PID: 100 + i, Status: exited(0)})
+		}
+		return exits
+	}
+	// There is always an orphan to reap. In the log each line takes nearly as long as a
+	// write may take.
+	endless := func(t *testing.T, config Config, write time.Duration, moves ...move) (*shim, *world) {
+		s, w := newWorld(t, config, moves...)
+		w.verbose, w.write = LevelWarn, write
+		s.prepareLines()
+		reap := s.reap
+		s.reap = func(stops bool, fn func(reaper.Exit) bool) (left, more bool) {
+			if w.clock += time.Millisecond; w.clock > s.started+time.Minute {
+				t.Fatal("it does not come to an end")
+			}
+			if len(w.ended) < 2 {
+				w.ended = append(w.ended, orphans(2*mostReaped)...)
+			}
+			return reap(stops, fn)
+		}
+		return s, w
+	}
+	for _, c := range []struct {
+		name   string
+		config Config
+		write  time.Duration
+	}{
+		{"without lines", Config{StopTimeout: time.Second}, 0},
+		{"with lines that a slow reader takes", Config{StopTimeout: time.Second, WarnOnReap: true}, 99 * time.Millisecond},
+	} {
+		t.Run("a signal is forwarded and the deadline is kept "+c.name, func(t *testing.T) {
+			// The first SIGCHLD starts the stream.
+			s, w := endless(t, c.config, c.write, ends(100, exited(0)), signalled(unix.SIGTERM))
+			began, asked, at := w.clock, time.Duration(0), time.Duration(0)
+			s.kill = func(_ int, sig process.Signal) syscall.Errno {
+				switch sig {
+				case unix.SIGTERM:
+					asked = w.clock - began
+				case unix.SIGKILL:
+					at = w.clock - began
+					w.ended = []reaper.Exit{{PID: program, Status: killed(sig)}}
+				}
+				return 0
+			}
+			s.supervise()
+			// The last line of a pass begins just in time. Two passes come before TERM, one
+			// before the first signal and one after SIGCHLD.
+			const pass = 2 * tick
+			if asked == 0 || asked > 2*pass || at < asked+time.Second || at > asked+time.Second+pass {
+				t.Errorf("TERM after %v, KILL after %v", asked, at)
+			}
+		})
+	}
+
+	t.Run("a stream of signals does not keep it from reaping on", func(t *testing.T) {
+		moves := []move{ends(100, exited(0))}
+		for range 1000 {
+			moves = append(moves, signalled(40))
+		}
+		s, w := newWorld(t, Config{}, moves...)
+		w.verbose = LevelError
+		s.prepareLines()
+		w.ended = append(orphans(3*mostReaped), reaper.Exit{PID: program, Status: exited(3)})
+		s.supervise()
+		if status := s.report(); status != 3 || len(w.moves) < 990 {
+			t.Errorf("status %d, %d moves are left", status, len(w.moves))
+		}
+	})
+
+	t.Run("no orphan waits for the next SIGCHLD, and each has its line where the reader is fast", func(t *testing.T) {
+		const n = 5*mostReaped + 7
+		s, w := newWorld(t, Config{WarnOnReap: true}, ends(9, exited(0)), ends(program, exited(0)).in(time.Hour))
+		w.verbose, w.write = LevelWarn, mostTalk/mostReaped
+		s.prepareLines()
+		w.moves[0].do = func(w *world) { w.ended = orphans(n) }
+		s.supervise()
+		if len(w.trace) != n || w.clock-s.started > time.Hour+n*w.write {
+			t.Errorf("%d lines in %v", len(w.trace), w.clock-s.started)
+		}
+	})
+
+	t.Run("the lines of a pass take no longer than they may", func(t *testing.T) {
+		s, w := newWorld(t, Config{WarnOnReap: true}, ends(program, exited(0)))
+		w.verbose, w.write = LevelWarn, 30*time.Millisecond
+		s.prepareLines()
+		w.ended = orphans(mostReaped - 1)
+		s.supervise()
+		w.wants("warn reaped orphan pid=100 status=0", "warn reaped orphan pid=101 status=0",
+			"warn reaped orphan pid=102 status=0", "warn reaped orphan pid=103 status=0")
+	})
+
+	t.Run("more children that have ended than a pass takes are nothing that is left", func(t *testing.T) {
+		s, w := newWorld(t, Config{DrainTimeout: time.Second})
+		w.ended = orphans(10*mostReaped + 1)
+		w.verbose = LevelInfo
+		s.prepareLines()
+		s.drain()
+		w.wants()
+	})
+
+	t.Run("the drain ends", func(t *testing.T) {
+		s, w := endless(t, Config{DrainTimeout: time.Second}, 0)
+		s.clock = stopwatch{now: s.now, last: s.now()}
+		s.drain()
+		if took := w.clock - s.started; took > time.Second+killGrace+3*tick {
+			t.Errorf("it took %v", took)
+		}
+		w.wants("kill -1 SIGTERM", "kill -1 SIGCONT", "kill -1 SIGKILL", "warn processes are left after the drain timeout, killing them timeout=1s")
 	})
 }
 
@@ -350,11 +502,11 @@ func TestSuperviseAllocatesNothing(t *testing.T) {
 	s.log = countingLog{&sink}
 	s.prepareLines()
 	exits := []reaper.Exit{{PID: 20, Status: exited(1)}, {PID: 21, Status: stoppedBy(unix.SIGTRAP)}}
-	s.reap = func(_ bool, fn func(reaper.Exit)) bool {
+	s.reap = func(_ bool, fn func(reaper.Exit) bool) (left, more bool) {
 		for _, e := range exits {
-			fn(e)
+			more = !fn(e)
 		}
-		return true
+		return true, more
 	}
 	s.detach = func(int, process.Signal) (bool, syscall.Errno) { return true, unix.EPERM }
 	s.kill = func(int, process.Signal) syscall.Errno { return unix.EPERM }
@@ -365,7 +517,7 @@ func TestSuperviseAllocatesNothing(t *testing.T) {
 	}{
 		{"forwarding that fails", func() { s.handle(process.Event{Signal: unix.SIGTERM, PID: 1 << 22, UID: 1 << 31}) }},
 		{"dropping", func() { s.handle(process.Event{Signal: unix.SIGTTOU}) }},
-		{"reaping", func() { s.handle(process.Event{Signal: unix.SIGCHLD}) }},
+		{"reaping", func() { s.handle(process.Event{Signal: unix.SIGCHLD}); s.reapAll() }},
 		{"killing", func() { s.kill1(); s.ended = false }},
 		{"the clock", func() { s.stopping.spend(s.clock.lap()); w.clock += time.Millisecond }},
 	} {

@@ -37,6 +37,7 @@ const program = 7
 type world struct {
 	t       *testing.T
 	clock   time.Duration
+	write   time.Duration // how long it takes to write a line
 	moves   []move
 	pending process.Set
 	verbose Level
@@ -52,6 +53,8 @@ type world struct {
 	noCgroup  bool // memory.events cannot be read
 	noKill    unix.Errno
 	execve    syscall.Errno
+	noSignals syscall.Errno // a sandbox refuses to wait for signals
+	noWait    syscall.Errno // and for children
 	viaShell  bool
 	mounts    error
 }
@@ -95,7 +98,7 @@ func newWorld(t *testing.T, config Config, moves ...move) (*shim, *world) {
 	}
 	s := newShim(config, w, w)
 	s.system = system{
-		start: func(*process.Program) (int, syscall.Errno) { return program, w.execve }, kill: w.kill, reap: w.reap, detach: w.detach,
+		start: func(*process.Program) (int, syscall.Errno) { return program, w.execve }, kill: w.kill, reap: w.reap, noWait: func() syscall.Errno { return w.noWait }, detach: w.detach,
 		now:       func() time.Duration { return w.clock },
 		pin:       func() { w.did("pin") },
 		container: func(bool) container { return w },
@@ -118,6 +121,8 @@ func (w *world) KillOthers() unix.Errno {
 
 // The world has no limits to follow, so nothing calls Watch.
 func (w *world) Watch(int) error { return nil }
+
+func (w *world) Refused() syscall.Errno { return w.noSignals }
 
 func (w *world) did(format string, args ...any) {
 	if len(w.trace) > 50_000 {
@@ -171,12 +176,15 @@ func (w *world) kill(pid int, sig process.Signal) syscall.Errno {
 	return errno
 }
 
-func (w *world) reap(stops bool, fn func(reaper.Exit)) bool {
-	for _, e := range w.ended {
-		fn(e)
+func (w *world) reap(_ bool, fn func(reaper.Exit) bool) (left, more bool) {
+	for i, e := range w.ended {
+		if !fn(e) {
+			w.ended = w.ended[i+1:]
+			return true, true
+		}
 	}
 	w.ended = nil
-	return w.living > 0
+	return w.living > 0, false
 }
 
 func (w *world) detach(pid int, sig process.Signal) (bool, syscall.Errno) {
@@ -208,7 +216,10 @@ func (w *world) Line(level Level, msg string, facts ...any) *Line {
 	if level > w.verbose {
 		return nil
 	}
-	return NewLine([]byte(render(level, msg, facts)), func(line []byte) { w.did("%s", strings.TrimSuffix(string(line), "\n")) })
+	return NewLine([]byte(render(level, msg, facts)), func(line []byte) {
+		w.clock += w.write
+		w.did("%s", strings.TrimSuffix(string(line), "\n"))
+	})
 }
 
 func render(level Level, msg string, facts []any) string {

@@ -97,6 +97,19 @@ func (s *Signals) Without(sig Signal) {
 	setAction(sig, &s.runtime[sig], nil)
 }
 
+// Refused returns the errno if a sandbox refuses rt_sigtimedwait(2), and 0 otherwise. There
+// is no other way to wait for blocked signals. Refused waits for no signal, so it takes
+// none.
+func (s *Signals) Refused() syscall.Errno {
+	var none Set
+	var timeout unix.Timespec
+	errno := errnoOf(sys(unix.SYS_RT_SIGTIMEDWAIT, uintptr(unsafe.Pointer(&none)), 0, uintptr(unsafe.Pointer(&timeout)), 8, 0, 0))
+	if errno == unix.EAGAIN || errno == unix.EINTR {
+		return 0
+	}
+	return errno
+}
+
 // Forever makes Next wait without a limit. The kernel takes it so too (KTIME_MAX).
 const Forever = time.Duration(math.MaxInt64)
 
@@ -112,8 +125,8 @@ func (s *Signals) Next(limit time.Duration) (e Event, ok bool) {
 				return Event{}, false // the caller knows how much of the limit is left
 			}
 		case errno != 0:
-			// This sandbox lacks rt_sigtimedwait(2), and there is no other way to wait for
-			// blocked signals. The pause avoids a busy loop.
+			// Refused finds this before the program starts. The pause avoids a busy loop if
+			// it comes later.
 			pause(10 * time.Millisecond)
 			return Event{}, false
 		case s.isOwn(sig):

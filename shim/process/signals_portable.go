@@ -52,6 +52,9 @@ func ignore(sig Signal) {
 // Without makes Next ignore sig, which another part of the program has claimed.
 func (s *Signals) Without(sig Signal) { s.ignored |= bit(sig) }
 
+// Refused returns 0, because Go's runtime waits in another way.
+func (s *Signals) Refused() syscall.Errno { return 0 }
+
 // Forever makes Next wait without a limit.
 const Forever = time.Duration(math.MaxInt64)
 

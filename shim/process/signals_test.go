@@ -87,6 +87,9 @@ func init() {
 	}
 	self := os.Getpid()
 	none := func(s *Signals) {
+		if errno := s.Refused(); errno != 0 {
+			panic(errno)
+		}
 		_, ok := s.Next(0)
 		fmt.Println("none waits:", !ok)
 	}

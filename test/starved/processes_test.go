@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -128,6 +129,47 @@ func TestChildrenThatEndedBeforeTheExec(t *testing.T) {
 		}
 		return got
 	})
+}
+
+// A sandbox (seccomp) may refuse a system call. An init that cannot wait must say so and end,
+// because no signal would end it. Without the others it must go on.
+func TestRefusedSystemCalls(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		number int
+		fatal  bool
+	}{
+		{"rt_sigtimedwait", syscall.SYS_RT_SIGTIMEDWAIT, true},
+		{"wait4", syscall.SYS_WAIT4, true},
+		{"ppoll", syscall.SYS_PPOLL, false},
+		{"nanosleep", syscall.SYS_NANOSLEEP, false},
+	} {
+		both(t, "may not call "+c.name, func(t *testing.T, s side) (got sight) {
+			for _, errno := range []syscall.Errno{syscall.EPERM, syscall.ENOSYS} {
+				r := by(s.run("--", helper, "ready"), "refuse", strconv.Itoa(c.number), strconv.Itoa(int(errno)))
+				r.Start(t)
+				if c.fatal {
+					if !within(s.patience(), func() bool { return dead(r) }) {
+						return sight{false, "hangs"}
+					}
+					got = ended(r, r.Wait(t), 1, -1)
+					said := r.Stderr.String()
+					if !s.tini && (strings.Count(said, "\n") != 1 || !strings.Contains(said, c.name+": "+errno.Error())) {
+						t.Errorf("%q", said)
+					}
+				} else {
+					if !listening(t, r, "ready") {
+						return ended(r, r.Wait(t), 0, 0)
+					}
+					got = end(t, s, r, syscall.SIGTERM, 42)
+				}
+				if !got.good {
+					break
+				}
+			}
+			return got
+		})
+	}
 }
 
 // PTRACE_TRACEME makes PID 1 the tracer of its child (ptrace(2)). Each signal then stops the

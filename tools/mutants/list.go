@@ -22,25 +22,29 @@ const (
 // Tests of shim in which a test plays the kernel, and those of its log lines. The other
 // tests of the package take long.
 const (
-	played = "^(TestSupervise|TestFreeze|TestClock|TestReport|TestExecFailure|TestDrain|TestSpawn|TestPrepare|TestDelegateSaysWhatWasDone|TestModes|TestAdopt|TestForwardOfCont)$"
+	played = "^(TestSupervise|TestMayWait|TestOrphansWithoutEnd|TestFreeze|TestClock|TestReport|TestExecFailure|TestDrain|TestSpawn|TestPrepare|TestDelegateSaysWhatWasDone|TestModes|TestAdopt|TestForwardOfCont)$"
 	logged = "^(TestLongLines|TestAppendSeconds|TestLineFills|TestLineAsJSON)"
 )
 
 var mutants = []mutant{
 	// The reaper.
-	{name: "no child is told as one left", file: "reaper/reaper.go", old: "return false", new: "return true"},
-	{name: "a living child is not told of", file: "reaper/reaper.go", old: "case pid == 0:\n\t\t\treturn true", new: "case pid == 0:\n\t\t\treturn false"},
-	{name: "one child is reaped for each SIGCHLD", file: "reaper/reaper.go", old: "fn(Exit{int(pid), unix.WaitStatus(status)})", new: "fn(Exit{int(pid), unix.WaitStatus(status)})\n\t\t\treturn true"},
+	{name: "no child is told as one left", file: "reaper/reaper.go", old: "return false, false", new: "return true, false"},
+	{name: "a living child is not told of", file: "reaper/reaper.go", old: "return true, false", new: "return false, false"},
+	{name: "one child is reaped for each SIGCHLD", file: "reaper/reaper.go", old: "case !fn(Exit{int(pid), unix.WaitStatus(status)}):\n\t\t\treturn true, true", new: "default:\n\t\t\tfn(Exit{int(pid), unix.WaitStatus(status)})\n\t\t\treturn true, false"},
 	{name: "stops are told of unasked", file: "reaper/reaper.go", old: "if stops {", new: "if true {"},
 	{name: "stops are never told of", file: "reaper/reaper.go", old: "if stops {", new: "if false {"},
 	{name: "the wait blocks", file: "reaper/reaper.go", old: "uintptr(unix.WNOHANG)", new: "uintptr(0)", run: "TestReap/.*(returns|lives)"},
 	{name: "the status of a signal lacks 128", file: "reaper/reaper.go", old: "(128 + int(e.Status.Signal())) % 256", new: "int(e.Status.Signal())"},
 	{name: "the PID of a child is lost", file: "reaper/reaper.go", old: "Exit{int(pid),", new: "Exit{1,"},
+	{name: "a look at wait4 reaps a child", file: "reaper/reaper.go", old: "uintptr(unix.Getpid()), 0", new: "^uintptr(0), 0"},
+	{name: "wait4 is called refused", file: "reaper/reaper.go", old: "if errno == unix.ECHILD {", new: "if errno == 0 {"},
+	{name: "the reaping cannot be stopped", file: "reaper/reaper.go", old: "return true, true", new: ""},
+	{name: "reaping that was stopped leaves nothing", file: "reaper/reaper.go", old: "return true, true", new: "return true, false"},
 	{
-		name: "an interrupted wait ends the reaping", file: "reaper/reaper.go", old: "case errno == unix.EINTR:", new: "case errno == unix.EINTR:\n\t\t\treturn true",
+		name: "an interrupted wait ends the reaping", file: "reaper/reaper.go", old: "case errno == unix.EINTR:", new: "case errno == unix.EINTR:\n\t\t\treturn true, false",
 		explained: "wait4(2) with WNOHANG does not sleep, so that no signal interrupts it",
 	},
-	{name: "--pause does not reap what ended before", file: "reaper/pause.go", old: "Reap(false, func(Exit) {})", new: "_ = Reap", run: "Pause"},
+	{name: "--pause does not reap what ended before", file: "reaper/pause.go", old: "Reap(false, func(Exit) bool { return true })", new: "_ = Reap", run: "Pause"},
 
 	// The order of life.
 	{name: "OOM kills before the start count", file: "shim/shim.go", old: "s.oomKills, _ = s.cgroup.OOMKills()", new: "_, _ = s.cgroup.OOMKills()", run: played},
@@ -51,6 +55,13 @@ var mutants = []mutant{
 		new: "\t\tif e, ok := s.signals.Next(max(0, min(s.stopping.limit(), s.settling.limit()))); ok {\n\t\t\ts.handle(e)\n\t\t\tcontinue\n\t\t}\n\t\tswitch {\n\t\tcase s.stopping.over():",
 		run: played,
 	},
+	{name: "a pass of reaping has no end", file: "shim/shim.go", old: "return s.pass.reaped < mostReaped", new: "return true", run: played},
+	{name: "what a pass has left waits for a SIGCHLD", file: "shim/shim.go", old: "s.orphans, s.due =", new: "s.due = false\n\ts.orphans, _ =", run: played},
+	{name: "signals keep it from reaping on", file: "shim/shim.go", old: "\t\t\t}\n\t\t\tif s.due {\n", new: "\t\t\t} else if s.due {\n", run: played},
+	{name: "the lines of a pass take any time", file: "shim/shim.go", old: "if now < s.pass.until {", new: "if true {", run: played},
+	{name: "a pass inherits the time of the last one", file: "shim/shim.go", old: "s.pass = pass{}", new: "s.pass.reaped = 0", run: played},
+	{name: "an init that may not wait for signals starts", file: "shim/shim.go", old: "s.signals.Refused()}", new: "0}", run: played},
+	{name: "an init that may not wait for children starts", file: "shim/shim.go", old: "s.noWait()}", new: "0}", run: played},
 	{name: "the process is never pinned", file: "shim/shim.go", old: "s.settling = countdown{}\n\t\t\ts.pin()", new: "s.settling = countdown{}", run: played},
 	{name: "the process is pinned again and again", file: "shim/shim.go", old: "s.settling = countdown{}\n", new: "s.settling = countdownOf(tick)\n", run: played},
 	{name: "a tracee is not detached", file: "shim/shim.go", old: "traced, errno := s.detach(e.PID, sig)", new: "traced, errno := false, syscall.Errno(0)", run: played},
@@ -82,12 +93,15 @@ var mutants = []mutant{
 	{name: "a rewritten stop signal starts no clock", file: "shim/forward.go", old: "if s.isStop(sig) || s.isStop(e.Signal) {", new: "if s.isStop(sig) {", run: played},
 	{name: "a signal rewritten to a stop signal starts no clock", file: "shim/forward.go", old: "if s.isStop(sig) || s.isStop(e.Signal) {", new: "if s.isStop(e.Signal) {", run: played},
 	{name: "a second stop signal starts the clock again", file: "shim/forward.go", old: "s.StopTimeout > 0 && !s.stopping.running", new: "s.StopTimeout > 0", run: played},
+	{name: "the time before the stop signal counts", file: "shim/forward.go", old: "s.spend() //", new: "//", run: played},
 	{name: "without --stop-timeout the program is killed at once", file: "shim/forward.go", old: "s.StopTimeout > 0 && ", new: "", run: played},
 	{name: "the stop time-out does not kill the group", file: "shim/forward.go", old: "s.kill(-s.child, unix.SIGKILL)", new: "", run: played},
 	{name: "the stop time-out kills only the group", file: "shim/forward.go", old: "errno := s.kill(s.child, unix.SIGKILL)", new: "errno := s.kill(-s.child, unix.SIGKILL)", run: played},
 	{name: "a program that has gone refuses its end", file: "shim/forward.go", old: "errno == 0 || errno == unix.ESRCH", new: "errno == 0", run: played},
-	{name: "a refused kill ends another process than PID 1", file: "shim/forward.go", old: "if s.pid1 {", new: "if true {", run: played},
-	{name: "a refused kill does not end PID 1", file: "shim/forward.go", old: "if s.pid1 {", new: "if false {", run: played},
+	{name: "a refused kill ends another process than PID 1", file: "shim/forward.go", old: "case s.pid1:", new: "case true:", run: played},
+	{name: "a refused kill does not end PID 1", file: "shim/forward.go", old: "case s.pid1:", new: "case false:", run: played},
+	{name: "a program that was not killed has ended by SIGKILL", file: "shim/report.go", old: "if s.abandoned {", new: "if false {", run: played},
+	{name: "drain waits for a program that may not be killed", file: "shim/drain.go", old: "if s.abandoned {", new: "if false {", run: played},
 	{name: "the time-out kills again and again", file: "shim/forward.go", old: "s.stopping = countdown{}\n", new: "", run: played},
 	{name: "a forwarded signal is forgotten", file: "shim/forward.go", old: "s.sent |= process.SetOf(sig)", new: "", run: played},
 	{name: "a signal rewritten to 0 is sent", file: "shim/forward.go", old: "case sig == 0:", new: "case false:", run: played},
@@ -103,7 +117,9 @@ var mutants = []mutant{
 	{name: "the end by another signal is no warning", file: "shim/report.go", old: "case s.sent.Has(v.signal):", new: "case true:", run: played},
 	{name: "a failed execve has no reason", file: "shim/report.go", old: "s.program.Failed(); errno != 0", new: "s.program.Failed(); errno > 1000", run: played},
 	{name: "a binary for another machine is not named", file: "shim/report.go", old: "if s.program.ViaShell() {", new: "if false {", run: played},
-	{name: "drain trusts what was left before", file: "shim/drain.go", old: "s.reapAll()\n\tif !s.anyLeft()", new: "if !s.anyLeft()", run: played},
+	{name: "drain trusts what was left before", file: "shim/drain.go", old: "s.reapEnded()\n\tif !s.anyLeft()", new: "if !s.anyLeft()", run: played},
+	{name: "drain looks at one pass of children", file: "shim/drain.go", old: "s.due && s.now() < until", new: "false && s.now() < until", run: played},
+	{name: "drain reaps as long as there are orphans", file: "shim/drain.go", old: "s.due && s.now() < until", new: "s.due || s.now() > until", run: played},
 	{name: "drain does not continue the stopped", file: "shim/drain.go", old: "s.signalRest(unix.SIGCONT)", new: "", run: played},
 	{name: "drain does not ask before it kills", file: "shim/drain.go", old: "s.signalRest(unix.SIGTERM)", new: "", run: played},
 	{name: "drain leaves the inner containers", file: "shim/drain.go", old: "if s.delegated && s.pid1 {", new: "if false {", run: played},
@@ -131,6 +147,10 @@ var mutants = []mutant{
 	{name: "require accepts a process outside of the namespace", file: "shim/delegate.go", old: "errors.Is(why, cgroup.ErrOutside) && !s.required()", new: "errors.Is(why, cgroup.ErrOutside)", run: played},
 	{name: "require-v2 is auto", file: "shim/delegate.go", old: "return cgroup.RequireV2", new: "return cgroup.Auto", run: played},
 	{name: "require is auto", file: "shim/delegate.go", old: "return cgroup.Require\n", new: "return cgroup.Auto\n", run: played},
+
+	// Signals of its own.
+	{name: "its own SIGPIPE is forwarded", file: "shim/process/signals_native.go", old: "case unix.SIGPIPE, unix.SIGXFSZ:", new: "case unix.SIGXFSZ:", run: "^TestSignals$"},
+	{name: "its own SIGXFSZ is forwarded", file: "shim/process/signals_native.go", old: "case unix.SIGPIPE, unix.SIGXFSZ:", new: "case unix.SIGPIPE:", run: "^TestSignals$"},
 
 	// Sets of signals.
 	{name: "TRAP is forwarded", file: "shim/process/signal.go", old: "1<<(unix.SIGTRAP-1) | ", new: "", run: "TestForwardable|TestSets"},

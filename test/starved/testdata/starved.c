@@ -7,6 +7,7 @@
  *   starved in DIR COMMAND...              in the cgroup DIR
  *   starved limit NAME VALUE COMMAND...    with this hard and soft resource limit and with
  *                                          PR_SET_NO_NEW_PRIVS
+ *   starved refuse NUMBER ERRNO COMMAND... without the system call NUMBER, which fails with ERRNO
  *   starved closed COMMAND...              with the descriptors 0 to 2 closed
  *   starved before N COMMAND...            with N children that have ended, as zombies
  *
@@ -34,8 +35,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,6 +106,22 @@ static int deaf(const char *word)
 	while (pause() < 0)
 		;
 	return 0;
+}
+
+/* The number of a system call belongs to an architecture. This filter asks only for the number,
+ * because no program here makes calls of another architecture. */
+static int refuse(char **args)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, atoi(args[0]), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | atoi(args[1])),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {4, filter};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		return fail("seccomp");
+	return run(args + 2);
 }
 
 static int limit(char **args)
@@ -310,6 +330,8 @@ int main(int argc, char **argv)
 		return in(argv + 2);
 	if (IS("limit", 4))
 		return limit(argv + 2);
+	if (IS("refuse", 4))
+		return refuse(argv + 2);
 	if (IS("closed", 2)) {
 		for (int fd = 0; fd < 3; fd++)
 			close(fd);
