@@ -124,6 +124,7 @@ func Run(config Config, signals *process.Signals, log Log) int {
 	}
 	s.tty = openTerminal()
 	s.prepareLines()
+	process.Load() // waits for the file system of the image, which nothing may do later
 	process.Alone()
 	if errno := s.spawn(program); errno != 0 {
 		s.log.Log(LevelError, "cannot start a process", "err", errno, "hint", startHint(errno))

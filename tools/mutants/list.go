@@ -156,6 +156,9 @@ var mutants = []mutant{
 	{name: "no script without #! starts", file: "shim/process/program.go", old: "if errno == unix.ENOEXEC {", new: "if false {", run: "TestSpawn"},
 	{name: "a number ends one digit early", file: "shim/process/program.go", old: "'0' + byte(n%10)", new: "'0' + byte(n%9)", run: "TestReplace|TestSpawn"},
 	{name: "a long file is read whole", file: "shim/process/files.go", old: "n == 0 || len(data) > MostRead", new: "n == 0", run: "TestReadFile"},
+	{name: "the image is read after the start", file: "shim/process/image_native.go", old: "readPages(p.start, p.used)\n", new: "_ = readPages\n", run: "TestLoadAndPin"},
+	{name: "the code stays in the file", file: "shim/process/image_native.go", old: "copyPages(p.start, p.used, p.flags)", new: "", run: "TestLoadAndPin"},
+	{name: "the data stays in the file", file: "shim/process/image_native.go", old: "dirty(p.start, p.end, relro.start, relro.used)", new: "", run: "TestLoadAndPin"},
 	{name: "a command with parentheses hides the parent", file: "shim/process/files.go", old: "for end >= 0 && data[end] != ')' {\n\t\tend--", new: "for end = 0; end < n-1 && data[end] != ')'; {\n\t\tend++", run: "TestParent"},
 
 	// The command line.
