@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"testing"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -51,15 +50,7 @@ func init() {
 	}
 	helpers["alone: kill refused"] = func() {
 		Claim()
-		filter := [...]unix.SockFilter{ // on the system call's number (seccomp(2))
-			{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS},
-			{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.SYS_KILL},
-			{Code: unix.BPF_RET | unix.BPF_K, K: 0x50000 /* SECCOMP_RET_ERRNO */ | uint32(unix.EPERM)},
-			{Code: unix.BPF_RET | unix.BPF_K, K: 0x7fff0000 /* SECCOMP_RET_ALLOW */},
-		}
-		must(unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		must(unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER,
-			uintptr(unsafe.Pointer(&unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})), 0, 0))
+		refuse(unix.SYS_KILL)
 		fails()
 	}
 	helpers["alone: the signal has no effect"] = func() {

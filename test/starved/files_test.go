@@ -230,6 +230,40 @@ func TestImageAndExecveThatHang(t *testing.T) {
 	})
 }
 
+// A script without #! is read by /bin/sh. After it has failed, the init would look into it for a
+// reason, but its file system hangs.
+func TestScriptThatHangsAtTheEnd(t *testing.T) {
+	both(t, "has a script without #! that fails on a file system that hangs by then", func(t *testing.T, s side) sight {
+		script := t.TempDir() + "/script"
+		if err := os.WriteFile(script, []byte("echo ready; read -r go; exit 3\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		files := newImage(t, script)
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer read.Close()
+		defer write.Close()
+		r := s.run("--", files.dir+"/script")
+		r.Stdin = read
+		r.Start(t)
+		if !listening(t, r, "ready") {
+			return ended(r, r.Wait(t), 0, 0)
+		}
+		files.hang(t)
+		began := time.Now()
+		if _, err := write.WriteString("go\n"); err != nil {
+			t.Fatal(err)
+		}
+		if !within(s.patience(), func() bool { return dead(r) }) {
+			return sight{false, "does not end"}
+		}
+		took := time.Since(began)
+		return ended(r, r.Wait(t), 3, took)
+	})
+}
+
 // settle waits until cgshim has let go of its file, which it does shortly after the start. It
 // gives up where a file system keeps cgshim from that.
 func settle(t *testing.T, s side, r *lab.Run, files *image) {
