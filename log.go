@@ -37,7 +37,11 @@ func (l *logger) Notice(msg string, facts ...any) {
 
 // Line renders a line, with marks in the place of values that are known only later. It
 // returns nil if the level is not shown.
+//
+// Line also loads the time zone for Log. Log needs a file for it, and when the program
+// has been started, the file system of that file may hang.
 func (l *logger) Line(level shim.Level, msg string, facts ...any) *shim.Line {
+	_ = time.Local.String() // loads it at the first time
 	if !l.shows(level) {
 		return nil
 	}

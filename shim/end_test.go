@@ -166,6 +166,12 @@ func TestExecFailure(t *testing.T) {
 			if status := s.report(); status != c.status || len(w.trace) == 0 || !strings.HasPrefix(w.trace[0], c.want) {
 				t.Errorf("status %d, %q", status, w.trace)
 			}
+			s, w = newWorld(t, c.config)
+			w.execve, w.silent = c.errno, true
+			before, _, _ := strings.Cut(c.want, " reason=")
+			if status := s.report(); status != c.status || len(w.trace) == 0 || !strings.HasPrefix(w.trace[0], before) || !strings.HasSuffix(w.trace[len(w.trace)-1], " reason=") {
+				t.Errorf("without an answer: status %d, %q", status, w.trace)
+			}
 			c.config.ExpectExit[c.status] = true
 			s, w = newWorld(t, c.config)
 			w.execve = c.errno

@@ -3,6 +3,7 @@ package shim
 import (
 	"errors"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -13,7 +14,6 @@ import (
 // abnormal, one line at the default level has the reason.
 func (s *shim) report() int {
 	if errno := s.program.Failed(); errno != 0 {
-		process.Chdir(s.dir)
 		return s.expect(s.cannotExecute(errno))
 	}
 	code := s.exit.Code()
@@ -56,15 +56,27 @@ func (s *shim) report() int {
 // warnOfShell explains why /bin/sh failed on the program. A shell cannot read a binary
 // for another architecture.
 func (s *shim) warnOfShell() {
-	process.Chdir(s.dir)
 	level := LevelWarn
 	if s.Tini {
 		level = LevelInfo
 	}
-	if reason := otherMachine(findFile(s.Args[0], s.Env)); reason != "" {
+	if reason := s.reason(func() string { return otherMachine(findFile(s.Args[0], s.Env)) }); reason != "" {
 		s.log.Log(level, "program is read by /bin/sh", "program", s.Args[0], "reason", reason)
 	}
 }
+
+// reason returns the reason that why finds in the program's files, relative to the
+// directory that this process was started in. It returns "" if the file system does not
+// answer in time. The exit status does not depend on it.
+func (s *shim) reason(why func() string) string {
+	return s.ask(func() string {
+		process.Chdir(s.dir)
+		return why()
+	}, reasonTime, s.stopPending)
+}
+
+// reasonTime is how long the end of this process may be put off for a reason in the log.
+const reasonTime = 500 * time.Millisecond
 
 // startHint says what the user can change if no process could be created.
 func startHint(errno syscall.Errno) string {

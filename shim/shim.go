@@ -78,6 +78,7 @@ type system struct {
 	detach func(pid int, sig process.Signal) (traced bool, errno syscall.Errno)
 	now    func() time.Duration
 	pin    func()
+	ask    func(answer func() string, limit time.Duration, hurry func() bool) string
 
 	setUp     func(cgroup.Mode, cgroup.Options) (*cgroup.Report, error)
 	container func(delegated bool) container
@@ -86,7 +87,7 @@ type system struct {
 
 var kernel = system{
 	start: (*process.Program).Spawn, kill: process.Kill, reap: reaper.Reap, noWait: reaper.Refused,
-	detach: process.Detach, now: process.Now, pin: process.Pin,
+	detach: process.Detach, now: process.Now, pin: process.Pin, ask: process.Ask,
 	setUp: cgroup.Delegate, mount: unix.Mount,
 	container: func(delegated bool) container { return cgroup.NewHandle(delegated) },
 }
@@ -132,6 +133,7 @@ func Run(config Config, signals *process.Signals, log Log) int {
 	}
 	s.tty = openTerminal()
 	s.prepareLines()
+	process.Load() // waits for the file system of the image, which nothing may do later
 	process.Alone()
 	if errno := s.spawn(program); errno != 0 {
 		s.log.Log(LevelError, "cannot start a process", "err", errno, "hint", startHint(errno))
@@ -393,7 +395,7 @@ func pause(signals *process.Signals) int {
 // cannotExecute logs why the program could not be executed, and returns the exit
 // status.
 func (s *shim) cannotExecute(err error) int {
-	reason := diagnose(s.Args[0], s.Env, err)
+	reason := s.reason(func() string { return diagnose(s.Args[0], s.Env, err) })
 	level := LevelError
 	if s.Tini {
 		s.log.Log(LevelError, "exec "+s.Args[0]+" failed: "+strerror(err))

@@ -57,6 +57,7 @@ type world struct {
 	noWait    syscall.Errno // and for children
 	viaShell  bool
 	mounts    error
+	silent    bool // no file system answers
 }
 
 // A move is the next event. After some time a signal arrives.
@@ -101,6 +102,7 @@ func newWorld(t *testing.T, config Config, moves ...move) (*shim, *world) {
 		start: func(*process.Program) (int, syscall.Errno) { return program, w.execve }, kill: w.kill, reap: w.reap, noWait: func() syscall.Errno { return w.noWait }, detach: w.detach,
 		now:       func() time.Duration { return w.clock },
 		pin:       func() { w.did("pin") },
+		ask:       w.ask,
 		container: func(bool) container { return w },
 		mount:     w.mount,
 	}
@@ -194,6 +196,14 @@ func (w *world) detach(pid int, sig process.Signal) (bool, syscall.Errno) {
 		return true, errno
 	}
 	return false, unix.ESRCH
+}
+
+// ask answers unless the file system hangs.
+func (w *world) ask(answer func() string, _ time.Duration, _ func() bool) string {
+	if w.silent {
+		return ""
+	}
+	return answer()
 }
 
 func (w *world) mount(source, target, fstype string, flags uintptr, _ string) error {

@@ -14,8 +14,7 @@ import (
 
 var (
 	alone  bool
-	ending uint32 // while this is 1, redirect ends a thread that gets SIGSEGV from a process
-	ended  uint32 // number of threads that redirect has ended
+	ending uint32 // while this is 1, redirect sets it to 0 at a SIGSEGV from a process, and ends the thread
 )
 
 func resetStackGuard()
@@ -46,8 +45,9 @@ func limitRuntime() {
 // Alone sends SIGSEGV to this process once for each thread. The kernel gives the signal
 // to any thread that does not block SIGSEGV. The main thread blocks SIGSEGV, and the
 // runtime unblocks it in all its other threads. There the handler `redirect` ends the
-// thread. If the signal reaches no thread (qemu-user), the threads stay, and this
-// process goes on as an ordinary Go program.
+// thread. If the kernel refuses to send the signal (seccomp) or the signal reaches no
+// thread (qemu-user), the threads stay, and this process goes on as an ordinary Go
+// program.
 func Alone() {
 	if alone {
 		return
@@ -74,26 +74,31 @@ func Alone() {
 // thread that has ended. A function that does not check its stack (nosplit) does not
 // yield.
 //
+// The thread that takes a signal sets ending to 0 in one step, and then ends. This
+// thread gives up in the same way. So a thread that takes the signal later than that
+// goes on, and both threads agree on who was first.
+//
 //go:nosplit
 func endThreads(pid uintptr, threads uint32) bool {
-	atomic.StoreUint32(&ending, 1)
-	for i := uint32(1); i <= threads; i++ {
-		sys(unix.SYS_KILL, pid, uintptr(unix.SIGSEGV), 0, 0, 0, 0)
-		for try := 0; atomic.LoadUint32(&ended) < i; try++ {
+	var pending Set
+	for i := range threads {
+		atomic.StoreUint32(&ending, 1)
+		refused := errnoOf(sys(unix.SYS_KILL, pid, uintptr(unix.SIGSEGV), 0, 0, 0, 0)) != 0
+		for left := naps; atomic.LoadUint32(&ending) == 1; {
 			// If one thread has ended, the others will end too. They only wait for a
 			// processor.
-			if try == tries && atomic.LoadUint32(&ended) == 0 {
-				atomic.StoreUint32(&ending, 0)
-				sys(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&nap)), 0, 0, 0, 0, 0)
-				if atomic.LoadUint32(&ended) == 0 {
-					return false
-				}
-				atomic.StoreUint32(&ending, 1)
+			if i == 0 && (refused || left <= 0) && atomic.SwapUint32(&ending, 0) == 1 {
+				return false
 			}
 			sys(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&nap)), 0, 0, 0, 0, 0)
+			sys(unix.SYS_RT_SIGPENDING, uintptr(unsafe.Pointer(&pending)), 8, 0, 0, 0, 0)
+			if pending.Has(unix.SIGSEGV) {
+				left--
+			} else {
+				left -= takenNap
+			}
 		}
 	}
-	atomic.StoreUint32(&ending, 0)
 	return true
 }
 
@@ -101,9 +106,15 @@ func endThreads(pid uintptr, threads uint32) bool {
 // its thread. The package cgroup locks it too.
 const mostLocks = 8
 
-// tries is the number of naps, half a second in all, in which the first thread has to
-// end.
-const tries = 10_000
+// naps is the number of naps in which a thread has to take the first signal. They take
+// half a second in all, because the kernel makes each nap about 0.1 ms longer. A nap in
+// which the signal is no longer pending counts for takenNap. A thread that has taken the
+// signal ends at once if it has a processor. On a busy machine it may wait for one, but
+// there the naps of this thread take longer too.
+const (
+	naps     = 3_000
+	takenNap = 10
+)
 
 var nap = unix.Timespec{Nsec: 50_000}
 

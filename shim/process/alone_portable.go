@@ -13,5 +13,8 @@ func limitRuntime() { runtime.GOMAXPROCS(1) }
 // Alone does nothing here, because signals arrive through the runtime.
 func Alone() {}
 
+// Load does nothing here, because Pin does nothing.
+func Load() {}
+
 // Pin does nothing here, because the pages that the runtime needs are unknown.
 func Pin() {}

@@ -4,7 +4,7 @@
 // while the program runs.
 //
 // A caller calls [Claim] first and then makes its own preparations. Then the caller
-// calls [Alone], [Program.Spawn] and [Pin]. After Alone the process has one thread. It
+// calls [Load], [Alone], [Program.Spawn] and [Pin]. After Alone the process has one thread. It
 // makes system calls by sys, which the runtime does not see, and it allocates nothing.
 // So the process survives whatever the program or the kernel does to its threads, its
 // memory or the file of its binary (docs/adr/0007-alone.md).

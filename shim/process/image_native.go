@@ -9,40 +9,69 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Pin makes this process independent of the file of its binary. The kernel reads a page
-// of the binary from the file when the process touches the page. The kernel may drop
-// the page at any time, because it can read the page again. If the file system has gone
-// by then (a lazily pulled image, a network disk), the process gets SIGBUS (mmap(2)). So
-// Pin copies the code and the constants into anonymous memory, which the kernel does
-// not drop. Pin writes to each page of the data, which makes a private copy of the
-// page. Pin releases the pages that only the runtime needs.
+// Load maps every page that Pin will copy, which reads the page from the file of the
+// binary if the kernel does not have it in memory. A read from a file system that hangs
+// takes for ever. Call Load before the program has been started. Only then may this
+// process wait for a file system.
 //
-// Call Pin after the program has started, so that the program need not wait for Pin.
-// Pin allocates nothing. If the kernel refuses memory for a part, that part stays as it
-// is.
-func Pin() {
+// Load also finds out where the parts of the image are, because a search would read the
+// file as well.
+func Load() {
 	headers, bias := programHeaders()
-	var relroStart, relroEnd uintptr // the data that nothing writes to after start-up
-	for i := range headers {
-		if h := &headers[i]; h.kind == ptRelro {
-			relroStart, relroEnd = (bias+h.vaddr)&^(page-1), (bias+h.vaddr+h.memsz)&^(page-1)
-			copyPages(relroStart, relroEnd, pfR)
-		}
-	}
+	parts = parts[:0]
 	for i := range headers {
 		h := &headers[i]
 		start, end := (bias+h.vaddr)&^(page-1), bias+h.vaddr+h.filesz
 		switch {
-		case h.kind != ptLoad:
-		case h.flags&pfW != 0:
-			dirty(start, end, relroStart, relroEnd)
-		default:
-			used := lineTable(start, end)
-			copyPages(start, used, h.flags)
-			release(used, end)
+		case h.kind == ptRelro:
+			relro = part{start: start, used: (bias + h.vaddr + h.memsz) &^ (page - 1), flags: pfR}
+		case h.kind == ptLoad:
+			p := part{start, end, end, h.flags}
+			if h.flags&(pfW|pfX) == 0 {
+				p.used = lineTable(start, end)
+			}
+			readPages(p.start, p.used)
+			parts = append(parts, p)
 		}
 	}
 }
+
+// Pin makes this process independent of the file of its binary. The kernel may drop a
+// page of the code or the constants at any time, because it can read the page from the
+// file again. If the file system has gone by then (a lazily pulled image, a network
+// disk), the process gets SIGBUS (mmap(2)). So Pin copies the code and the constants
+// into anonymous memory, which the kernel does not drop. Pin writes to each page of the
+// data, which makes a private copy of the page. Pin releases the pages that only the
+// runtime needs.
+//
+// Call Pin after the program has started, so that the program need not wait for Pin.
+// Pin reads nothing from the file, because Load has mapped the pages. The exception is a
+// page that the kernel has dropped since. Pin allocates nothing. If the kernel refuses
+// memory for a part, that part stays as it is.
+func Pin() {
+	copyPages(relro.start, relro.used, relro.flags)
+	for i := range parts {
+		switch p := &parts[i]; {
+		case p.flags&pfW != 0:
+			dirty(p.start, p.end, relro.start, relro.used)
+		default:
+			copyPages(p.start, p.used, p.flags)
+			release(p.used, p.end)
+		}
+	}
+}
+
+// part is a part of this process's image. Up to used, this process needs it.
+type part struct {
+	start, used, end uintptr
+	flags            uint32
+}
+
+// Load finds these for Pin.
+var (
+	parts []part
+	relro part // the data that nothing writes to after start-up, or empty
+)
 
 // programHeader is an Elf64_Phdr (elf(5)).
 type programHeader struct {
@@ -98,6 +127,17 @@ func lineTable(start, end uintptr) uintptr {
 		}
 	}
 	return end
+}
+
+// readPages maps each of these pages. Linux before 5.14 cannot do that in one call
+// (madvise(2), MADV_POPULATE_READ).
+func readPages(start, end uintptr) {
+	if start >= end || errnoOf(sys(unix.SYS_MADVISE, start, (end-start+page-1)&^(page-1), unix.MADV_POPULATE_READ, 0, 0, 0)) == 0 {
+		return
+	}
+	for at := start; at < end; at += page {
+		atomic.LoadUint32(*(**uint32)(unsafe.Pointer(&at)))
+	}
 }
 
 // copyPages replaces these pages by a copy in anonymous memory. The kernel exchanges

@@ -51,10 +51,10 @@ sent:
 	// SIGSEGV by which Alone ends threads.
 	CMPL	R8, $SIGSEGV
 	JNE	drop
-	CMPL	·ending(SB), $0
-	JEQ	drop
-	LOCK
-	INCL	·ended(SB)
+	XORL	DI, DI
+	XCHGL	DI, ·ending(SB)		// in one step, as endThreads does
+	TESTL	DI, DI
+	JZ	drop
 	XORL	DI, DI
 	MOVL	$SYS_exit, AX
 	SYSCALL

@@ -47,14 +47,12 @@ drop:
 sent:
 	CMPW	$SIGSEGV, R0
 	BNE	drop
-	MOVWU	·ending(SB), R3
-	CBZ	R3, drop
-	MOVD	$·ended(SB), R3
-add:
+	MOVD	$·ending(SB), R3
+take:
 	LDAXRW	(R3), R4
-	ADDW	$1, R4
-	STLXRW	R4, (R3), R5
-	CBNZW	R5, add
+	STLXRW	ZR, (R3), R5
+	CBNZW	R5, take
+	CBZW	R4, drop
 	MOVD	$0, R0
 	MOVD	$SYS_exit, R8
 	SVC

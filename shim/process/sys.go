@@ -1,6 +1,7 @@
 package process
 
 import (
+	"strings"
 	"syscall"
 	"time"
 	"unsafe"
@@ -45,13 +46,17 @@ func clock(id uintptr) time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// Chdir calls chdir(2).
+// Chdir calls chdir(2). It allocates nothing.
 func Chdir(dir string) syscall.Errno {
-	path, err := syscall.BytePtrFromString(dir)
-	if err != nil {
+	var path [unix.PathMax]byte
+	switch {
+	case strings.IndexByte(dir, 0) >= 0:
 		return unix.EINVAL
+	case len(dir) >= len(path):
+		return unix.ENAMETOOLONG
 	}
-	return errnoOf(sys(unix.SYS_CHDIR, uintptr(unsafe.Pointer(path)), 0, 0, 0, 0, 0))
+	copy(path[:], dir)
+	return errnoOf(sys(unix.SYS_CHDIR, uintptr(unsafe.Pointer(&path)), 0, 0, 0, 0, 0))
 }
 
 // SetGroup calls setpgid(2).

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/creack/pty"
@@ -184,6 +185,92 @@ func TestImageThatGoesAway(t *testing.T) {
 		lab.Until(t, "the end", func() bool { return dead(r) })
 		return ended(r, r.Wait(t), 137, -1)
 	})
+}
+
+// The file system of the init's own image hangs as soon as the program runs. The init must not
+// wait for it any more.
+func TestImageThatHangs(t *testing.T) {
+	both(t, "has its image on a file system that hangs when the program has started", func(t *testing.T, s side) sight {
+		files := newImage(t, s.path())
+		r := s.run("--", helper, "ready")
+		r.Path = files.dir + "/" + s.name
+		r.Start(t)
+		if !listening(t, r, "ready") {
+			return ended(r, r.Wait(t), 0, 0)
+		}
+		files.hang(t)
+		settle(t, s, r, files)
+		return end(t, s, r, syscall.SIGTERM, 42)
+	})
+}
+
+// The same, and the program hangs in an execve on that file system.
+func TestImageAndExecveThatHang(t *testing.T) {
+	both(t, "likewise, and the program hangs there in execve", func(t *testing.T, s side) sight {
+		files := newImage(t, s.path(), helper)
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer read.Close()
+		defer write.Close()
+		r := s.run("--", "/bin/sh", "-c", `echo ready; read -r go; exec "$0" ready`, files.dir+"/starved")
+		r.Path, r.Stdin = files.dir+"/"+s.name, read
+		r.Start(t)
+		if !listening(t, r, "ready") {
+			return ended(r, r.Wait(t), 0, 0)
+		}
+		files.hang(t)
+		if _, err := write.WriteString("go\n"); err != nil {
+			t.Fatal(err)
+		}
+		lab.Until(t, "the execve", func() bool { return lab.InCall(r.Child(t), unix.SYS_EXECVE) })
+		settle(t, s, r, files)
+		return end(t, s, r, syscall.SIGTERM, 143)
+	})
+}
+
+// A script without #! is read by /bin/sh. After it has failed, the init would look into it for a
+// reason, but its file system hangs.
+func TestScriptThatHangsAtTheEnd(t *testing.T) {
+	both(t, "has a script without #! that fails on a file system that hangs by then", func(t *testing.T, s side) sight {
+		script := t.TempDir() + "/script"
+		if err := os.WriteFile(script, []byte("echo ready; read -r go; exit 3\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		files := newImage(t, script)
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer read.Close()
+		defer write.Close()
+		r := s.run("--", files.dir+"/script")
+		r.Stdin = read
+		r.Start(t)
+		if !listening(t, r, "ready") {
+			return ended(r, r.Wait(t), 0, 0)
+		}
+		files.hang(t)
+		began := time.Now()
+		if _, err := write.WriteString("go\n"); err != nil {
+			t.Fatal(err)
+		}
+		if !within(s.patience(), func() bool { return dead(r) }) {
+			return sight{false, "does not end"}
+		}
+		took := time.Since(began)
+		return ended(r, r.Wait(t), 3, took)
+	})
+}
+
+// settle waits until cgshim has let go of its file, which it does shortly after the start. It
+// gives up where a file system keeps cgshim from that.
+func settle(t *testing.T, s side, r *lab.Run, files *image) {
+	t.Helper()
+	if !s.tini {
+		within(time.Second, func() bool { return resident(t, r.PID(), files.dir) < 64 })
+	}
 }
 
 // The execve of the program hangs in a file system that does not answer. The init must still

@@ -176,6 +176,17 @@ var mutants = []mutant{
 	{name: "no script without #! starts", file: "shim/process/program.go", old: "if errno == unix.ENOEXEC {", new: "if false {", run: "TestSpawn"},
 	{name: "a number ends one digit early", file: "shim/process/program.go", old: "'0' + byte(n%10)", new: "'0' + byte(n%9)", run: "TestReplace|TestSpawn"},
 	{name: "a long file is read whole", file: "shim/process/files.go", old: "n == 0 || len(data) > MostRead", new: "n == 0", run: "TestReadFile"},
+	{name: "a refused kill holds up the start", file: "shim/process/alone_native.go", old: "(refused || left <= 0)", new: "(left <= -10*naps || refused && false)", run: "TestAlone"},
+	{name: "a signal that ends no thread holds up the start", file: "shim/process/alone_native.go", old: "left -= takenNap", new: "left -= takenNap / takenNap", run: "TestAlone"},
+	{name: "a signal that comes too late ends a thread", file: "shim/process/alone_native.go", old: "atomic.SwapUint32(&ending, 0) == 1", new: "atomic.LoadUint32(&ending) == 1", run: "TestAlone"},
+	{name: "PID 1 reads the program's files itself", file: "shim/process/ask_native.go", old: "if !alone {", new: "if true {", run: "TestAsk"},
+	{name: "a reason is waited for without end", file: "shim/process/ask_native.go", old: "Now() >= deadline || hurry()", new: "hurry()", run: "TestAsk"},
+	{name: "a stop signal does not end the wait for a reason", file: "shim/process/ask_native.go", old: "Now() >= deadline || hurry()", new: "Now() >= deadline", run: "TestAsk"},
+	{name: "what looks for a reason stays", file: "shim/process/ask_native.go", old: "Kill(pid, unix.SIGKILL)", new: "", run: "TestAsk"},
+	{name: "a reason that does not come changes the status", file: "shim/shim.go", old: "	level := LevelError\n	if s.Tini {", new: "	level := LevelError\n	if reason == \"\" {\n		return ExitFailure\n	}\n	if s.Tini {", run: played},
+	{name: "the image is read after the start", file: "shim/process/image_native.go", old: "readPages(p.start, p.used)\n", new: "_ = readPages\n", run: "TestLoadAndPin"},
+	{name: "the code stays in the file", file: "shim/process/image_native.go", old: "copyPages(p.start, p.used, p.flags)", new: "", run: "TestLoadAndPin"},
+	{name: "the data stays in the file", file: "shim/process/image_native.go", old: "dirty(p.start, p.end, relro.start, relro.used)", new: "", run: "TestLoadAndPin"},
 	{name: "a command with parentheses hides the parent", file: "shim/process/files.go", old: "for end >= 0 && data[end] != ')' {\n\t\tend--", new: "for end = 0; end < n-1 && data[end] != ')'; {\n\t\tend++", run: "TestParent"},
 
 	// The command line.
