@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cgshim/cgshim/test/internal/lab"
 )
 
@@ -132,44 +134,72 @@ func TestChildrenThatEndedBeforeTheExec(t *testing.T) {
 }
 
 // A sandbox (seccomp) may refuse a system call. An init that cannot wait must say so and end,
-// because no signal would end it. Without the others it must go on.
+// because no signal would end it. Go's runtime cannot start without futex. Without the other
+// calls cgshim must go on.
 func TestRefusedSystemCalls(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		number int
-		fatal  bool
+		says   string
 	}{
-		{"rt_sigtimedwait", syscall.SYS_RT_SIGTIMEDWAIT, true},
-		{"wait4", syscall.SYS_WAIT4, true},
-		{"ppoll", syscall.SYS_PPOLL, false},
-		{"nanosleep", syscall.SYS_NANOSLEEP, false},
+		{"rt_sigtimedwait", unix.SYS_RT_SIGTIMEDWAIT, "rt_sigtimedwait: "},
+		{"wait4", unix.SYS_WAIT4, "wait4: "},
+		{"futex", unix.SYS_FUTEX, "futex"},
 	} {
 		both(t, "may not call "+c.name, func(t *testing.T, s side) (got sight) {
-			for _, errno := range []syscall.Errno{syscall.EPERM, syscall.ENOSYS} {
-				r := by(s.run("--", helper, "ready"), "refuse", strconv.Itoa(c.number), strconv.Itoa(int(errno)))
+			for _, errno := range refusals {
+				r := refused(s, c.number, errno)
 				r.Start(t)
-				if c.fatal {
-					if !within(s.patience(), func() bool { return dead(r) }) {
-						return sight{false, "hangs"}
-					}
-					got = ended(r, r.Wait(t), 1, -1)
-					said := r.Stderr.String()
-					if !s.tini && (strings.Count(said, "\n") != 1 || !strings.Contains(said, c.name+": "+errno.Error())) {
-						t.Errorf("%q", said)
-					}
-				} else {
+				if s.tini && c.number == unix.SYS_FUTEX { // tini never calls futex
 					if !listening(t, r, "ready") {
 						return ended(r, r.Wait(t), 0, 0)
 					}
-					got = end(t, s, r, syscall.SIGTERM, 42)
+					return end(t, s, r, syscall.SIGTERM, 42)
 				}
-				if !got.good {
+				if !within(s.patience(), func() bool { return dead(r) }) {
+					return sight{false, "hangs"}
+				}
+				if got = ended(r, r.Wait(t), 1, -1); !got.good {
 					break
+				}
+				if said := r.Stderr.String(); !s.tini && (strings.Count(said, "\n") != 1 || !strings.Contains(said, c.says)) {
+					t.Errorf("%q", said)
 				}
 			}
 			return got
 		})
 	}
+	both(t, "may not call one of "+fmt.Sprint(len(dispensable))+" other system calls", func(t *testing.T, s side) (got sight) {
+		for _, number := range dispensable {
+			for _, errno := range refusals {
+				r := refused(s, number, errno)
+				r.Start(t)
+				if !listening(t, r, "ready") {
+					return ended(r, r.Wait(t), 0, 0)
+				}
+				if got = end(t, s, r, syscall.SIGTERM, 42); !got.good {
+					t.Logf("without system call %d: %v", number, errno)
+					return got
+				}
+			}
+		}
+		return got
+	})
+}
+
+var refusals = []syscall.Errno{syscall.EPERM, syscall.ENOSYS}
+
+// dispensable has the system calls that cgshim makes and can do without.
+var dispensable = []int{
+	unix.SYS_PPOLL, unix.SYS_NANOSLEEP, unix.SYS_PRLIMIT64, unix.SYS_TIMER_CREATE, unix.SYS_TIMER_SETTIME,
+	unix.SYS_RT_SIGPENDING, unix.SYS_CHDIR, unix.SYS_FCHDIR, unix.SYS_SETPGID, unix.SYS_STATX, unix.SYS_PIDFD_OPEN,
+	unix.SYS_MADVISE, unix.SYS_MREMAP, unix.SYS_CLOSE_RANGE, unix.SYS_PRCTL, unix.SYS_IOCTL, unix.SYS_TGKILL,
+	unix.SYS_GETRANDOM, unix.SYS_CLOCK_GETTIME,
+}
+
+// refused runs the program of the package under an init that may not make this system call.
+func refused(s side, number int, errno syscall.Errno) *lab.Run {
+	return by(s.run("--", helper, "ready"), "refuse", strconv.Itoa(number), strconv.Itoa(int(errno)))
 }
 
 // PTRACE_TRACEME makes PID 1 the tracer of its child (ptrace(2)). Each signal then stops the
