@@ -18,11 +18,12 @@ var spoken = map[string]struct {
 	messages []string
 	reason   string
 }{
-	"notDelegated":  {[]string{"cgroup not delegated"}, "a warning where the user can change something"},
-	"prepareLines":  {[]string{"reaped orphan"}, "a warning with -w only"},
-	"tiniLines":     {[]string{"Reaped zombie process with pid="}, "a warning with -w only"},
-	"warnOfShell":   {[]string{"program is read by /bin/sh"}, "tini says nothing"},
-	"cannotExecute": {[]string{"exec ", "cannot execute"}, "tini's words under tini's names"},
+	"notDelegated": {[]string{"cgroup not delegated"}, "a warning where the user can change something"},
+	"prepareLines": {[]string{"reaped orphan"}, "a warning with -w only"},
+	"tiniLines":    {[]string{"Reaped zombie process with pid="}, "a warning with -w only"},
+	"tellExec":     {[]string{"exec "}, "the name of the program"},
+	"cannotBeInit": {[]string{"Failed to register as child subreaper: "}, "the reason"},
+	"cannotStart":  {[]string{"fork failed: "}, "the reason"},
 }
 
 // printed has the messages that main.go prints without Log.
@@ -78,7 +79,7 @@ func logged(t *testing.T) (messages []string) {
 		}
 		for _, f := range functions(t, file) {
 			variable := false
-			for _, call := range callsOf(f, "Log", "Notice", "Line", "render") {
+			for _, call := range callsOf(f, "Log", "LogAs", "Notice", "Line", "render") {
 				args := call.Args
 				if name(call.Fun) != "Notice" {
 					switch level := name(args[0]); level {

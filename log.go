@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"strconv"
@@ -17,11 +18,19 @@ import (
 type logger struct {
 	settings *settings
 	core     zapcore.Core // made when the first line appears; most runs write no line
+	pid      int          // the PID in tini's prefix, or 0 for that of this process
 }
 
 func (l *logger) Log(level shim.Level, msg string, facts ...any) {
 	if l.shows(level) {
 		l.write(levels[level], msg, facts)
+	}
+}
+
+func (l *logger) LogAs(level shim.Level, msg string, pid int) {
+	if l.shows(level) {
+		as := &logger{settings: l.settings, pid: pid}
+		as.write(levels[level], msg, nil)
 	}
 }
 
@@ -99,7 +108,7 @@ func (l *logger) encoder(stamp zapcore.TimeEncoder) zapcore.Encoder {
 		// Users of tini grep for its prefix, such as [WARN  tini (7)].
 		config.TimeKey, config.NameKey = "", ""
 		config.EncodeLevel = func(level zapcore.Level, out zapcore.PrimitiveArrayEncoder) {
-			out.AppendString(fmt.Sprintf("[%-5s tini (%d)]", tiniLevel(level), os.Getpid()))
+			out.AppendString(fmt.Sprintf("[%-5s tini (%d)]", tiniLevel(level), cmp.Or(l.pid, os.Getpid())))
 		}
 	}
 	return zapcore.NewConsoleEncoder(config)

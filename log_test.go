@@ -101,6 +101,10 @@ func TestTinisPrefix(t *testing.T) {
 		if got := stderrOf(t, func() { l.Log(level.level, "message") }); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+		want = fmt.Sprintf("[%s tini (12)] message\n", level.tini)
+		if got := stderrOf(t, func() { l.LogAs(level.level, "message", 12) }); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 
@@ -135,7 +139,7 @@ func TestLineIsWhatLogWrites(t *testing.T) {
 	facts := func(values map[shim.Slot]any) (list []any) {
 		for _, slot := range []shim.Slot{
 			shim.SlotPID, shim.SlotSignal, shim.SlotSignalText, shim.SlotReceived, shim.SlotFromPID, shim.SlotFromUID, shim.SlotStatus,
-			shim.SlotElapsed, shim.SlotErrno, shim.SlotKills, shim.SlotCore,
+			shim.SlotElapsed, shim.SlotErrno, shim.SlotStrerror, shim.SlotKills, shim.SlotCore,
 		} {
 			var value any = slot
 			if values != nil {
@@ -147,7 +151,7 @@ func TestLineIsWhatLogWrites(t *testing.T) {
 	}
 	values := map[shim.Slot]any{
 		shim.SlotPID: 4194304, shim.SlotSignal: "SIGRTMIN+3", shim.SlotSignalText: "Real-time signal 3", shim.SlotReceived: "SIGTERM",
-		shim.SlotFromPID: 0, shim.SlotFromUID: 65534, shim.SlotStatus: 137, shim.SlotElapsed: "1.250s", shim.SlotErrno: unix.EPERM,
+		shim.SlotFromPID: 0, shim.SlotFromUID: 65534, shim.SlotStatus: 137, shim.SlotElapsed: "1.250s", shim.SlotErrno: unix.EPERM, shim.SlotStrerror: "Operation not permitted",
 		shim.SlotKills: 2, shim.SlotCore: true,
 	}
 	for _, json := range []bool{false, true} {

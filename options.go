@@ -26,6 +26,7 @@ type settings struct {
 	print        string // the text to print on stdout, after which cgshim exits
 	mirrorLimits bool
 	mirrorCPUMax bool
+	single       bool // there is one argument, under a name of tini
 
 	Path string // argv[0]
 }
@@ -241,7 +242,12 @@ func options() []option {
 		{
 			long: "version", help: "print the version and exit",
 			full: "Print the version and exit. The version says so if the binary is a portable build, which lacks what the README lists under Limits.",
-			set:  printer(versionLine),
+			set: func(s *settings, v string) error {
+				if s.Tini && !s.single { // tini knows --version only as the only argument
+					return errNotGetopt
+				}
+				return printer(versionLine)(s, v)
+			},
 		},
 	}
 }
@@ -260,37 +266,30 @@ func parseOptions(args, env []string) (*settings, error) {
 	s.Cgroup.Timeout = cgroup.DefaultTimeout
 	s.StopSignals = shim.DefaultStopSignals()
 	if s.Tini {
+		s.single = len(args) == 1
 		s.CgroupMode = shim.CgroupOff
 	}
 
-	flags := pflag.NewFlagSet(s.Name, pflag.ContinueOnError)
-	// tini reads its options with getopt(3) of glibc. If POSIXLY_CORRECT is not set,
-	// getopt takes options from anywhere before a --.
-	_, posix := shim.LookupEnv(env, "POSIXLY_CORRECT")
-	flags.SetInterspersed(s.Tini && !posix)
-	flags.SortFlags = false
-	flags.SetOutput(io.Discard)
-	flags.Usage = func() {}
 	table := options()
-	for i := range table {
-		o := &table[i]
-		flag := flags.VarPF(&value{o, s}, o.long, o.short, o.help)
-		if o.arg == "" {
-			flag.NoOptDefVal = "true"
-		}
+	flags := flagSet(s, table)
+	err := flags.Parse(args)
+	s.Args = flags.Args()
+	given := flags.Changed
+	if s.Tini && err == nil {
+		given, err = s.parseBehindProgram(flags, table)
 	}
-	if err := flags.Parse(args); err != nil {
+	switch {
+	case s.print != "": // tini prints as soon as it meets the option, whatever follows
+		return s, nil
+	case err != nil:
 		return s, usageError(s, err)
 	}
-	if s.print != "" {
-		return s, nil
-	}
 	for i := range table {
-		if err := table[i].fromEnv(s, flags.Changed(table[i].long)); err != nil {
+		if err := table[i].fromEnv(s, given(table[i].long)); err != nil {
 			return s, err
 		}
 	}
-	if format, _ := shim.LookupEnv(env, "CGSHIM_LOG_FORMAT"); format != "" && !flags.Changed("json") {
+	if format, _ := shim.LookupEnv(env, "CGSHIM_LOG_FORMAT"); format != "" && !given("json") {
 		if format != "json" && format != "console" {
 			return s, fmt.Errorf("CGSHIM_LOG_FORMAT: %q is not a log format: use json or console", format)
 		}
@@ -298,8 +297,51 @@ func parseOptions(args, env []string) (*settings, error) {
 	}
 	s.Cgroup.Anywhere = s.CgroupMode == shim.CgroupRequire || s.CgroupMode == shim.CgroupRequireV2 || s.CgroupMode == shim.CgroupExplicit && s.Exec
 	s.completeCgroup()
-	s.Args = flags.Args()
 	return s, nil
+}
+
+// flagSet returns a parser for the options of the table. The parser stops at the first
+// argument that is no option.
+func flagSet(s *settings, table []option) *pflag.FlagSet {
+	flags := pflag.NewFlagSet(s.Name, pflag.ContinueOnError)
+	flags.SetInterspersed(false)
+	flags.SortFlags = false
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	for i := range table {
+		o := &table[i]
+		flag := flags.VarPF(&value{o, s}, o.long, o.short, o.help)
+		if o.arg == "" {
+			flag.NoOptDefVal = "true"
+		}
+	}
+	return flags
+}
+
+// tiniShort are the options of tini.
+const tiniShort = "ehglpsvw"
+
+// parseBehindProgram takes options from behind the program, as tini does. tini reads its
+// options with getopt(3) of glibc, which takes them from anywhere before a --, unless
+// POSIXLY_CORRECT is set. cgshim's own options count only before the program. Behind it
+// they are most likely meant for the program, and tini refuses them.
+func (s *settings) parseBehindProgram(flags *pflag.FlagSet, table []option) (given func(long string) bool, err error) {
+	_, posix := shim.LookupEnv(s.Env, "POSIXLY_CORRECT")
+	if posix || flags.ArgsLenAtDash() == 0 {
+		return flags.Changed, nil
+	}
+	var own []option
+	for _, o := range table {
+		if o.short != "" && strings.Contains(tiniShort, o.short) {
+			o.long = "=" + o.long // no argument can be this long option
+			own = append(own, o)
+		}
+	}
+	behind := flagSet(s, own)
+	behind.SetInterspersed(true)
+	err = behind.Parse(s.Args)
+	s.Args = behind.Args()
+	return func(long string) bool { return flags.Changed(long) || behind.Changed("="+long) }, err
 }
 
 // completeCgroup sets the fields of the package cgroup that depend on several options.
@@ -329,6 +371,9 @@ type tiniError struct {
 
 func (e *tiniError) Error() string { return e.message }
 
+// errNotGetopt is the error for a long option. getopt(3) knows none.
+var errNotGetopt = &tiniError{message: "invalid option -- '-'"}
+
 // usageError gives a mistake on the command line the message of tini, if this program
 // was called by a name of tini.
 func usageError(s *settings, err error) error {
@@ -338,13 +383,12 @@ func usageError(s *settings, err error) error {
 	var unknown *pflag.NotExistError
 	var missing *pflag.ValueRequiredError
 	var invalid *pflag.InvalidValueError
+	var syntax *pflag.InvalidSyntaxError
 	switch {
+	case errors.Is(err, errNotGetopt), errors.As(err, &syntax), errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
+		return errNotGetopt
 	case errors.As(err, &unknown):
-		name := unknown.GetSpecifiedName()
-		if unknown.GetSpecifiedShortnames() == "" { // getopt(3) knows no long options
-			name = "-"
-		}
-		return &tiniError{message: "invalid option -- '" + name + "'"}
+		return &tiniError{message: "invalid option -- '" + unknown.GetSpecifiedName() + "'"}
 	case errors.As(err, &missing) && missing.GetSpecifiedShortnames() != "":
 		return &tiniError{message: "option requires an argument -- '" + missing.GetSpecifiedName() + "'"}
 	case errors.As(err, &invalid) && (invalid.GetFlag().Shorthand == "p" || invalid.GetFlag().Shorthand == "e"):
@@ -360,13 +404,8 @@ func (o *option) fromEnv(s *settings, given bool) error {
 	case o.env == "" || !set || given && o.env != "TINI_VERBOSITY":
 		return nil
 	case o.env == "TINI_VERBOSITY":
-		// tini reads the variable with atoi(3), which ignores the text after the number
-		// and returns 0 if there is no number.
-		digits := strings.TrimLeft(v, " +")
-		if end := strings.IndexFunc(digits, func(r rune) bool { return r < '0' || r > '9' }); end >= 0 {
-			digits = digits[:end]
-		}
-		s.verbosity, _ = strconv.Atoi(digits)
+		// tini keeps the number without its sign, so that -1 is more than any level.
+		s.verbosity = int(min(uint32(atoi(v)), uint32(shim.LevelTrace)))
 		return nil
 	case o.present:
 		v = "true"
@@ -377,6 +416,18 @@ func (o *option) fromEnv(s *settings, given bool) error {
 		return fmt.Errorf("%s: %w", o.env, err)
 	}
 	return nil
+}
+
+// atoi parses a number as atoi(3) of glibc does on 64-bit ports. It skips blanks, takes
+// one sign, ignores the text after the number and returns 0 if there is no number.
+func atoi(s string) int32 {
+	s = strings.TrimLeft(s, " \t\n\v\f\r")
+	end := 0
+	for end < len(s) && (s[end] >= '0' && s[end] <= '9' || end == 0 && (s[end] == '+' || s[end] == '-')) {
+		end++
+	}
+	n, _ := strconv.ParseInt(s[:end], 10, 64) // the nearest number if it is out of range
+	return int32(n)
 }
 
 // value adapts an option to pflag.

@@ -36,7 +36,17 @@ func TestOptions(t *testing.T) {
 		{"require-v2 acts in any process", []string{"cgshim", "--cgroup=require-v2", "x"}, nil, func(s *settings) bool { return s.CgroupMode == shim.CgroupRequireV2 && s.Cgroup.Anywhere }},
 		{"require-v2 by its variable", []string{"cgshim", "x"}, []string{"CGSHIM_CGROUP=require-v2"}, func(s *settings) bool { return s.CgroupMode == shim.CgroupRequireV2 && s.Cgroup.Anywhere }},
 		{"TINI_VERBOSITY is read as by atoi", []string{"tini", "x"}, []string{"TINI_VERBOSITY= 3x"}, func(s *settings) bool { return s.verbosity == 3 }},
-		{"a negative TINI_VERBOSITY is 0", []string{"tini", "x"}, []string{"TINI_VERBOSITY=-1"}, func(s *settings) bool { return s.verbosity == 0 }},
+		{"tini's options behind the program", []string{"tini", "-g", "x", "-vv", "-e7", "y", "--", "-s"}, []string{"CGSHIM_EXPECT_EXIT=9"}, func(s *settings) bool {
+			return s.KillGroup && s.verbosity == 3 && s.ExpectExit[7] && !s.ExpectExit[9] && !s.Subreaper && strings.Join(s.Args, " ") == "x y -s"
+		}},
+		{"cgshim's options before the program", []string{"tini", "--cgroup=auto", "-x", "x"}, nil, func(s *settings) bool { return s.Exec && s.CgroupMode == shim.CgroupExplicit }},
+		{"a variable of cgshim under tini's names", []string{"/sbin/docker-init", "--", "x"}, []string{"CGSHIM_CGROUP=auto", "CGSHIM_DIND=1"}, func(s *settings) bool { return s.Dind && s.CgroupMode == shim.CgroupExplicit }},
+		{"POSIXLY_CORRECT leaves options behind the program", []string{"tini", "x", "-v"}, []string{"POSIXLY_CORRECT="}, func(s *settings) bool { return s.verbosity == 1 && len(s.Args) == 2 }},
+		{"-h prints before a mistake counts", []string{"tini", "-h", "-z"}, nil, func(s *settings) bool { return s.print != "" }},
+		{"a tab before TINI_VERBOSITY", []string{"tini", "x"}, []string{"TINI_VERBOSITY=\t3"}, func(s *settings) bool { return s.verbosity == 3 }},
+		{"two signs of TINI_VERBOSITY", []string{"tini", "x"}, []string{"TINI_VERBOSITY=++2"}, func(s *settings) bool { return s.verbosity == 0 }},
+		{"a TINI_VERBOSITY of 32 bits", []string{"tini", "x"}, []string{"TINI_VERBOSITY=4294967298"}, func(s *settings) bool { return s.verbosity == 2 }},
+		{"a negative TINI_VERBOSITY is everything, as for tini", []string{"tini", "x"}, []string{"TINI_VERBOSITY=-1"}, func(s *settings) bool { return s.verbosity == 4 }},
 		{"an empty CGSHIM_LOG_FORMAT is not set", []string{"cgshim", "x"}, []string{"CGSHIM_LOG_FORMAT="}, func(s *settings) bool { return !s.json }},
 		{"--json=0 beats CGSHIM_LOG_FORMAT", []string{"cgshim", "--json=0", "x"}, []string{"CGSHIM_LOG_FORMAT=json"}, func(s *settings) bool { return !s.json }},
 		{"-e with nothing is 0, as for tini", []string{"tini", "-e", "", "x"}, nil, func(s *settings) bool { return s.ExpectExit[0] && !s.ExpectExit[1] }},
@@ -109,6 +119,32 @@ func TestBadOptions(t *testing.T) {
 	}
 }
 
+// What getopt(3) refuses for tini has getopt's message under tini's names.
+func TestRefusedAsByTini(t *testing.T) {
+	for _, c := range []struct {
+		args    []string
+		message string
+	}{
+		{[]string{"-z", "x"}, "invalid option -- 'z'"},
+		{[]string{"-z", "-h"}, "invalid option -- 'z'"},
+		{[]string{"--foo", "x"}, "invalid option -- '-'"},
+		{[]string{"---", "x"}, "invalid option -- '-'"},
+		{[]string{"--version", "x"}, "invalid option -- '-'"},
+		{[]string{"-v", "--version"}, "invalid option -- '-'"},
+		{[]string{"x", "--json"}, "invalid option -- '-'"},
+		{[]string{"x", "--expect-exit=7"}, "invalid option -- '-'"},
+		{[]string{"x", "--=expect-exit=7"}, "invalid option -- '-'"},
+		{[]string{"x", "-x"}, "invalid option -- 'x'"},
+		{[]string{"x", "-P"}, "invalid option -- 'P'"},
+		{[]string{"x", "-e"}, "option requires an argument -- 'e'"},
+		{[]string{"x", "-e", "300"}, "Not a valid option for -e: 300"},
+	} {
+		if s, err := parseOptions(append([]string{"tini"}, c.args...), nil); err == nil || err.Error() != c.message || s.print != "" {
+			t.Errorf("%q: %v, want %s", c.args, err, c.message)
+		}
+	}
+}
+
 // dockerd takes the answer of its init-path if it is of one of two forms
 // (moby, parseInitVersion).
 func TestVersionIsWhatDockerdParses(t *testing.T) {
@@ -154,9 +190,11 @@ func FuzzOptions(f *testing.F) {
 	f.Add("-vvs\x00-e143\x00--\x00x", "TINI_VERBOSITY=3\x00CGSHIM_REWRITE=15:3")
 	f.Add("--cgroup=require\x00--json\x00x", "CGSHIM_STOP_TIMEOUT=5")
 	f.Fuzz(func(t *testing.T, args, env string) {
-		s, err := parseOptions(append([]string{"cgshim"}, strings.Split(args, "\x00")...), strings.Split(env, "\x00"))
-		if err == nil && (s.StopTimeout < 0 || s.verbosity < 0) {
-			t.Errorf("%q %q: %+v", args, env, s)
+		for _, name := range []string{"cgshim", "tini"} {
+			s, err := parseOptions(append([]string{name}, strings.Split(args, "\x00")...), strings.Split(env, "\x00"))
+			if err == nil && (s.StopTimeout < 0 || s.verbosity < 0) {
+				t.Errorf("%s %q %q: %+v", name, args, env, s)
+			}
 		}
 	})
 }

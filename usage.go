@@ -43,7 +43,7 @@ func usage(s *settings) string {
 		"status of PROGRAM.\n\n")
 	if s.Tini {
 		b.WriteString("Called as " + name + " it keeps tini's defaults: --cgroup=off, a subreaper only with -s,\n" +
-			"TINI_VERBOSITY=1, and options are taken from anywhere before a --.\n\n")
+			"TINI_VERBOSITY=1, and tini's options are taken from anywhere before a --.\n\n")
 	}
 	for _, o := range options() {
 		left := "      --" + o.long

@@ -29,6 +29,7 @@ func TestArgument(t *testing.T) {
 type noLog struct{}
 
 func (noLog) Log(Level, string, ...any)        {}
+func (noLog) LogAs(Level, string, int)         {}
 func (noLog) Notice(string, ...any)            {}
 func (noLog) Line(Level, string, ...any) *Line { return nil }
 

@@ -89,16 +89,16 @@ func TestReport(t *testing.T) {
 		},
 		{
 			name: "tini's words for an exit", config: tini(expected(3)), exit: exited(3),
-			want: []string{"info Main child exited normally (with status '3')", "trace Exiting: child has exited"},
+			want: []string{"info Main child exited normally (with status '3')", "trace No child to wait", "trace Exiting: child has exited"},
 		},
 		{
 			name: "tini's words for a signal", config: tini(Config{}), exit: killed(unix.SIGTERM), status: 143,
-			want: []string{"info Main child exited with signal (with signal 'Terminated')", "trace Exiting: child has exited"},
+			want: []string{"info Main child exited with signal (with signal 'Terminated')", "trace No child to wait", "trace Exiting: child has exited"},
 		},
 		{
 			name: "tini does not know of OOM kills", config: tini(Config{}), exit: killed(unix.SIGKILL), status: 137,
 			world: func(_ *shim, w *world) { w.oomKills = 2 },
-			want:  []string{"info Main child exited with signal (with signal 'Killed')", "trace Exiting: child has exited"},
+			want:  []string{"info Main child exited with signal (with signal 'Killed')", "trace No child to wait", "trace Exiting: child has exited"},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -136,6 +136,14 @@ func TestReport(t *testing.T) {
 			t.Errorf("%q", w.trace)
 		}
 	})
+	t.Run("tini does not say so", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "foreign")
+		put(t, file, string(elfFor(22, binary.BigEndian)), 0o755)
+		s, w := newWorld(t, tini(Config{Args: []string{file}}))
+		w.viaShell, s.exit = true, reaper.Exit{PID: program, Status: exited(2)}
+		s.report()
+		w.wants("info Main child exited normally (with status '2')", "trace No child to wait", "trace Exiting: child has exited")
+	})
 	t.Run("a script that /bin/sh was given is not", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "script")
 		put(t, file, "exit 2\n", 0o755)
@@ -157,7 +165,7 @@ func TestExecFailure(t *testing.T) {
 		{"no such program is 127", unix.ENOENT, Config{Args: []string{"/no/such"}}, 127, "error cannot execute program=/no/such err=no such file or directory reason=no such file"},
 		{"one that may not be executed is 126", unix.EACCES, Config{Args: []string{"/"}}, 126, "error cannot execute program=/ err=permission denied reason=/ is a directory"},
 		{"any other reason is 1", unix.E2BIG, Config{Args: []string{"/bin"}}, 1, "error cannot execute program=/bin err=argument list too long reason=the arguments and the environment are too long"},
-		{"tini's words", unix.ENOENT, Config{Tini: true, Args: []string{"nosuch"}, Env: []string{"PATH=/no/such"}}, 127, "error exec nosuch failed: No such file or directory"},
+		{"tini's words", unix.ENOENT, Config{Tini: true, Args: []string{"nosuch"}, Env: []string{"PATH=/no/such"}}, 127, "error (7) exec nosuch failed: No such file or directory"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, w := newWorld(t, c.config)
@@ -169,7 +177,7 @@ func TestExecFailure(t *testing.T) {
 			s, w = newWorld(t, c.config)
 			w.execve, w.silent = c.errno, true
 			before, _, _ := strings.Cut(c.want, " reason=")
-			if status := s.report(); status != c.status || len(w.trace) == 0 || !strings.HasPrefix(w.trace[0], before) || !strings.HasSuffix(w.trace[len(w.trace)-1], " reason=") {
+			if status := s.report(); status != c.status || len(w.trace) == 0 || !strings.HasPrefix(w.trace[0], before) || !c.config.Tini && !strings.HasSuffix(w.trace[len(w.trace)-1], " reason=") {
 				t.Errorf("without an answer: status %d, %q", status, w.trace)
 			}
 			c.config.ExpectExit[c.status] = true

@@ -30,9 +30,13 @@ func (s *shim) forward(e process.Event) {
 		s.startStopping()
 	}
 	s.lines.forward.say(&v)
-	if errno != 0 {
-		v.errno = errno
+	v.errno = errno
+	switch errno {
+	case 0:
+	case unix.ESRCH:
 		s.lines.failed.say(&v)
+	default:
+		s.lines.unsent.say(&v)
 	}
 }
 

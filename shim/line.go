@@ -32,6 +32,7 @@ const (
 	SlotStatus
 	SlotElapsed
 	SlotErrno
+	SlotStrerror // strerror(3), as tini writes it
 	SlotKills
 	SlotCore
 	numSlots
@@ -131,6 +132,13 @@ func appendSlot(b []byte, slot Slot, v *values) []byte {
 		return appendSeconds(b, v.elapsed)
 	case SlotErrno:
 		return append(b, v.errno.Error()...)
+	case SlotStrerror:
+		at := len(b)
+		b = append(b, v.errno.Error()...)
+		if at < len(b) && b[at] >= 'a' && b[at] <= 'z' {
+			b[at] -= 'a' - 'A'
+		}
+		return b
 	case SlotKills:
 		return strconv.AppendUint(b, v.kills, 10)
 	case SlotCore:

@@ -9,8 +9,12 @@ type lines struct {
 	chld      *Line // SIGCHLD arrived
 	forward   *Line
 	drop      *Line
-	failed    *Line // a signal could not be forwarded
+	failed    *Line // a signal could not be forwarded, because its target is gone
+	unsent    *Line // a signal could not be forwarded for another reason
 	reaped    *Line
+	zombie    *Line // tini's second line for an orphan, with -w
+	left      *Line // children are left after reaping
+	none      *Line // no child is left after reaping
 	main      *Line // the program was reaped
 	late      *Line
 	refused   *Line // the program may not be killed
@@ -61,34 +65,8 @@ func (s *shim) prepareLines() {
 		abnormal:    render(LevelWarn, "child ended by signal", bySignal...),
 		signaledOOM: render(LevelWarn, "child ended by signal", with(bySignal, "oom_kills", SlotKills)...),
 	}
+	s.lines.unsent = s.lines.failed
 }
 
 // with appends to a copy of list.
 func with(list []any, more ...any) []any { return append(list[:len(list):len(list)], more...) }
-
-// tiniLines are the messages of tini 0.19 (tini.c), at its levels.
-func tiniLines(log Log, program string, warnOnReap bool) lines {
-	pid := SlotPID.Text()
-	l := lines{
-		spawned:   log.Line(LevelInfo, "Spawned child process '"+program+"' with pid '"+pid+"'"),
-		chld:      log.Line(LevelDebug, "Received SIGCHLD"),
-		forward:   log.Line(LevelDebug, "Passing signal: '"+SlotSignalText.Text()+"'"),
-		failed:    log.Line(LevelWarn, "Child was dead when forwarding signal"),
-		reaped:    log.Line(LevelDebug, "Reaped child with pid: '"+pid+"'"),
-		main:      log.Line(LevelDebug, "Reaped child with pid: '"+pid+"'"),
-		late:      log.Line(LevelWarn, "child did not stop in time, killing it", "pid", SlotPID),
-		refused:   log.Line(LevelWarn, "child did not stop in time and may not be killed", "pid", SlotPID, "err", SlotErrno),
-		abandoned: log.Line(LevelWarn, "child may not be killed, exiting so that the kernel kills it", "pid", SlotPID, "err", SlotErrno),
-		detach:    log.Line(LevelWarn, "traced child not detached", "pid", SlotPID, "err", SlotErrno),
-		drain:     log.Line(LevelInfo, "draining"),
-		rest:      log.Line(LevelWarn, "processes are left after the drain timeout, killing them"),
-		exited:    log.Line(LevelInfo, "Main child exited normally (with status '"+SlotStatus.Text()+"')"),
-		leave:     log.Line(LevelTrace, "Exiting: child has exited"),
-	}
-	if warnOnReap {
-		l.reaped = log.Line(LevelWarn, "Reaped zombie process with pid="+pid)
-	}
-	l.signaled = log.Line(LevelInfo, "Main child exited with signal (with signal '"+SlotSignalText.Text()+"')")
-	l.abnormal, l.signaledOOM, l.exitedOOM = l.signaled, l.signaled, l.exited
-	return l
-}

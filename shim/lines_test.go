@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cgshim/cgshim/reaper"
 	"github.com/cgshim/cgshim/shim/process"
 )
 
@@ -195,7 +197,7 @@ func TestLinesAllocateNothing(t *testing.T) {
 
 func (l *lines) all() []*Line {
 	return []*Line{
-		l.spawned, l.chld, l.forward, l.drop, l.failed, l.reaped, l.main, l.late, l.refused, l.detach, l.drain, l.rest, l.noKill,
+		l.spawned, l.chld, l.forward, l.drop, l.failed, l.unsent, l.reaped, l.zombie, l.left, l.none, l.main, l.late, l.refused, l.detach, l.drain, l.rest, l.noKill,
 		l.exited, l.exitedOOM, l.signaled, l.abnormal, l.signaledOOM, l.leave,
 	}
 }
@@ -203,7 +205,7 @@ func (l *lines) all() []*Line {
 // The texts of tini 0.19 from its src/tini.c, with the levels of its PRINT_ macros.
 func TestTinisLines(t *testing.T) {
 	s, w := newWorld(t, Config{Tini: true, Args: []string{"/bin/program", "x"}})
-	v := values{pid: 12, signal: unix.SIGUSR1, status: 3}
+	v := values{pid: 12, signal: unix.SIGUSR1, status: 3, errno: unix.EPERM}
 	for _, c := range []struct {
 		line *Line
 		want string
@@ -212,6 +214,9 @@ func TestTinisLines(t *testing.T) {
 		{s.lines.chld, "debug Received SIGCHLD"},
 		{s.lines.forward, "debug Passing signal: 'User defined signal 1'"},
 		{s.lines.failed, "warn Child was dead when forwarding signal"},
+		{s.lines.unsent, "warn Unexpected error when forwarding signal: 'Operation not permitted'"},
+		{s.lines.left, "trace No child to reap"},
+		{s.lines.none, "trace No child to wait"},
 		{s.lines.reaped, "debug Reaped child with pid: '12'"},
 		{s.lines.main, "debug Reaped child with pid: '12'"},
 		{s.lines.exited, "info Main child exited normally (with status '3')"},
@@ -226,17 +231,86 @@ func TestTinisLines(t *testing.T) {
 	}
 	t.Run("-w warns of a zombie, and not of the program", func(t *testing.T) {
 		s, w := newWorld(t, Config{Tini: true, WarnOnReap: true})
-		s.lines.reaped.say(&v)
-		s.lines.main.say(&v)
-		w.wants("warn Reaped zombie process with pid=12", "debug Reaped child with pid: '12'")
+		s.collected(reaper.Exit{PID: 12, Status: exited(0)})
+		s.collected(reaper.Exit{PID: program, Status: exited(0)})
+		w.wants("debug Reaped child with pid: '12'", "warn Reaped zombie process with pid=12", "debug Reaped child with pid: '7'")
 	})
 	t.Run("a whole run reads like tini's", func(t *testing.T) {
-		s, w := newWorld(t, Config{Tini: true}, signalled(unix.SIGTERM), ends(9, exited(0)), ends(program, killed(unix.SIGTERM)))
+		last := ends(program, killed(unix.SIGTERM))
+		end := last.do
+		last.do = func(w *world) { w.living = 0; end(w) }
+		s, w := newWorld(t, Config{Tini: true}, signalled(unix.SIGTERM), ends(9, exited(0)), last)
+		w.living = 1
 		s.supervise()
 		s.report()
-		w.wants("kill 7 SIGTERM", "debug Passing signal: 'Terminated'", "debug Received SIGCHLD", "debug Reaped child with pid: '9'",
+		w.wants("kill 7 SIGTERM", "debug Passing signal: 'Terminated'", "trace No child to reap",
+			"debug Received SIGCHLD", "debug Reaped child with pid: '9'", "trace No child to reap",
 			"debug Received SIGCHLD", "debug Reaped child with pid: '7'", "info Main child exited with signal (with signal 'Terminated')",
-			"trace Exiting: child has exited")
+			"trace No child to wait", "trace Exiting: child has exited")
+	})
+	t.Run("an execve that failed is told of by the child", func(t *testing.T) {
+		s, w := newWorld(t, Config{Tini: true}, ends(program, exited(127)))
+		w.execve, s.tty.noTTY = unix.ENOENT, true
+		s.supervise()
+		s.report()
+		w.wants("debug (7) tcsetpgrp failed: no tty (ok to proceed)", "error (7) exec /bin/program failed: No such file or directory",
+			"debug Received SIGCHLD", "debug Reaped child with pid: '7'", "info Main child exited normally (with status '127')",
+			"trace No child to wait", "trace Exiting: child has exited")
+	})
+	t.Run("a program that ends at once", func(t *testing.T) {
+		s, w := newWorld(t, Config{Tini: true})
+		w.execve, w.ended = unix.EACCES, []reaper.Exit{{PID: program, Status: exited(126)}}
+		s.supervise()
+		s.report()
+		w.wants("error (7) exec /bin/program failed: Permission denied", "debug Received SIGCHLD", "debug Reaped child with pid: '7'",
+			"info Main child exited normally (with status '126')", "trace No child to wait", "trace Exiting: child has exited")
+	})
+	t.Run("more than a pass of orphans", func(t *testing.T) {
+		many := move{event: process.Event{Signal: unix.SIGCHLD}, do: func(w *world) {
+			for range mostReaped {
+				w.ended = append(w.ended, reaper.Exit{PID: 9, Status: exited(0)})
+			}
+		}}
+		s, w := newWorld(t, Config{Tini: true}, many, ends(program, exited(0)))
+		w.living = 1
+		s.lines.reaped = nil
+		s.supervise()
+		w.wants("debug Received SIGCHLD", "debug Received SIGCHLD", "debug Reaped child with pid: '7'")
+	})
+	t.Run("a process that ends leaves others", func(t *testing.T) {
+		s, w := newWorld(t, Config{Tini: true}, ends(program, exited(3)))
+		w.living = 1
+		s.supervise()
+		s.report()
+		w.wants("debug Received SIGCHLD", "debug Reaped child with pid: '7'", "info Main child exited normally (with status '3')",
+			"trace No child to reap", "trace Exiting: child has exited")
+	})
+	t.Run("tini reaps after each signal", func(t *testing.T) {
+		s, w := newWorld(t, Config{Tini: true}, move{event: process.Event{Signal: unix.SIGUSR1}, do: func(w *world) {
+			w.ended = append(w.ended, reaper.Exit{PID: program, Status: exited(3)})
+			w.refuse[program] = unix.ESRCH
+		}})
+		s.supervise()
+		s.report()
+		w.wants("kill 7 SIGUSR1", "debug Passing signal: 'User defined signal 1'", "warn Child was dead when forwarding signal",
+			"debug Reaped child with pid: '7'", "info Main child exited normally (with status '3')",
+			"trace No child to wait", "trace Exiting: child has exited")
+	})
+	t.Run("what a signal may not be sent for", func(t *testing.T) {
+		s, w := newWorld(t, Config{Tini: true}, signalled(unix.SIGUSR1), ends(program, exited(0)))
+		w.verbose, w.refuse[program] = LevelWarn, unix.EPERM
+		s.prepareLines()
+		s.supervise()
+		s.report()
+		w.wants("kill 7 SIGUSR1", "warn Unexpected error when forwarding signal: 'Operation not permitted'")
+	})
+	t.Run("no process", func(t *testing.T) {
+		s, w := newWorld(t, Config{Tini: true})
+		s.cannotStart(unix.EAGAIN)
+		s.cannotBeInit(os.NewSyscallError("prctl PR_SET_CHILD_SUBREAPER", unix.EPERM))
+		s.cannotBeInit(os.NewSyscallError("prctl PR_SET_PDEATHSIG SIGTERM", unix.EINVAL))
+		w.wants("error fork failed: Resource temporarily unavailable",
+			"error Failed to register as child subreaper: Operation not permitted", "error Failed to set up parent death signal")
 	})
 }
 

@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"errors"
 	"syscall"
 	"time"
 
@@ -14,7 +13,12 @@ import (
 // abnormal, one line at the default level has the reason.
 func (s *shim) report() int {
 	if errno := s.program.Failed(); errno != 0 {
-		return s.expect(s.cannotExecute(errno))
+		status := s.cannotExecute(errno)
+		if s.Tini { // tini's child ends with this status
+			s.lines.exited.say(&values{status: status})
+			s.tellEnd()
+		}
+		return s.expect(status)
 	}
 	code := s.exit.Code()
 	status := s.expect(code)
@@ -26,7 +30,7 @@ func (s *shim) report() int {
 		v.status = code
 	}
 	if code != 0 {
-		if s.program.ViaShell() {
+		if s.program.ViaShell() && !s.Tini {
 			s.warnOfShell()
 		}
 		if n, ok := s.cgroup.OOMKills(); ok && n > s.oomKills {
@@ -49,19 +53,15 @@ func (s *shim) report() int {
 		}
 	}
 	line.say(&v)
-	s.lines.leave.say(&v)
+	s.tellEnd()
 	return status
 }
 
 // warnOfShell explains why /bin/sh failed on the program. A shell cannot read a binary
 // for another architecture.
 func (s *shim) warnOfShell() {
-	level := LevelWarn
-	if s.Tini {
-		level = LevelInfo
-	}
 	if reason := s.reason(func() string { return otherMachine(findFile(s.Args[0], s.Env)) }); reason != "" {
-		s.log.Log(level, "program is read by /bin/sh", "program", s.Args[0], "reason", reason)
+		s.log.Log(LevelWarn, "program is read by /bin/sh", "program", s.Args[0], "reason", reason)
 	}
 }
 
@@ -87,14 +87,4 @@ func startHint(errno syscall.Errno) string {
 		return "the container has no memory left, or its PID namespace is ending: raise its memory limit"
 	}
 	return ""
-}
-
-// strerror returns the text of strerror(3) in glibc, which tini prints.
-func strerror(err error) string {
-	var errno syscall.Errno
-	text := err.Error()
-	if errors.As(err, &errno) {
-		text = errno.Error()
-	}
-	return string(text[0]-'a'+'A') + text[1:]
 }

@@ -25,6 +25,8 @@ type shim struct {
 	signals source
 
 	pid1      bool
+	toldExec  bool // tellExec has logged that the execve failed
+	early     bool // children are reaped before their SIGCHLD is handled
 	delegated bool // /sys/fs/cgroup is the container's cgroup, and this process is in its leaf
 	cgroup    container
 	follower  *cgroup.Follower // follows the container's limits, or nil
@@ -110,7 +112,7 @@ func newShim(config Config, signals source, log Log) *shim {
 func Run(config Config, signals *process.Signals, log Log) int {
 	s := newShim(config, signals, log)
 	if err := s.adopt(); err != nil {
-		s.log.Log(LevelError, "cannot be an init", "err", err)
+		s.cannotBeInit(err)
 		return ExitFailure
 	}
 	if !s.Exec && !s.mayWait() {
@@ -136,7 +138,7 @@ func Run(config Config, signals *process.Signals, log Log) int {
 	process.Load() // waits for the file system of the image, which nothing may do later
 	process.Alone()
 	if errno := s.spawn(program); errno != 0 {
-		s.log.Log(LevelError, "cannot start a process", "err", errno, "hint", startHint(errno))
+		s.cannotStart(errno)
 		return ExitFailure
 	}
 	// The point of no return. From here on only the end of the program may end this
@@ -247,9 +249,9 @@ func (s *shim) spawn(p *process.Program) (errno syscall.Errno) {
 func (s *shim) supervise() {
 	s.clock = stopwatch{now: s.now, last: s.now()}
 	if !s.signals.Pending().Has(unix.SIGCHLD) {
-		if s.reapAll(); s.ended { // the SIGCHLD of the program has come meanwhile
-			s.lines.chld.say(nil)
-		}
+		s.early = true
+		s.reapAll()
+		s.early = false
 	}
 	for !s.ended {
 		s.spend()
@@ -265,6 +267,7 @@ func (s *shim) supervise() {
 			}
 			if s.due {
 				s.reapAll()
+				s.tellLeft()
 			}
 		}
 	}
@@ -286,12 +289,15 @@ const settled = 50 * time.Millisecond
 func (s *shim) handle(e process.Event) {
 	switch e.Signal {
 	case unix.SIGCHLD:
-		s.lines.chld.say(nil)
+		s.tellChild()
 		s.due = true
 	case process.Changed:
 		s.follower.Update()
 	default:
 		s.forward(e)
+		if s.Tini { // tini reaps after every signal
+			s.due = true
+		}
 	}
 }
 
@@ -348,9 +354,13 @@ func (s *shim) collected(e reaper.Exit) bool {
 		s.stopped(e)
 	case e.PID == s.child && !s.ended:
 		s.exit, s.ended = e, true
+		if s.early { // the SIGCHLD of the program has come meanwhile
+			s.tellChild()
+		}
 		s.lines.main.say(&v)
 	default:
 		s.tell(s.lines.reaped, &v)
+		s.tell(s.lines.zombie, &v)
 	}
 	s.pass.reaped++
 	return s.pass.reaped < mostReaped
@@ -395,13 +405,11 @@ func pause(signals *process.Signals) int {
 // cannotExecute logs why the program could not be executed, and returns the exit
 // status.
 func (s *shim) cannotExecute(err error) int {
-	reason := s.reason(func() string { return diagnose(s.Args[0], s.Env, err) })
-	level := LevelError
 	if s.Tini {
-		s.log.Log(LevelError, "exec "+s.Args[0]+" failed: "+strerror(err))
-		level = LevelInfo
+		s.tellExec(err)
+	} else {
+		s.log.Log(LevelError, "cannot execute", "program", s.Args[0], "err", err, "reason", s.reason(func() string { return diagnose(s.Args[0], s.Env, err) }))
 	}
-	s.log.Log(level, "cannot execute", "program", s.Args[0], "err", err, "reason", reason)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return ExitNotFound

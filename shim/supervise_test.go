@@ -536,6 +536,7 @@ func TestSuperviseAllocatesNothing(t *testing.T) {
 type countingLog struct{ n *int }
 
 func (l countingLog) Log(Level, string, ...any) {}
+func (l countingLog) LogAs(Level, string, int)  {}
 func (l countingLog) Notice(string, ...any)     {}
 func (l countingLog) Line(level Level, msg string, facts ...any) *Line {
 	return NewLine([]byte(render(level, msg, facts)), func(line []byte) { *l.n += len(line) })

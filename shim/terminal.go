@@ -17,6 +17,7 @@ import (
 // terminal to the program and continues the program.
 type terminal struct {
 	fd         int  // or -1
+	noTTY      bool // standard input is open and no terminal
 	opened     bool // fd is /dev/tty and not standard input
 	own        int  // process group of this process
 	foreground bool // own was the foreground group at the start
@@ -28,14 +29,15 @@ func openTerminal() *terminal {
 	t := &terminal{fd: 0, own: unix.Getpgrp()}
 	group, errno := process.ForegroundGroup(t.fd)
 	if errno != 0 { // standard input is closed or no terminal
+		noTTY := errno == unix.ENOTTY
 		var err error
 		if t.fd, err = unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0); err != nil {
-			return &terminal{fd: -1}
+			return &terminal{fd: -1, noTTY: noTTY}
 		}
-		t.opened = true
+		t.opened, t.noTTY = true, noTTY
 		if group, errno = process.ForegroundGroup(t.fd); errno != 0 {
 			unix.Close(t.fd)
-			return &terminal{fd: -1}
+			return &terminal{fd: -1, noTTY: noTTY}
 		}
 	}
 	pid := unix.Getpid()

@@ -220,6 +220,10 @@ func (w *world) Log(level Level, msg string, facts ...any) {
 	}
 }
 
+func (w *world) LogAs(level Level, msg string, pid int) {
+	w.Log(level, fmt.Sprintf("(%d) %s", pid, msg))
+}
+
 func (w *world) Notice(msg string, facts ...any) { w.Log(LevelWarn, "notice: "+msg, facts...) }
 
 func (w *world) Line(level Level, msg string, facts ...any) *Line {

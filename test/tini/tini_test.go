@@ -4,6 +4,7 @@
 package tini
 
 import (
+	"cmp"
 	"encoding/binary"
 	"flag"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/cgshim/cgshim/internal/golden"
 	"github.com/cgshim/cgshim/test/internal/lab"
@@ -45,6 +46,13 @@ type row struct {
 }
 
 const none = -1 // own: the same as tini's
+
+// Under tini's names, too, cgshim takes what tini refuses. A command line that tini takes
+// means the same.
+const (
+	ownOption = "tini refuses it; it is an option of cgshim, which it takes before the program under every name"
+	ownValue  = "tini refuses it; -e takes lists and ranges, and -p any name and number of a signal, under every name"
+)
 
 func file(name, content string, mode os.FileMode) func(*testing.T, string) {
 	return func(t *testing.T, dir string) {
@@ -99,7 +107,7 @@ func rows() []row {
 		{name: "-e twice", args: append([]string{"-e", "1", "-e", "7"}, sh("exit 7")...), status: 0},
 		{name: "another than -e names", args: append([]string{"-e", "143"}, sh("exit 7")...), status: 7},
 		{name: "-e with a missing program", args: []string{"-e", "127", "--", "no-such-program"}, status: 0},
-		{name: "-e with a list and a range", args: append([]string{"-e", "1,100-110"}, sh("exit 105")...), status: 1, own: 0, differs: "-e takes lists and ranges"},
+		{name: "-e with a list and a range", args: append([]string{"-e", "1,100-110"}, sh("exit 105")...), status: 1, own: 0, differs: ownValue},
 
 		{section: "Starting the program", name: "not found", args: []string{"--", "no-such-program"}, status: 127, stderr: "no-such-program"},
 		{name: "no such file", args: []string{"--", "/no/such/file"}, status: 127, stderr: "no such file"},
@@ -153,6 +161,13 @@ func rows() []row {
 			setup: both(file("plain", "x", 0o755), file("d2/pp", "#!/bin/sh\nexit 22", 0o755)),
 		},
 
+		{name: "what -v says of a missing program", args: []string{"-v", "--", "no-such-program"}, status: 127, stderr: "no-such-program"},
+		{name: "what -vv says of a missing program", args: []string{"-vv", "--", "no-such-program"}, status: 127, stderr: "no-such-program"},
+		{name: "what -vvv says of a missing program", args: []string{"-vvv", "--", "no-such-program"}, status: 127, stderr: "no-such-program"},
+		{name: "what -vvv says of a directory", args: []string{"-vvv", "--", "/etc"}, status: 126, stderr: "is a directory"},
+		{name: "what -v says of -e with a missing program", args: []string{"-v", "-e", "127", "--", "no-such-program"}, status: 0, stderr: "no-such-program"},
+		{name: "what -vvv says of a binary for another machine", args: []string{"-vvv", "--", "./elf"}, status: foreignStatus, stderr: "built for s390x", setup: file("elf", foreignELF, 0o755)},
+
 		{section: "Command line", name: "no program", args: nil, status: 1, stderr: "no program"},
 		{name: "nothing after --", args: []string{"--"}, status: 1, stderr: "Usage:"},
 		{name: "options and no program", args: []string{"-v"}, status: 1, stderr: "Usage:"},
@@ -174,9 +189,34 @@ func rows() []row {
 		{name: "what -vv says", args: append([]string{"-vv"}, sh("exit 4")...), status: 4},
 		{name: "what -vv says of a signal", args: append([]string{"-vv"}, sh("kill -TERM $$")...), status: 143},
 		{name: "what -v says of -e", args: append([]string{"-v", "-e", "4"}, sh("exit 4")...), status: 0},
-		{name: "--help", args: []string{"--help"}, status: 1, own: 0, differs: "long options are known"},
+		{name: "what -vvv says", args: append([]string{"-vvv"}, sh("exit 4")...), status: 4},
+		{name: "what -vvvv says", args: append([]string{"-vvvv"}, sh("exit 4")...), status: 4},
+		{name: "what -vvv says of a signal", args: append([]string{"-vvv"}, sh("kill -TERM $$")...), status: 143},
+		{name: "what -vvv says of a signal for the program", args: append([]string{"-vvv"}, sh("trap 'sleep 0.3; exit 5' USR1; kill -USR1 1; sleep 0.2; exit 6")...), status: 5},
+		{name: "what -vvv -w says of an orphan", args: append([]string{"-vvv", "-w"}, sh("(sleep 0.01 &) ; sleep 0.3")...), status: 0},
+		{name: "what -vvv says where others are left", args: append([]string{"-vvv"}, sh("(sleep 60 &) ; exit 3")...), status: 3},
+		{name: "what -vvv -s says", args: append([]string{"-vvv", "-s"}, sh("exit 4")...), status: 4},
+		{name: "--help", args: []string{"--help"}, status: 1, own: 0, differs: ownOption},
+		{name: "a long option", args: append([]string{"--stop-timeout=1s"}, sh("exit 4")...), status: 1, own: 4, differs: ownOption},
+		{name: "-x", args: append([]string{"-x"}, sh("exit 4")...), status: 1, own: 4, differs: ownOption},
+		{name: "-r", args: append([]string{"-r", "TERM:INT"}, sh("exit 4")...), status: 1, own: 4, differs: ownOption},
+		{name: "a long option that is unknown", args: []string{"--foo", "true"}, status: 1, stderr: "--foo"},
+		{name: "the beginning of a long option", args: []string{"--v"}, status: 1, stderr: "--v"},
+		{name: "--version and more", args: []string{"--version", "foo"}, status: 1, own: 0, nameOnly: true, stdout: "version ", differs: "tini knows --version only as the only argument"},
+		{name: "more and --version", args: []string{"-v", "--version"}, status: 1, own: 0, nameOnly: true, stdout: "version ", differs: "tini knows --version only as the only argument"},
+		{name: "-h and --version", args: []string{"-h", "--version"}, status: 0, stdout: "Usage"},
+		{name: "-h before a mistake", args: []string{"-h", "-z"}, status: 0, stdout: "Usage"},
+		{name: "-h behind a mistake", args: []string{"-z", "-h"}, status: 1, stderr: "-z"},
+		{name: "-l and -h", args: []string{"-l", "-h"}, status: 0, stdout: "Permission is hereby granted"},
+		{name: "a mistake in a group", args: []string{"-vz", "true"}, status: 1, stderr: "-z"},
+		{name: "a long option behind the program", args: []string{"echo", "--json"}, status: 1, own: 0, nameOnly: true, stdout: "--json", differs: "it is the program's"},
+		{name: "--version behind the program", args: []string{"echo", "--version"}, status: 1, own: 0, nameOnly: true, differs: "it is the program's"},
+		{name: "an option of cgshim behind the program", args: []string{"echo", "-x"}, status: 1, own: 0, nameOnly: true, stdout: "-x", differs: "it is the program's"},
+		{name: "a mistake behind the program", args: []string{"echo", "-e", "300"}, status: 1, own: 0, nameOnly: true, differs: "it is the program's"},
+		{name: "- is no option", args: []string{"echo", "-", "x"}, status: 0, stdout: "- x"},
+		{name: "- as the program", args: []string{"-"}, status: 127},
 		{name: "-p with a name that is none", args: []string{"-p", "SIGFOO", "true"}, status: 1, stderr: "SIGFOO"},
-		{name: "-p TERM", args: append([]string{"-p", "TERM"}, sh("exit 4")...), status: 1, own: 4, differs: "names with or without SIG, numbers and RTMIN+n"},
+		{name: "-p TERM", args: append([]string{"-p", "TERM"}, sh("exit 4")...), status: 1, own: 4, differs: ownValue},
 		{name: "-e 256", args: []string{"-e", "256", "true"}, status: 1, stderr: "256"},
 		{name: "-e -1", args: []string{"-e", "-1", "true"}, status: 1, stderr: "-1"},
 		{name: "-e abc", args: []string{"-e", "abc", "true"}, status: 1, stderr: "abc"},
@@ -188,10 +228,22 @@ func rows() []row {
 		{name: "TINI_KILL_PROCESS_GROUP", args: sh("exit 6"), env: []string{"PATH=/bin", "TINI_KILL_PROCESS_GROUP=1"}, status: 6},
 		{name: "TINI_VERBOSITY=0 silences the warning", args: sh("exit 6"), env: []string{"PATH=/bin", "TINI_VERBOSITY=0"}, status: 6, notPID1: true, silent: true},
 		{name: "TINI_VERBOSITY that is no number is 0", args: sh("exit 6"), env: []string{"PATH=/bin", "TINI_VERBOSITY=abc"}, status: 6, notPID1: true, silent: true},
+		{name: "TINI_VERBOSITY and -vvv", args: append([]string{"-vvv"}, sh("exit 6")...), env: []string{"PATH=/bin", "TINI_VERBOSITY=2"}, status: 6},
+		{name: "TINI_VERBOSITY with blanks before it", args: sh("exit 6"), env: []string{"PATH=/bin", "TINI_VERBOSITY=\t 3"}, status: 6},
+		{name: "TINI_VERBOSITY with a sign", args: sh("exit 6"), env: []string{"PATH=/bin", "TINI_VERBOSITY=+2"}, status: 6},
+		{name: "TINI_VERBOSITY with two signs is 0", args: sh("exit 6"), env: []string{"PATH=/bin", "TINI_VERBOSITY=++2"}, status: 6, notPID1: true, silent: true},
+		{name: "TINI_VERBOSITY with text behind it", args: sh("exit 6"), env: []string{"PATH=/bin", "TINI_VERBOSITY=3x"}, status: 6},
+		{name: "TINI_VERBOSITY below 0 is everything", args: sh("exit 6"), env: []string{"PATH=/bin", "TINI_VERBOSITY=-1"}, status: 6},
+		{name: "TINI_VERBOSITY of 32 bits", args: sh("exit 6"), env: []string{"PATH=/bin", "TINI_VERBOSITY=4294967298"}, status: 6},
+		{name: "TINI_VERBOSITY of more than 64 bits", args: sh("exit 6"), env: []string{"PATH=/bin", "TINI_VERBOSITY=99999999999999999999"}, status: 6},
+		{name: "TINI_VERBOSITY=0 and a missing program", args: []string{"--", "no-such-program"}, env: []string{"PATH=/bin", "TINI_VERBOSITY=0"}, status: 127},
 		{name: "variables reach the child", args: sh("echo $TINI_SUBREAPER$X"), env: []string{"PATH=/bin", "TINI_SUBREAPER=s", "X=y"}, status: 0, stdout: "sy"},
 
 		{section: "Not PID 1", name: "the child's status", args: sh("exit 8"), status: 8, notPID1: true},
 		{name: "-s", args: append([]string{"-s"}, sh("exit 8")...), status: 8, notPID1: true},
+		{name: "what -vvv says there", args: append([]string{"-vvv"}, sh("exit 8")...), status: 8, notPID1: true},
+		{name: "what -vvv -s says there", args: append([]string{"-vvv", "-s"}, sh("exit 8")...), status: 8, notPID1: true},
+		{name: "a missing program", args: []string{"-v", "--", "no-such-program"}, status: 127, notPID1: true},
 	}
 	section := ""
 	for i := range rows {
@@ -214,22 +266,22 @@ func TestAgainstTini(t *testing.T) {
 	for _, r := range rows() {
 		t.Run(r.name, func(t *testing.T) {
 			want := r.status
-			status, stdout, stderr := run(t, r, lab.Tini, "tini")
+			status, self, stdout, stderr := run(t, r, lab.Tini, "tini")
 			if status != want || r.silent && stderr != "" {
 				t.Errorf("tini: %d, the table says %d; %q", status, want, stderr)
 			}
 			if r.differs == "" && !strings.Contains(stdout, r.stdout) {
 				t.Errorf("tini: stdout %q", stdout)
 			}
-			tini := normal(stdout, stderr)
+			tini := normal(stdout, stderr, self)
 			for _, name := range []string{"tini", "cgshim"} {
 				want := want
 				if r.own != none && (name == "cgshim" || !r.nameOnly) {
 					want = r.own
 				}
-				status, stdout, stderr := run(t, r, cgshim, name)
+				status, self, stdout, stderr := run(t, r, cgshim, name)
 				if name == "tini" && (r.differs == "" || r.nameOnly) {
-					if diff := cmp.Diff(tini, normal(stdout, stderr), cmp.AllowUnexported(output{})); status != want || diff != "" {
+					if diff := gocmp.Diff(tini, normal(stdout, stderr, self), gocmp.AllowUnexported(output{})); status != want || diff != "" {
 						t.Errorf("as tini: status %d, want %d (-tini +cgshim)\n%s", status, want, diff)
 					}
 					continue
@@ -242,48 +294,85 @@ func TestAgainstTini(t *testing.T) {
 	}
 }
 
-// output is the output of an init and its program.
+// output is the output of an init and its program. The log of an init is apart, because
+// tini writes warnings and errors to stderr and the rest to stdout, and cgshim writes all
+// of it to stderr.
 type output struct {
 	stdout, stderr []string
-	log            []string // sorted, because tini writes its log to two descriptors
+	warnings, rest []string // the log
+	child          []string // the lines of the log that the init's child writes
 }
 
 var (
-	logLine = regexp.MustCompile(`^\[[A-Z]+ *tini \((\d+)\)\] `)
-	numbers = regexp.MustCompile(`tini \(\d+\)|pid[:= ]+'?\d+'?`)
+	logLine = regexp.MustCompile(`^\[([A-Z]+) *tini \((\d+)\)\] `)
+	spawned = regexp.MustCompile(`Spawned child process '.*' with pid '(\d+)'`)
+	numbers = regexp.MustCompile(`(tini \(|pid[:= ]+'?)(\d+)`)
 )
 
-// normal removes the intended differences: PIDs, the descriptor of the log, the text
-// after the first line of --help, and the number of the version.
-func normal(stdout, stderr string) (o output) {
+// normal puts names in the place of PIDs and of the version of tini, and one word in the
+// place of the usage and of the licence, which cgshim words its own way. self is the PID
+// of the init.
+func normal(stdout, stderr string, self int) (o output) {
+	who := map[string]string{fmt.Sprint(self): "SELF"}
+	if m := spawned.FindStringSubmatch(stdout + stderr); m != nil {
+		who[m[1]] = "CHILD"
+	}
 	split := func(text string, rest *[]string) {
 		for line := range strings.Lines(text) {
 			line = strings.TrimSuffix(line, "\n")
 			if strings.HasPrefix(line, "tini version ") {
 				line = "tini version"
 			}
-			if strings.Contains(line, "(tini version ") || strings.HasSuffix(line, "MIT License") || strings.HasSuffix(line, "MIT License (MIT)") {
-				*rest = append(*rest, "usage or licence")
+			if strings.Contains(line, "(tini version ") {
+				*rest = append(*rest, "usage")
 				return
 			}
-			if logLine.MatchString(line) {
-				line = numbers.ReplaceAllString(line, "N")
-				// tini's child prints this if it has no terminal.
-				if !strings.Contains(line, "tcsetpgrp failed") && !strings.Contains(line, "cannot execute") {
-					o.log = append(o.log, line)
-				}
+			if strings.HasSuffix(line, "MIT License") || strings.HasSuffix(line, "MIT License (MIT)") {
+				*rest = append(*rest, "licence")
+				return
+			}
+			m := logLine.FindStringSubmatch(line)
+			if m == nil {
+				*rest = append(*rest, line)
 				continue
 			}
-			*rest = append(*rest, line)
+			if _, known := who[m[2]]; !known { // without -v nothing says who the child is
+				who[m[2]] = "CHILD"
+			}
+			line = numbers.ReplaceAllStringFunc(line, func(found string) string {
+				m := numbers.FindStringSubmatch(found)
+				return m[1] + cmp.Or(who[m[2]], "ORPHAN")
+			})
+			switch {
+			case who[m[2]] != "SELF":
+				o.child = append(o.child, line)
+			case m[1] == "FATAL" || m[1] == "WARN":
+				o.warnings = append(o.warnings, line)
+			default:
+				o.rest = append(o.rest, line)
+			}
 		}
 	}
 	split(stdout, &o.stdout)
 	split(stderr, &o.stderr)
-	slices.Sort(o.log)
+	slices.Sort(o.child) // tini's child writes to two descriptors, too
+	o.rest = withoutTicks(o.rest)
 	return o
 }
 
-func run(t *testing.T, r row, path, name string) (status int, stdout, stderr string) {
+// withoutTicks removes what tini says each second. It looks for children then, although
+// no signal has come.
+func withoutTicks(log []string) (rest []string) {
+	for i, line := range log {
+		if i > 0 && strings.HasSuffix(line, "No child to reap") && (strings.Contains(log[i-1], "Spawned") || log[i-1] == line) {
+			continue
+		}
+		rest = append(rest, line)
+	}
+	return rest
+}
+
+func run(t *testing.T, r row, path, name string) (status, self int, stdout, stderr string) {
 	t.Helper()
 	dir := t.TempDir()
 	if r.setup != nil {
@@ -291,7 +380,10 @@ func run(t *testing.T, r row, path, name string) (status int, stdout, stderr str
 	}
 	c := lab.Run{Path: path, Name: name, Args: r.args, Env: r.env, Dir: dir, PID1: !r.notPID1}
 	status = c.Do(t)
-	return status, c.Stdout.String(), c.Stderr.String()
+	if self = 1; r.notPID1 {
+		self = c.PID()
+	}
+	return status, self, c.Stdout.String(), c.Stderr.String()
 }
 
 func exists(file string) bool {
@@ -372,11 +464,24 @@ func TestCompatibilityPage(t *testing.T) {
 	b.WriteString("# cgshim and tini, case by case\n\n" +
 		"Generated from `test/tini`, where each case is run against Debian's tini 0.19.0 and\n" +
 		"against cgshim: `go test ./tini -update` writes this page.\n\n" +
-		"What differs by design and shows in no exit status: logs go to stderr only; a\n" +
-		"signal that cannot be forwarded (EPERM) and a closed stdin do not end the container;\n" +
-		"the init's working directory is `/` and its inherited descriptors are closed once\n" +
-		"the child runs; an idle init does not wake up; under its own name cgshim becomes a\n" +
-		"child subreaper by itself where it is not PID 1, without a warning.\n")
+		"Under tini's names, which are `tini`, `tini-static`, `docker-init`, `podman-init` and\n" +
+		"`/dev/init`, the output is compared too: each line of the log, which process writes it,\n" +
+		"and what goes to stdout and stderr besides. The exit status under these names is tini's,\n" +
+		"except where the last column says \"under every name\".\n\n" +
+		"What differs by design and shows in no exit status:\n\n" +
+		"- The log goes to stderr only. tini writes the lines of `-v`, `-vv` and `-vvv` to stdout.\n" +
+		"- `-h` prints the options of cgshim, and `-l` the licence of cgshim.\n" +
+		"- `-P` and each long option are taken too, like `-x`, `-r` and those below. They count only before the\n" +
+		"  program, because behind it tini's names refuse them as tini does.\n" +
+		"- A signal that cannot be forwarded (EPERM) and a closed stdin do not end the container.\n" +
+		"  tini's message about the signal is a warning then.\n" +
+		"- An idle init does not wake up. tini with `-vvv` writes \"No child to reap\" each second.\n" +
+		"- The init's working directory is `/` and its inherited descriptors are closed once the\n" +
+		"  child runs.\n" +
+		"- Where tini prints nothing, cgshim logs what its own options do, such as\n" +
+		"  `--stop-timeout`.\n" +
+		"- Under its own name cgshim becomes a child subreaper by itself where it is not PID 1,\n" +
+		"  without a warning, and its messages are its own.\n")
 	section := ""
 	for _, r := range rows() {
 		if r.section != section {
@@ -391,7 +496,7 @@ func TestCompatibilityPage(t *testing.T) {
 		if len(args) > 60 { // the name of such a case has the arguments
 			args = args[:57] + "..."
 		}
-		fmt.Fprintf(&b, "| %s | `%s` | %d | %d | %s |\n", r.name, strings.ReplaceAll(args, "|", "\\|"), r.status, own, r.differs)
+		fmt.Fprintf(&b, "| %s | `%s` | %d | %d | %s |\n", r.name, strings.NewReplacer("|", "\\|", "\t", "\\t").Replace(args), r.status, own, r.differs)
 	}
 	golden.File(t, page, b.String(), "the table", "go test ./tini -update")
 }

@@ -49,7 +49,7 @@ var mutants = []mutant{
 	// The order of life.
 	{name: "OOM kills before the start count", file: "shim/shim.go", old: "s.oomKills, _ = s.cgroup.OOMKills()", new: "_, _ = s.cgroup.OOMKills()", run: played},
 	{name: "the program ends twice", file: "shim/shim.go", old: "case e.PID == s.child && !s.ended:", new: "case e.PID == s.child:", run: played},
-	{name: "children that ended before the first signal wait", file: "shim/shim.go", old: "if s.reapAll(); s.ended {", new: "if s.ended {", run: played},
+	{name: "children that ended before the first signal wait", file: "shim/shim.go", old: "s.early = true\n\t\ts.reapAll()\n", new: "", run: played},
 	{
 		name: "deadlines are looked at after the signals", file: "shim/shim.go", old: "\t\tswitch {\n\t\tcase s.stopping.over():",
 		new: "\t\tif e, ok := s.signals.Next(max(0, min(s.stopping.limit(), s.settling.limit()))); ok {\n\t\t\ts.handle(e)\n\t\t\tcontinue\n\t\t}\n\t\tswitch {\n\t\tcase s.stopping.over():",
@@ -116,7 +116,10 @@ var mutants = []mutant{
 	{name: "the end by a forwarded signal is a warning", file: "shim/report.go", old: "case s.sent.Has(v.signal):", new: "case false:", run: played},
 	{name: "the end by another signal is no warning", file: "shim/report.go", old: "case s.sent.Has(v.signal):", new: "case true:", run: played},
 	{name: "a failed execve has no reason", file: "shim/report.go", old: "s.program.Failed(); errno != 0", new: "s.program.Failed(); errno > 1000", run: played},
-	{name: "a binary for another machine is not named", file: "shim/report.go", old: "if s.program.ViaShell() {", new: "if false {", run: played},
+	{name: "a binary for another machine is not named", file: "shim/report.go", old: "s.program.ViaShell() && !s.Tini", new: "false", run: played},
+	{name: "a binary for another machine is named under tini's names", file: "shim/report.go", old: "s.program.ViaShell() && !s.Tini", new: "s.program.ViaShell()", run: played},
+	{name: "tini's lines about the end lack after a failed execve", file: "shim/report.go", old: "if s.Tini { // tini's child", new: "if false { //", run: "TestTinisLines"},
+	{name: "the SIGCHLD of a program that ended at once comes after the reaping", file: "shim/shim.go", old: "if s.early {", new: "if false {", run: "TestTinisLines"},
 	{name: "drain trusts what was left before", file: "shim/drain.go", old: "s.reapEnded()\n\tif !s.anyLeft()", new: "if !s.anyLeft()", run: played},
 	{name: "drain looks at one pass of children", file: "shim/drain.go", old: "s.due && s.now() < until", new: "false && s.now() < until", run: played},
 	{name: "drain reaps as long as there are orphans", file: "shim/drain.go", old: "s.due && s.now() < until", new: "s.due || s.now() > until", run: played},
@@ -132,6 +135,19 @@ var mutants = []mutant{
 	{name: "another than PID 1 signals every process", file: "shim/drain.go", old: "if s.pid1 {\n\t\ts.kill(-1, sig)", new: "if true {\n\t\ts.kill(-1, sig)", run: played},
 	{name: "drain does not see that the rest has ended", file: "shim/drain.go", old: "case ok && e.Signal == unix.SIGCHLD:", new: "case false:", run: played},
 	{name: "drain without its time-out", file: "shim/drain.go", old: "if s.DrainTimeout == 0 {", new: "if false {", run: played},
+
+	// tini's messages.
+	{name: "the init and not the child tells of a failed execve", file: "shim/tini.go", old: "cmp.Or(s.child, os.Getpid())", new: "cmp.Or(0, os.Getpid())", run: "TestTinisLines"},
+	{name: "a failed execve is told of twice", file: "shim/tini.go", old: "s.toldExec = true", new: "", run: "TestTinisLines"},
+	{name: "a failed execve is told of after SIGCHLD", file: "shim/tini.go", old: "errno != 0 && s.Tini {", new: "errno > 1000 {", run: "TestTinisLines"},
+	{name: "a missing terminal is not told of", file: "shim/tini.go", old: "s.child != 0 && s.tty.noTTY", new: "false", run: "TestTinisLines"},
+	{name: "the children that are left are told of before the end", file: "shim/tini.go", old: "!s.ended && !s.due", new: "!s.due", run: "TestTinisLines"},
+	{name: "the children that are left are told of between passes", file: "shim/tini.go", old: "!s.ended && !s.due", new: "!s.ended", run: "TestTinisLines"},
+	{name: "children are told of as none", file: "shim/tini.go", old: "if s.orphans {", new: "if !s.orphans {", run: "TestTinisLines"},
+	{name: "tini reaps after SIGCHLD only", file: "shim/shim.go", old: "if s.Tini { // tini reaps", new: "if false { //", run: "TestTinisLines"},
+	{name: "-w does not warn under tini's names", file: "shim/shim.go", old: "s.tell(s.lines.zombie, &v)", new: "", run: "TestTinisLines"},
+	{name: "a program that may not be signalled is dead", file: "shim/forward.go", old: "case unix.ESRCH:", new: "case unix.ESRCH, unix.EPERM:", run: "TestTinisLines"},
+	{name: "the child's lines have the PID of the init", file: "log.go", old: "cmp.Or(l.pid, os.Getpid())", new: "cmp.Or(0, os.Getpid())", run: "TestTinisPrefix"},
 
 	// Log lines.
 	{name: "long log lines are not cut", file: "shim/line.go", old: "piece[:min(len(piece), cap(lineBuffer[:])-len(b)-slotRoom)]", new: "piece", run: logged},
@@ -204,6 +220,13 @@ var mutants = []mutant{
 	{name: "auto by name acts anywhere without -x", file: "options.go", old: "s.CgroupMode == shim.CgroupExplicit && s.Exec", new: "s.CgroupMode == shim.CgroupExplicit", run: "Options"},
 	{name: "--cgroup-timeout=0 is the default", file: "options.go", old: "s.Cgroup.Timeout = -1", new: "s.Cgroup.Timeout = 0", run: "Options"},
 	{name: "limits are mirrored although they are not wanted", file: "options.go", old: "s.Cgroup.Mirror = cgroup.MirrorNothing", new: "s.Cgroup.Mirror = cgroup.MirrorLimits", run: "Options"},
+	{name: "options of cgshim count behind the program for tini", file: "options.go", old: "strings.Contains(tiniShort, o.short)", new: "true", run: "TestRefusedAsByTini"},
+	{name: "long options count behind the program for tini", file: "options.go", old: `o.long = "=" + o.long // no argument can be this long option`, new: "", run: "TestRefusedAsByTini"},
+	{name: "a variable beats tini's option behind the program", file: "options.go", old: `|| behind.Changed("="+long)`, new: "", run: "TestOptions"},
+	{name: "--version counts with others for tini", file: "options.go", old: "s.Tini && !s.single", new: "false", run: "TestRefusedAsByTini"},
+	{name: "-h counts behind a mistake only", file: "options.go", old: `case s.print != "": // tini`, new: `case s.print != "" && err == nil: //`, run: "TestOptions"},
+	{name: "TINI_VERBOSITY may not begin with a tab", file: "options.go", old: `" \t\n\v\f\r"`, new: `" "`, run: "TestOptions"},
+	{name: "a negative TINI_VERBOSITY is nothing", file: "options.go", old: "min(uint32(atoi(v)), uint32(shim.LevelTrace))", new: "max(0, min(atoi(v), int32(shim.LevelTrace)))", run: "TestOptions"},
 	{name: "-e with nothing is an error", file: "options.go", old: `v = "0"`, new: `v = ""`, run: "Options"},
 
 	// Refusals. See pure.
