@@ -1,5 +1,6 @@
-// Package reaper makes every wait call of this process. A second waiter could take the
-// exit status that the first waiter needs.
+// Package reaper makes every wait call of this process while the program runs. A second
+// waiter could take the exit status that the first waiter needs. After the end of the
+// program process.Ask waits for a child of its own, by its PID.
 package reaper
 
 import (
