@@ -133,12 +133,7 @@ func appendSlot(b []byte, slot Slot, v *values) []byte {
 	case SlotErrno:
 		return append(b, v.errno.Error()...)
 	case SlotStrerror:
-		at := len(b)
-		b = append(b, v.errno.Error()...)
-		if at < len(b) && b[at] >= 'a' && b[at] <= 'z' {
-			b[at] -= 'a' - 'A'
-		}
-		return b
+		return appendCapital(b, v.errno.Error())
 	case SlotKills:
 		return strconv.AppendUint(b, v.kills, 10)
 	case SlotCore:

@@ -29,15 +29,15 @@ func openTerminal() *terminal {
 	t := &terminal{fd: 0, own: unix.Getpgrp()}
 	group, errno := process.ForegroundGroup(t.fd)
 	if errno != 0 { // standard input is closed or no terminal
-		noTTY := errno == unix.ENOTTY
+		none := &terminal{fd: -1, noTTY: errno == unix.ENOTTY}
 		var err error
 		if t.fd, err = unix.Open("/dev/tty", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0); err != nil {
-			return &terminal{fd: -1, noTTY: noTTY}
+			return none
 		}
-		t.opened, t.noTTY = true, noTTY
+		t.opened, t.noTTY = true, none.noTTY
 		if group, errno = process.ForegroundGroup(t.fd); errno != 0 {
 			unix.Close(t.fd)
-			return &terminal{fd: -1, noTTY: noTTY}
+			return none
 		}
 	}
 	pid := unix.Getpid()

@@ -57,8 +57,10 @@ func (s *shim) tellExec(err error) {
 // tellChild logs that SIGCHLD has come. If the program could not be executed, tini's child
 // has said so before it ended.
 func (s *shim) tellChild() {
-	if errno := s.program.Failed(); errno != 0 && s.Tini {
-		s.tellExec(errno)
+	if s.Tini {
+		if errno := s.program.Failed(); errno != 0 {
+			s.tellExec(errno)
+		}
 	}
 	s.lines.chld.say(nil)
 }
@@ -92,7 +94,18 @@ func strerror(err error) string {
 	if errors.As(err, &errno) {
 		text = errno.Error()
 	}
-	return strings.ToUpper(text[:1]) + text[1:]
+	return string(appendCapital(nil, text))
+}
+
+// appendCapital appends text with a capital letter at its beginning. glibc's texts have
+// one, and Go's have none.
+func appendCapital(b []byte, text string) []byte {
+	at := len(b)
+	b = append(b, text...)
+	if at < len(b) && b[at] >= 'a' && b[at] <= 'z' {
+		b[at] -= 'a' - 'A'
+	}
+	return b
 }
 
 // cannotBeInit logs why a prctl(2) of adopt failed.

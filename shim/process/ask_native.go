@@ -61,8 +61,7 @@ func listen(pipe int, deadline time.Duration, hurry func() bool) (length int) {
 	for length < len(replied) {
 		ready := unix.PollFd{Fd: int32(pipe), Events: unix.POLLIN}
 		tick := unix.NsecToTimespec(int64(10 * time.Millisecond))
-		count, _ := result(sys(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&ready)), 1, uintptr(unsafe.Pointer(&tick)), 0, 0, 0))
-		if count == 1 {
+		if count, _ := ppoll(&ready, &tick); count == 1 {
 			n, errno := read(pipe, replied[length:])
 			if errno != 0 || n == 0 {
 				return length

@@ -56,7 +56,7 @@ func writable(fd int32) bool {
 	ready := unix.PollFd{Fd: fd, Events: unix.POLLOUT}
 	limit := unix.NsecToTimespec(int64(patience))
 	for {
-		_, errno := result(sys(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&ready)), 1, uintptr(unsafe.Pointer(&limit)), 0, 0, 0))
+		_, errno := ppoll(&ready, &limit)
 		if errno != unix.EINTR {
 			return ready.Revents == unix.POLLOUT
 		}

@@ -59,6 +59,12 @@ func Chdir(dir string) syscall.Errno {
 	return errnoOf(sys(unix.SYS_CHDIR, uintptr(unsafe.Pointer(&path)), 0, 0, 0, 0, 0))
 }
 
+// ppoll calls ppoll(2) for one descriptor. The kernel subtracts the time of the wait from
+// limit.
+func ppoll(ready *unix.PollFd, limit *unix.Timespec) (count int, errno syscall.Errno) {
+	return result(sys(unix.SYS_PPOLL, uintptr(unsafe.Pointer(ready)), 1, uintptr(unsafe.Pointer(limit)), 0, 0, 0))
+}
+
 // SetGroup calls setpgid(2).
 func SetGroup(pid, group int) syscall.Errno {
 	return errnoOf(sys(unix.SYS_SETPGID, uintptr(pid), uintptr(group), 0, 0, 0, 0))

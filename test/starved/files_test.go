@@ -194,11 +194,9 @@ func TestImageThatHangs(t *testing.T) {
 		files := newImage(t, s.path())
 		r := s.run("--", helper, "ready")
 		r.Path = files.dir + "/" + s.name
-		r.Start(t)
-		if !listening(t, r, "ready") {
+		if !startAndHang(t, r, files) {
 			return ended(r, r.Wait(t), 0, 0)
 		}
-		files.hang(t)
 		settle(t, s, r, files)
 		return end(t, s, r, syscall.SIGTERM, 42)
 	})
@@ -208,21 +206,10 @@ func TestImageThatHangs(t *testing.T) {
 func TestImageAndExecveThatHang(t *testing.T) {
 	both(t, "likewise, and the program hangs there in execve", func(t *testing.T, s side) sight {
 		files := newImage(t, s.path(), helper)
-		read, write, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer read.Close()
-		defer write.Close()
 		r := s.run("--", "/bin/sh", "-c", `echo ready; read -r go; exec "$0" ready`, files.dir+"/starved")
-		r.Path, r.Stdin = files.dir+"/"+s.name, read
-		r.Start(t)
-		if !listening(t, r, "ready") {
+		r.Path = files.dir + "/" + s.name
+		if !startAndHang(t, r, files) {
 			return ended(r, r.Wait(t), 0, 0)
-		}
-		files.hang(t)
-		if _, err := write.WriteString("go\n"); err != nil {
-			t.Fatal(err)
 		}
 		lab.Until(t, "the execve", func() bool { return lab.InCall(r.Child(t), unix.SYS_EXECVE) })
 		settle(t, s, r, files)
@@ -239,29 +226,41 @@ func TestScriptThatHangsAtTheEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		files := newImage(t, script)
-		read, write, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer read.Close()
-		defer write.Close()
 		r := s.run("--", files.dir+"/script")
-		r.Stdin = read
-		r.Start(t)
-		if !listening(t, r, "ready") {
+		if !startAndHang(t, r, files) {
 			return ended(r, r.Wait(t), 0, 0)
 		}
-		files.hang(t)
 		began := time.Now()
-		if _, err := write.WriteString("go\n"); err != nil {
-			t.Fatal(err)
-		}
 		if !within(s.patience(), func() bool { return dead(r) }) {
 			return sight{false, "does not end"}
 		}
 		took := time.Since(began)
 		return ended(r, r.Wait(t), 3, took)
 	})
+}
+
+// startAndHang starts an init. When the program is ready, it makes the file system hang, and
+// then gives the program a line to read. It reports whether the program has been ready.
+func startAndHang(t *testing.T, r *lab.Run, files *image) bool {
+	t.Helper()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		read.Close()
+		write.Close()
+	})
+	r.Stdin = read
+	r.Start(t)
+	if !listening(t, r, "ready") {
+		return false
+	}
+	files.hang(t)
+	if _, err := write.WriteString("go\n"); err != nil {
+		t.Fatal(err)
+	}
+	return true
 }
 
 // settle waits until cgshim has let go of its file, which it does shortly after the start. It
@@ -410,10 +409,6 @@ func TestQEMUUser(t *testing.T) {
 		r := s.run("--", helper, "ready")
 		r.Args = append([]string{r.Path}, r.Args...)
 		r.Path = qemu
-		r.Start(t)
-		if !listening(t, r, "ready") {
-			return ended(r, r.Wait(t), 0, 0)
-		}
-		return end(t, s, r, syscall.SIGTERM, 42)
+		return startAndEnd(t, s, r)
 	})
 }

@@ -210,6 +210,16 @@ func end(t *testing.T, s side, r *lab.Run, sig syscall.Signal, want int) sight {
 	return ended(r, r.Wait(t), want, took)
 }
 
+// startAndEnd starts an init, and ends it with TERM when the program is ready.
+func startAndEnd(t *testing.T, s side, r *lab.Run) sight {
+	t.Helper()
+	r.Start(t)
+	if !listening(t, r, "ready") {
+		return ended(r, r.Wait(t), 0, 0)
+	}
+	return end(t, s, r, syscall.SIGTERM, 42)
+}
+
 // ended returns the sight of an init that has exited. A negative took leaves out the time.
 func ended(r *lab.Run, status, want int, took time.Duration) sight {
 	switch {

@@ -149,13 +149,10 @@ func TestRefusedSystemCalls(t *testing.T) {
 		both(t, "may not call "+c.name, func(t *testing.T, s side) (got sight) {
 			for _, errno := range refusals {
 				r := refused(s, c.number, errno)
-				r.Start(t)
 				if s.tini && c.number == unix.SYS_FUTEX { // tini never calls futex
-					if !listening(t, r, "ready") {
-						return ended(r, r.Wait(t), 0, 0)
-					}
-					return end(t, s, r, syscall.SIGTERM, 42)
+					return startAndEnd(t, s, r)
 				}
+				r.Start(t)
 				if !within(s.patience(), func() bool { return dead(r) }) {
 					return sight{false, "hangs"}
 				}
@@ -172,12 +169,7 @@ func TestRefusedSystemCalls(t *testing.T) {
 	both(t, "may not call one of "+fmt.Sprint(len(dispensable))+" other system calls", func(t *testing.T, s side) (got sight) {
 		for _, number := range dispensable {
 			for _, errno := range refusals {
-				r := refused(s, number, errno)
-				r.Start(t)
-				if !listening(t, r, "ready") {
-					return ended(r, r.Wait(t), 0, 0)
-				}
-				if got = end(t, s, r, syscall.SIGTERM, 42); !got.good {
+				if got = startAndEnd(t, s, refused(s, number, errno)); !got.good {
 					t.Logf("without system call %d: %v", number, errno)
 					return got
 				}
