@@ -31,6 +31,7 @@ func Load() {
 				p.used = lineTable(start, end)
 			}
 			readPages(p.start, p.used)
+			keepPages(p.start, p.used)
 			parts = append(parts, p)
 		}
 	}
@@ -137,6 +138,17 @@ func readPages(start, end uintptr) {
 	}
 	for at := start; at < end; at += page {
 		atomic.LoadUint32(*(**uint32)(unsafe.Pointer(&at)))
+	}
+}
+
+// keepPages keeps the kernel from dropping these pages until Pin has copied them. It
+// locks the pages that are mapped, and so copies none (mlock(2), MLOCK_ONFAULT). The
+// kernel refuses this where RLIMIT_MEMLOCK is less than the image and the process lacks
+// CAP_IPC_LOCK.
+func keepPages(start, end uintptr) {
+	const mlockOnfault = 1
+	if start < end {
+		sys(unix.SYS_MLOCK2, start, end-start, mlockOnfault, 0, 0, 0)
 	}
 }
 

@@ -6,14 +6,18 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Load maps every page that Pin copies, so Pin does not wait for the file system of the
 // image. After Pin no page of the file is left that this process needs.
 func TestLoadAndPin(t *testing.T) {
 	wants(t, helper("load and pin"),
-		"after Load some parts, not mapped 0",
+		"after Load some parts, not mapped 0, all locked true",
 		"after Pin some parts, not mapped 0, of the file 0")
 }
 
@@ -21,11 +25,50 @@ func init() {
 	helpers["load and pin"] = func() {
 		Load()
 		absent, _ := count()
-		fmt.Printf("after Load %s, not mapped %d\n", amount(), absent)
+		fmt.Printf("after Load %s, not mapped %d, all locked %v\n", amount(), absent, locked() || !mayLock())
 		Pin()
 		absent, file := count()
 		fmt.Printf("after Pin %s, not mapped %d, of the file %d\n", amount(), absent, file)
 	}
+}
+
+// locked reports whether the kernel keeps all of these pages in memory until they have been
+// copied (proc_pid_smaps(5), lo).
+func locked() bool {
+	smaps, err := os.ReadFile("/proc/self/smaps")
+	must(err)
+	var unlocked [][2]uintptr
+	var area [2]uintptr
+	for line := range strings.Lines(string(smaps)) {
+		var start, end uintptr
+		if n, _ := fmt.Sscanf(line, "%x-%x ", &start, &end); n == 2 {
+			area = [2]uintptr{start, end}
+		}
+		if flags, found := strings.CutPrefix(line, "VmFlags:"); found && !slices.Contains(strings.Fields(flags), "lo") {
+			unlocked = append(unlocked, area)
+		}
+	}
+	for _, p := range parts {
+		for _, area := range unlocked {
+			if area[0] < p.used && p.start < area[1] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// mayLock reports whether the kernel lets this process lock as much memory as its image
+// has.
+func mayLock() bool {
+	var size uintptr
+	must(unix.Munlockall())
+	for _, p := range parts {
+		size += p.end - p.start + 2*page
+	}
+	memory, err := unix.Mmap(-1, 0, int(size), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	must(err)
+	return unix.Mlock(memory) == nil
 }
 
 func amount() string {

@@ -200,6 +200,7 @@ var mutants = []mutant{
 	{name: "a stop signal does not end the wait for a reason", file: "shim/process/ask_native.go", old: "Now() >= deadline || hurry()", new: "Now() >= deadline", run: "TestAsk"},
 	{name: "what looks for a reason stays", file: "shim/process/ask_native.go", old: "Kill(pid, unix.SIGKILL)", new: "", run: "TestAsk"},
 	{name: "a reason that does not come changes the status", file: "shim/shim.go", old: "	} else {\n		s.log.Log(LevelError, \"cannot execute\"", new: "	} else if s.reason(func() string { return diagnose(s.Args[0], s.Env, err) }) == \"\" {\n		return ExitFailure\n	} else {\n		s.log.Log(LevelError, \"cannot execute\"", run: played},
+	{name: "the kernel may drop a page before Pin", file: "shim/process/image_native.go", old: "keepPages(p.start, p.used)\n", new: "_ = keepPages\n", run: "TestLoadAndPin"},
 	{name: "the image is read after the start", file: "shim/process/image_native.go", old: "readPages(p.start, p.used)\n", new: "_ = readPages\n", run: "TestLoadAndPin"},
 	{name: "the code stays in the file", file: "shim/process/image_native.go", old: "copyPages(p.start, p.used, p.flags)", new: "", run: "TestLoadAndPin"},
 	{name: "the data stays in the file", file: "shim/process/image_native.go", old: "dirty(p.start, p.end, relro.start, relro.used)", new: "", run: "TestLoadAndPin"},
