@@ -20,8 +20,7 @@ var spoken = map[string]struct {
 }{
 	"notDelegated": {[]string{"cgroup not delegated"}, "a warning where the user can change something"},
 	"prepareLines": {[]string{"reaped orphan"}, "a warning with -w only"},
-	"tiniLines":    {[]string{"Reaped zombie process with pid="}, "a warning with -w only"},
-	"tellExec":     {[]string{"exec "}, "the name of the program"},
+	"tiniLines":    {[]string{"Reaped zombie process with pid=", "exec "}, "a warning with -w only, and the name of the program"},
 	"cannotBeInit": {[]string{"Failed to register as child subreaper: "}, "the reason"},
 	"cannotStart":  {[]string{"fork failed: "}, "the reason"},
 }
@@ -79,7 +78,7 @@ func logged(t *testing.T) (messages []string) {
 		}
 		for _, f := range functions(t, file) {
 			variable := false
-			for _, call := range callsOf(f, "Log", "LogAs", "Notice", "Line", "render") {
+			for _, call := range callsOf(f, "Log", "Notice", "Line", "ChildLine", "Render", "render") {
 				args := call.Args
 				if name(call.Fun) != "Notice" {
 					switch level := name(args[0]); level {

@@ -27,13 +27,6 @@ func (l *logger) Log(level shim.Level, msg string, facts ...any) {
 	}
 }
 
-func (l *logger) LogAs(level shim.Level, msg string, pid int) {
-	if l.shows(level) {
-		as := &logger{settings: l.settings, pid: pid}
-		as.write(levels[level], msg, nil)
-	}
-}
-
 func (l *logger) Notice(msg string, facts ...any) {
 	enough := shim.LevelWarn
 	if l.settings.quiet {
@@ -46,20 +39,27 @@ func (l *logger) Notice(msg string, facts ...any) {
 
 // Line renders a line, with marks in the place of values that are known only later. It
 // returns nil if the level is not shown.
-//
-// Line also loads the time zone for Log. Log needs a file for it, and when the program
-// has been started, the file system of that file may hang.
 func (l *logger) Line(level shim.Level, msg string, facts ...any) *shim.Line {
-	_ = time.Local.String() // loads it at the first time
 	if !l.shows(level) {
 		return nil
 	}
-	return shim.NewLine(l.render(level, msg, facts), func(line []byte) { _, _ = shim.Stderr{}.Write(line) })
+	return shim.NewLine(l.render(markTime, level, msg, facts), func(line []byte) { _, _ = shim.Stderr{}.Write(line) })
 }
 
-func (l *logger) render(level shim.Level, msg string, facts []any) []byte {
-	encoder := l.encoder(func(_ time.Time, out zapcore.PrimitiveArrayEncoder) { out.AppendString(shim.SlotTime.Text()) })
-	rendered, err := encoder.EncodeEntry(l.entry(levels[level], msg), fields(facts))
+// markTime puts the slot of the time in the place of the time.
+func markTime(_ time.Time, out zapcore.PrimitiveArrayEncoder) { out.AppendString(shim.SlotTime.Text()) }
+
+func (l *logger) ChildLine(level shim.Level, msg string) *shim.Line {
+	child := &logger{settings: l.settings, pid: int(shim.SlotPID.Number())}
+	return child.Line(level, msg)
+}
+
+func (l *logger) Render(level shim.Level, msg string, facts ...any) string {
+	return string(l.render(zapcore.RFC3339NanoTimeEncoder, level, msg, facts))
+}
+
+func (l *logger) render(stamp zapcore.TimeEncoder, level shim.Level, msg string, facts []any) []byte {
+	rendered, err := l.encoder(stamp).EncodeEntry(l.entry(levels[level], msg), fields(facts))
 	if err != nil {
 		return []byte(msg)
 	}
@@ -88,8 +88,10 @@ func (l *logger) write(level zapcore.Level, msg string, facts []any) {
 	_ = l.core.Write(l.entry(level, msg), fields(facts))
 }
 
+// entry has the time in UTC, because the local time zone is in a file, whose file system may
+// hang.
 func (l *logger) entry(level zapcore.Level, msg string) zapcore.Entry {
-	return zapcore.Entry{Level: level, Time: time.Now(), LoggerName: l.settings.Name, Message: msg}
+	return zapcore.Entry{Level: level, Time: time.Now().UTC(), LoggerName: l.settings.Name, Message: msg}
 }
 
 func (l *logger) encoder(stamp zapcore.TimeEncoder) zapcore.Encoder {

@@ -82,9 +82,12 @@ func TestVerbosityShowsALevelAndTheOnesAbove(t *testing.T) {
 	}
 }
 
-const stamp = `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`
+const stamp = `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z` // UTC
 
 func TestConsole(t *testing.T) {
+	local := time.Local
+	time.Local = time.FixedZone("elsewhere", 3600)
+	defer func() { time.Local = local }()
 	for _, level := range levelsByName {
 		l := loggerOf(false, false, 4)
 		got := stderrOf(t, func() { l.Log(level.level, "message", "key", "value", "n", 1) })
@@ -101,8 +104,12 @@ func TestTinisPrefix(t *testing.T) {
 		if got := stderrOf(t, func() { l.Log(level.level, "message") }); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+		if got := l.Render(level.level, "message"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		l.pid = 12
 		want = fmt.Sprintf("[%s tini (12)] message\n", level.tini)
-		if got := stderrOf(t, func() { l.LogAs(level.level, "message", 12) }); got != want {
+		if got := l.Render(level.level, "message"); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
@@ -163,7 +170,7 @@ func TestLineIsWhatLogWrites(t *testing.T) {
 					logged := stderrOf(t, func() {
 						l.Log(level.level, strings.ReplaceAll(message, shim.SlotPID.Text(), "4194304"), facts(values)...)
 					})
-					line := string(l.render(level.level, message, facts(nil)))
+					line := string(l.render(markTime, level.level, message, facts(nil)))
 					for slot, value := range values {
 						line = strings.ReplaceAll(line, slot.Text(), fmt.Sprint(value))
 						line = strings.ReplaceAll(line, fmt.Sprint(slot.Number()), fmt.Sprint(value))

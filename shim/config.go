@@ -73,11 +73,13 @@ const (
 // Log writes a line with a constant message and alternating keys and values.
 type Log interface {
 	Log(level Level, msg string, facts ...any)
-	// LogAs writes a line that tini's child writes, with the PID of that child.
-	LogAs(level Level, msg string, pid int)
 	// Notice writes a line that is no warning but appears at the default level.
 	Notice(msg string, facts ...any)
 	// Line renders a line for later. The message and the values may contain slots. Line
 	// returns nil if the level is not shown.
 	Line(level Level, msg string, facts ...any) *Line
+	// ChildLine renders a line that tini's child writes, with SlotPID in tini's prefix.
+	ChildLine(level Level, msg string) *Line
+	// Render returns the line that Log would write.
+	Render(level Level, msg string, facts ...any) string
 }

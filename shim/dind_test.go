@@ -28,10 +28,11 @@ func TestArgument(t *testing.T) {
 
 type noLog struct{}
 
-func (noLog) Log(Level, string, ...any)        {}
-func (noLog) LogAs(Level, string, int)         {}
-func (noLog) Notice(string, ...any)            {}
-func (noLog) Line(Level, string, ...any) *Line { return nil }
+func (noLog) Log(Level, string, ...any)           {}
+func (noLog) Notice(string, ...any)               {}
+func (noLog) Line(Level, string, ...any) *Line    { return nil }
+func (noLog) ChildLine(Level, string) *Line       { return nil }
+func (noLog) Render(Level, string, ...any) string { return "" }
 
 func TestRemoveStalePidFiles(t *testing.T) {
 	root := t.TempDir()

@@ -187,9 +187,12 @@ type stderrLog struct{}
 func (l stderrLog) Log(level Level, msg string, facts ...any) {
 	_, _ = Stderr{}.Write([]byte(render(level, msg, facts)))
 }
-func (l stderrLog) LogAs(level Level, msg string, _ int) { l.Log(level, msg) }
 
 func (l stderrLog) Notice(msg string, facts ...any) { l.Log(LevelWarn, msg, facts...) }
 func (l stderrLog) Line(level Level, msg string, facts ...any) *Line {
 	return NewLine([]byte(render(level, msg, facts)), func(line []byte) { _, _ = Stderr{}.Write(line) })
+}
+func (l stderrLog) ChildLine(level Level, msg string) *Line { return l.Line(level, msg) }
+func (stderrLog) Render(level Level, msg string, facts ...any) string {
+	return render(level, msg, facts)
 }

@@ -24,6 +24,12 @@ type lines struct {
 	rest      *Line // processes are left after the drain timeout
 	noKill    *Line // cgroup.kill failed
 
+	// These two are without the reason, which is found later (cannotExecute, warnOfShell).
+	notExecuted *Line
+	viaShell    *Line
+
+	noTTY *Line // standard input of tini's child is no terminal
+
 	// The end of the program, which is expected, abnormal, or with OOM kills during its
 	// life.
 	exited, exitedOOM               *Line
@@ -58,6 +64,9 @@ func (s *shim) prepareLines() {
 		drain:     render(LevelInfo, "draining", "timeout", s.DrainTimeout),
 		rest:      render(LevelWarn, "processes are left after the drain timeout, killing them", "timeout", s.DrainTimeout),
 		noKill:    render(LevelDebug, "cgroup.kill not used", "err", SlotErrno),
+
+		notExecuted: render(LevelError, "cannot execute", "program", s.Args[0], "err", SlotErrno),
+		viaShell:    render(LevelWarn, "program is read by /bin/sh", "program", s.Args[0]),
 
 		exited:      render(LevelInfo, "child exited", exit...),
 		exitedOOM:   render(LevelWarn, "child exited", with(exit, "oom_kills", SlotKills)...),

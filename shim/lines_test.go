@@ -197,8 +197,8 @@ func TestLinesAllocateNothing(t *testing.T) {
 
 func (l *lines) all() []*Line {
 	return []*Line{
-		l.spawned, l.chld, l.forward, l.drop, l.failed, l.unsent, l.reaped, l.zombie, l.left, l.none, l.main, l.late, l.refused, l.detach, l.drain, l.rest, l.noKill,
-		l.exited, l.exitedOOM, l.signaled, l.abnormal, l.signaledOOM, l.leave,
+		l.spawned, l.chld, l.forward, l.drop, l.failed, l.unsent, l.reaped, l.zombie, l.left, l.none, l.main, l.late, l.refused, l.abandoned, l.detach, l.drain, l.rest, l.noKill,
+		l.exited, l.exitedOOM, l.signaled, l.abnormal, l.signaledOOM, l.leave, l.notExecuted, l.viaShell, l.noTTY,
 	}
 }
 

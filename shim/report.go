@@ -57,22 +57,60 @@ func (s *shim) report() int {
 	return status
 }
 
+// cannotExecute logs why the program could not be executed, and returns the exit status.
+func (s *shim) cannotExecute(errno syscall.Errno) int {
+	s.execErrno = errno
+	if s.Tini {
+		s.tellExec()
+	} else if !s.sayAnswer(s.lines.notExecuted, s.explainFailure) {
+		s.lines.notExecuted.say(&values{errno: errno})
+	}
+	switch errno {
+	case unix.ENOENT:
+		return ExitNotFound
+	case unix.EACCES:
+		return ExitNotExecutable
+	}
+	return ExitFailure
+}
+
 // warnOfShell explains why /bin/sh failed on the program. A shell cannot read a binary
 // for another architecture.
 func (s *shim) warnOfShell() {
-	if reason := s.reason(func() string { return otherMachine(findFile(s.Args[0], s.Env)) }); reason != "" {
-		s.log.Log(LevelWarn, "program is read by /bin/sh", "program", s.Args[0], "reason", reason)
-	}
+	s.sayAnswer(s.lines.viaShell, s.explainShell)
 }
 
-// reason returns the reason that why finds in the program's files, relative to the
-// directory that this process was started in. It returns "" if the file system does not
-// answer in time. The exit status does not depend on it.
-func (s *shim) reason(why func() string) string {
-	return s.ask(func() string {
-		process.Chdir(s.dir)
-		return why()
-	}, reasonTime, s.stopPending)
+// sayAnswer writes in place of line the line that a child returns (process.Ask). It reports
+// whether there was one. There is none if line is not shown, if the file system does not
+// answer in time, or if there can be no child. The exit status does not depend on it.
+func (s *shim) sayAnswer(line *Line, explain func() string) bool {
+	if line == nil {
+		return false
+	}
+	text := s.ask(explain, reasonTime, s.hurry)
+	if len(text) == 0 {
+		return false
+	}
+	text[len(text)-1] = '\n' // Ask has cut a longer answer
+	line.write(text)
+	return true
+}
+
+// The child finds the reason in the program's files, relative to the directory that this
+// process was started in. The child also renders the line, because that allocates memory.
+
+func (s *shim) failureLine() string {
+	process.Chdir(s.dir)
+	return s.log.Render(LevelError, "cannot execute", "program", s.Args[0], "err", s.execErrno, "reason", diagnose(s.Args[0], s.Env, s.execErrno))
+}
+
+func (s *shim) shellLine() string {
+	process.Chdir(s.dir)
+	reason := otherMachine(findFile(s.Args[0], s.Env))
+	if reason == "" {
+		return ""
+	}
+	return s.log.Render(LevelWarn, "program is read by /bin/sh", "program", s.Args[0], "reason", reason)
 }
 
 // reasonTime is how long the end of this process may be put off for a reason in the log.

@@ -3,7 +3,6 @@
 package shim
 
 import (
-	"errors"
 	"os"
 	"syscall"
 	"time"
@@ -25,9 +24,10 @@ type shim struct {
 	signals source
 
 	pid1      bool
-	toldExec  bool // tellExec has logged that the execve failed
-	early     bool // children are reaped before their SIGCHLD is handled
-	delegated bool // /sys/fs/cgroup is the container's cgroup, and this process is in its leaf
+	toldExec  bool          // tellExec has logged that the execve failed
+	execErrno syscall.Errno // why the program could not be executed, or 0
+	early     bool          // children are reaped before their SIGCHLD is handled
+	delegated bool          // /sys/fs/cgroup is the container's cgroup, and this process is in its leaf
 	cgroup    container
 	follower  *cgroup.Follower // follows the container's limits, or nil
 	oomKills  uint64           // count before the program started
@@ -42,13 +42,19 @@ type shim struct {
 	stopping  countdown                          // time until the program is killed
 	settling  countdown                          // time until this process is pinned (process.Pin)
 	clock     stopwatch
-	collect   func(reaper.Exit) bool // the method collected
 	pass      pass
 	exit      reaper.Exit
 	ended     bool // the program has ended, or this process has to exit before it
 	abandoned bool // the program may not be killed, and exit is how the kernel will end it
 	orphans   bool // this process still has children
 	due       bool // children may have ended that are not reaped
+
+	// Methods of the shim, made into functions before the program starts, because that
+	// allocates memory.
+	collect        func(reaper.Exit) bool
+	hurry          func() bool
+	explainFailure func() string
+	explainShell   func() string
 }
 
 // source delivers signals. *process.Signals implements it.
@@ -80,7 +86,7 @@ type system struct {
 	detach func(pid int, sig process.Signal) (traced bool, errno syscall.Errno)
 	now    func() time.Duration
 	pin    func()
-	ask    func(answer func() string, limit time.Duration, hurry func() bool) string
+	ask    func(answer func() string, limit time.Duration, hurry func() bool) []byte
 
 	setUp     func(cgroup.Mode, cgroup.Options) (*cgroup.Report, error)
 	container func(delegated bool) container
@@ -96,7 +102,8 @@ var kernel = system{
 
 func newShim(config Config, signals source, log Log) *shim {
 	s := &shim{Config: config, system: kernel, log: log, signals: signals, pid1: os.Getpid() == 1, tty: &terminal{fd: -1}}
-	s.collect = s.collected
+	s.collect, s.hurry = s.collected, s.stopPending
+	s.explainFailure, s.explainShell = s.failureLine, s.shellLine
 	for sig := range s.rewrite {
 		if sig := process.Signal(sig); sig > 0 && process.Forwardable(sig) {
 			s.rewrite[sig] = sig
@@ -126,15 +133,15 @@ func Run(config Config, signals *process.Signals, log Log) int {
 		return status
 	}
 	s.prepareDind()
-	program, err := s.prepare(signals)
+	s.prepareLines()
+	program, errno := s.prepare(signals)
 	switch {
-	case err != nil:
-		return s.expect(s.cannotExecute(err))
+	case errno != 0:
+		return s.expect(s.cannotExecute(errno))
 	case s.Exec:
 		return s.expect(s.cannotExecute(program.Exec()))
 	}
 	s.tty = openTerminal()
-	s.prepareLines()
 	process.Load() // waits for the file system of the image, which nothing may do later
 	process.Alone()
 	if errno := s.spawn(program); errno != 0 {
@@ -211,7 +218,7 @@ func isSubreaper() bool {
 }
 
 // prepare makes everything that is needed to start the program.
-func (s *shim) prepare(signals *process.Signals) (*process.Program, error) {
+func (s *shim) prepare(signals *process.Signals) (*process.Program, syscall.Errno) {
 	s.dir, _ = unix.Getwd()
 	s.cgroup = s.container(s.delegated)
 	s.oomKills, _ = s.cgroup.OOMKills()
@@ -221,11 +228,11 @@ func (s *shim) prepare(signals *process.Signals) (*process.Program, error) {
 			env = append(env[:len(env):len(env)], "container=docker")
 		}
 	}
-	p, err := process.NewProgram(s.Args, env, signals)
-	if err == nil && !s.Exec {
+	p, errno := process.NewProgram(s.Args, env, signals)
+	if errno == 0 && !s.Exec {
 		p.NameChild(env)
 	}
-	return p, err
+	return p, errno
 }
 
 // spawn starts the program. It does not wait for the execve, which may take any time.
@@ -400,21 +407,4 @@ func pause(signals *process.Signals) int {
 			return 0
 		}
 	}
-}
-
-// cannotExecute logs why the program could not be executed, and returns the exit
-// status.
-func (s *shim) cannotExecute(err error) int {
-	if s.Tini {
-		s.tellExec(err)
-	} else {
-		s.log.Log(LevelError, "cannot execute", "program", s.Args[0], "err", err, "reason", s.reason(func() string { return diagnose(s.Args[0], s.Env, err) }))
-	}
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		return ExitNotFound
-	case errors.Is(err, unix.EACCES):
-		return ExitNotExecutable
-	}
-	return ExitFailure
 }

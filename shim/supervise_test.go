@@ -511,6 +511,10 @@ func TestSuperviseAllocatesNothing(t *testing.T) {
 	s.detach = func(int, process.Signal) (bool, syscall.Errno) { return true, unix.EPERM }
 	s.kill = func(int, process.Signal) syscall.Errno { return unix.EPERM }
 	s.clock = stopwatch{now: s.now, last: s.now()}
+	answer := []byte("answer\n")
+	talking := func(func() string, time.Duration, func() bool) []byte { return answer }
+	silent := func(func() string, time.Duration, func() bool) []byte { return nil }
+	s.ask = talking
 	for _, c := range []struct {
 		name string
 		do   func()
@@ -519,6 +523,11 @@ func TestSuperviseAllocatesNothing(t *testing.T) {
 		{"dropping", func() { s.handle(process.Event{Signal: unix.SIGTTOU}) }},
 		{"reaping", func() { s.handle(process.Event{Signal: unix.SIGCHLD}); s.reapAll() }},
 		{"killing", func() { s.kill1(); s.ended = false }},
+		{"an execve that failed", func() { s.cannotExecute(unix.ENOENT) }},
+		{"an execve that failed, without an answer", func() { s.ask = silent; s.cannotExecute(unix.EACCES); s.ask = talking }},
+		{"an execve that failed, under tini's names", func() { s.Tini, s.toldExec = true, false; s.cannotExecute(unix.EIO); s.Tini = false }},
+		{"a binary for another machine", s.warnOfShell},
+		{"the end", func() { s.report() }},
 		{"the clock", func() { s.stopping.spend(s.clock.lap()); w.clock += time.Millisecond }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -536,11 +545,12 @@ func TestSuperviseAllocatesNothing(t *testing.T) {
 type countingLog struct{ n *int }
 
 func (l countingLog) Log(Level, string, ...any) {}
-func (l countingLog) LogAs(Level, string, int)  {}
 func (l countingLog) Notice(string, ...any)     {}
 func (l countingLog) Line(level Level, msg string, facts ...any) *Line {
 	return NewLine([]byte(render(level, msg, facts)), func(line []byte) { *l.n += len(line) })
 }
+func (l countingLog) ChildLine(level Level, msg string) *Line { return l.Line(level, msg) }
+func (l countingLog) Render(Level, string, ...any) string     { return "answer\n" }
 
 // needNative skips a test in builds with cgo or -race. The released binary has neither.
 func needNative(t *testing.T) {

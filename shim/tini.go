@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"cmp"
 	"errors"
 	"os"
 	"strings"
@@ -32,6 +31,9 @@ func tiniLines(log Log, program string, warnOnReap bool) lines {
 		rest:      log.Line(LevelWarn, "processes are left after the drain timeout, killing them"),
 		exited:    log.Line(LevelInfo, "Main child exited normally (with status '"+SlotStatus.Text()+"')"),
 		leave:     log.Line(LevelTrace, "Exiting: child has exited"),
+
+		noTTY:       log.ChildLine(LevelDebug, "tcsetpgrp failed: no tty (ok to proceed)"),
+		notExecuted: log.ChildLine(LevelError, "exec "+program+" failed: "+SlotStrerror.Text()),
 	}
 	if warnOnReap {
 		l.zombie = log.Line(LevelWarn, "Reaped zombie process with pid="+pid)
@@ -43,23 +45,27 @@ func tiniLines(log Log, program string, warnOnReap bool) lines {
 
 // tellExec logs once that the program could not be executed. tini's child logs that, and
 // first says that standard input is no terminal.
-func (s *shim) tellExec(err error) {
+func (s *shim) tellExec() {
 	if s.toldExec {
 		return
 	}
 	s.toldExec = true
+	v := values{pid: s.child, errno: s.execErrno}
 	if s.child != 0 && s.tty.noTTY {
-		s.log.LogAs(LevelDebug, "tcsetpgrp failed: no tty (ok to proceed)", s.child)
+		s.lines.noTTY.say(&v)
 	}
-	s.log.LogAs(LevelError, "exec "+s.Args[0]+" failed: "+strerror(err), cmp.Or(s.child, os.Getpid()))
+	if s.child == 0 { // with -x
+		v.pid = os.Getpid()
+	}
+	s.lines.notExecuted.say(&v)
 }
 
 // tellChild logs that SIGCHLD has come. If the program could not be executed, tini's child
 // has said so before it ended.
 func (s *shim) tellChild() {
 	if s.Tini {
-		if errno := s.program.Failed(); errno != 0 {
-			s.tellExec(errno)
+		if s.execErrno = s.program.Failed(); s.execErrno != 0 {
+			s.tellExec()
 		}
 	}
 	s.lines.chld.say(nil)

@@ -199,11 +199,11 @@ func (w *world) detach(pid int, sig process.Signal) (bool, syscall.Errno) {
 }
 
 // ask answers unless the file system hangs.
-func (w *world) ask(answer func() string, _ time.Duration, _ func() bool) string {
+func (w *world) ask(answer func() string, _ time.Duration, _ func() bool) []byte {
 	if w.silent {
-		return ""
+		return nil
 	}
-	return answer()
+	return []byte(answer())
 }
 
 func (w *world) mount(source, target, fstype string, flags uintptr, _ string) error {
@@ -220,8 +220,12 @@ func (w *world) Log(level Level, msg string, facts ...any) {
 	}
 }
 
-func (w *world) LogAs(level Level, msg string, pid int) {
-	w.Log(level, fmt.Sprintf("(%d) %s", pid, msg))
+func (w *world) ChildLine(level Level, msg string) *Line {
+	return w.Line(level, "("+SlotPID.Text()+") "+msg)
+}
+
+func (w *world) Render(level Level, msg string, facts ...any) string {
+	return render(level, msg, facts)
 }
 
 func (w *world) Notice(msg string, facts ...any) { w.Log(LevelWarn, "notice: "+msg, facts...) }

@@ -11,19 +11,20 @@ import (
 
 // Ask returns what answer returns. A file system may hang for ever while answer reads a
 // file. So a child runs answer, and this process waits at most for limit, or until
-// hurry reports true. Then, or if there can be no child, Ask returns "".
+// hurry reports true. Then, or if there can be no child, Ask returns nothing. The answer is
+// valid until the next call.
 //
 // The child is a copy of this process (fork(2)). It has all of Go's runtime that this
 // process has, because after Alone a process has one thread. So answer may be ordinary
 // Go code. As long as the other threads are there, a child would lack them, and Ask
 // calls answer itself.
-func Ask(answer func() string, limit time.Duration, hurry func() bool) string {
+func Ask(answer func() string, limit time.Duration, hurry func() bool) []byte {
 	if !alone {
-		return answer()
+		return []byte(answer())
 	}
 	var pipe [2]int32
 	if errnoOf(sys(unix.SYS_PIPE2, uintptr(unsafe.Pointer(&pipe)), unix.O_CLOEXEC, 0, 0, 0, 0)) != 0 {
-		return ""
+		return nil
 	}
 	length := 0
 	pid, errno := result(sys(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0))
@@ -36,7 +37,7 @@ func Ask(answer func() string, limit time.Duration, hurry func() bool) string {
 		end(pid)
 	}
 	closeFile(int(pipe[0]))
-	return string(replied[:length])
+	return replied[:length]
 }
 
 // replied is the buffer for a reply. Ask cuts a longer one.

@@ -27,7 +27,7 @@ func TestAsk(t *testing.T) {
 // With the threads of the runtime there can be no copy of the process.
 func TestAskWithTheRuntime(t *testing.T) {
 	asker := 0
-	if got := Ask(func() string { asker = unix.Getpid(); return "answer" }, 0, nil); got != "answer" || asker != unix.Getpid() {
+	if got := Ask(func() string { asker = unix.Getpid(); return "answer" }, 0, nil); string(got) != "answer" || asker != unix.Getpid() {
 		t.Errorf("%q, asked in %d", got, asker)
 	}
 }

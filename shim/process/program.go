@@ -41,26 +41,26 @@ type outcome struct {
 var shellPath = []byte("/bin/sh\x00")
 
 // NewProgram prepares to run args with the environment env and the inherited state that
-// Claim has put into signals.
-func NewProgram(args, env []string, signals *Signals) (*Program, error) {
+// Claim has put into signals. It returns EINVAL if a string has a NUL in it.
+func NewProgram(args, env []string, signals *Signals) (*Program, syscall.Errno) {
 	p := &Program{inherited: &signals.inherited, Terminal: -1, dir: -1}
-	var err error
-	if p.argv, err = cstrings(args); err != nil {
-		return nil, err
+	var errno syscall.Errno
+	if p.argv, errno = cstrings(args); errno != 0 {
+		return nil, errno
 	}
 	for _, path := range SearchPath(args[0], env) {
-		ptr, err := cstring(path)
-		if err != nil {
-			return nil, err
+		ptr, errno := cstring(path)
+		if errno != 0 {
+			return nil, errno
 		}
 		p.paths = append(p.paths, ptr)
 	}
 	p.shell = append([]*byte{&shellPath[0], nil}, p.argv[1:]...)
-	if p.envv, err = cstrings(env); err != nil {
-		return nil, err
+	if p.envv, errno = cstrings(env); errno != 0 {
+		return nil, errno
 	}
 	p.outcome = sharedOutcome()
-	return p, nil
+	return p, 0
 }
 
 // sharedOutcome allocates an outcome that the child shares even if the kernel gives the
@@ -73,28 +73,28 @@ func sharedOutcome() *outcome {
 	return (*outcome)(unsafe.Pointer(&memory[0]))
 }
 
-func cstrings(list []string) ([]*byte, error) {
+func cstrings(list []string) ([]*byte, syscall.Errno) {
 	pointers := make([]*byte, len(list)+1)
 	for i, s := range list {
-		var err error
-		if pointers[i], err = cstring(s); err != nil {
-			return nil, err
+		var errno syscall.Errno
+		if pointers[i], errno = cstring(s); errno != 0 {
+			return nil, errno
 		}
 	}
-	return pointers, nil
+	return pointers, 0
 }
 
 // cstring returns s with a NUL at its end. It does not copy a string that the kernel has
 // put on the stack.
-func cstring(s string) (*byte, error) {
+func cstring(s string) (*byte, syscall.Errno) {
 	if isOriginal(s) {
-		return unsafe.StringData(s), nil
+		return unsafe.StringData(s), 0
 	}
 	p, err := syscall.BytePtrFromString(s)
 	if err != nil {
-		return nil, os.NewSyscallError("execve", err)
+		return nil, unix.EINVAL
 	}
-	return p, nil
+	return p, 0
 }
 
 // NameChild makes socket activation work through an init. sd_listen_fds(3) in the

@@ -31,9 +31,9 @@ func stringsOf(list []*byte) (found []string) {
 }
 
 func TestNewProgram(t *testing.T) {
-	p, err := NewProgram([]string{"x", "", "a b"}, []string{"PATH=/a:/b", "", "A=1", "A=2"}, new(Signals))
-	if err != nil {
-		t.Fatal(err)
+	p, errno := NewProgram([]string{"x", "", "a b"}, []string{"PATH=/a:/b", "", "A=1", "A=2"}, new(Signals))
+	if errno != 0 {
+		t.Fatal(errno)
 	}
 	if got := stringsOf(p.argv); !slices.Equal(got, []string{"x", "", "a b"}) || p.argv[3] != nil {
 		t.Errorf("argv %q", got)
@@ -55,14 +55,14 @@ func TestNewProgram(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	for _, bad := range [][]string{{"a\x00"}, {"a", "\x00"}} {
-		if _, err := NewProgram(bad, nil, new(Signals)); err == nil || !strings.HasPrefix(err.Error(), "execve: ") {
-			t.Errorf("%q: %v", bad, err)
+		if _, errno := NewProgram(bad, nil, new(Signals)); errno != unix.EINVAL {
+			t.Errorf("%q: %v", bad, errno)
 		}
 	}
-	if _, err := NewProgram([]string{"a"}, []string{"A=\x00"}, new(Signals)); err == nil {
+	if _, errno := NewProgram([]string{"a"}, []string{"A=\x00"}, new(Signals)); errno != unix.EINVAL {
 		t.Error("a zero byte in the environment")
 	}
-	if _, err := NewProgram([]string{"a"}, []string{"PATH=/a\x00b"}, new(Signals)); err == nil {
+	if _, errno := NewProgram([]string{"a"}, []string{"PATH=/a\x00b"}, new(Signals)); errno != unix.EINVAL {
 		t.Error("a zero byte in PATH")
 	}
 }
@@ -84,9 +84,9 @@ func TestReplace(t *testing.T) {
 		{"no environment", nil, "12", -1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, err := NewProgram([]string{"x"}, c.env, new(Signals))
-			if err != nil {
-				t.Fatal(err)
+			p, errno := NewProgram([]string{"x"}, c.env, new(Signals))
+			if errno != 0 {
+				t.Fatal(errno)
 			}
 			buf := p.replace(c.env, "LISTEN_PID", c.value)
 			if (buf != nil) != (c.replaced >= 0) {
@@ -117,9 +117,9 @@ func TestEnviron(t *testing.T) {
 
 func TestCstring(t *testing.T) {
 	for _, s := range []string{"", "x", strings.Repeat("y", 10_000)} {
-		p, err := cstring(s)
-		if err != nil || text(p) != s || unsafe.StringData(s) == p && s != "" {
-			t.Errorf("%q, %v", text(p), err)
+		p, errno := cstring(s)
+		if errno != 0 || text(p) != s || unsafe.StringData(s) == p && s != "" {
+			t.Errorf("%q, %v", text(p), errno)
 		}
 	}
 }
@@ -168,8 +168,10 @@ func init() {
 		directory, err := os.Getwd()
 		must(err)
 		env := []string{helperEnv + "=spawned", "DIRECTORY=" + directory, fmt.Sprintf("LISTEN_PID=%d", os.Getpid()), "LISTEN_FDS=1", "PATH=" + os.Getenv("SEARCH")}
-		p, err := NewProgram([]string{os.Getenv("PROGRAM"), "argument"}, env, s)
-		must(err)
+		p, errno := NewProgram([]string{os.Getenv("PROGRAM"), "argument"}, env, s)
+		if errno != 0 {
+			panic(errno)
+		}
 		p.NameChild(env)
 		p.Group = true
 		if os.Getenv("ALONE") != "" {
@@ -202,8 +204,10 @@ func init() {
 	}
 	helpers["exec"] = func() {
 		s := Claim()
-		p, err := NewProgram([]string{os.Getenv("PROGRAM"), "-c", "echo $$"}, nil, s)
-		must(err)
+		p, errno := NewProgram([]string{os.Getenv("PROGRAM"), "-c", "echo $$"}, nil, s)
+		if errno != 0 {
+			panic(errno)
+		}
 		fmt.Println(p.Exec())
 	}
 }

@@ -67,8 +67,8 @@ var mutants = []mutant{
 	{name: "a tracee is not detached", file: "shim/shim.go", old: "traced, errno := s.detach(e.PID, sig)", new: "traced, errno := false, syscall.Errno(0)", run: played},
 	{name: "a tracee loses its signal", file: "shim/shim.go", old: "s.detach(e.PID, sig)", new: "s.detach(e.PID, 0)", run: played},
 	{name: "--expect-exit changes nothing", file: "shim/shim.go", old: "if s.ExpectExit[status] {", new: "if false {", run: played},
-	{name: "a missing program ends with 126", file: "shim/shim.go", old: "return ExitNotFound", new: "return ExitNotExecutable", run: played},
-	{name: "a program that may not be executed ends with 1", file: "shim/shim.go", old: "case errors.Is(err, unix.EACCES):", new: "case false:", run: played},
+	{name: "a missing program ends with 126", file: "shim/report.go", old: "return ExitNotFound", new: "return ExitNotExecutable", run: played},
+	{name: "a program that may not be executed ends with 1", file: "shim/report.go", old: "case unix.EACCES:", new: "case false:", run: played},
 	{name: "orphans are not adopted", file: "shim/shim.go", old: "(!s.pid1 && !s.Tini && !s.Exec)", new: "false", run: played},
 	{name: "the program of --exec adopts orphans", file: "shim/shim.go", old: "(!s.pid1 && !s.Tini && !s.Exec)", new: "(!s.pid1 && !s.Tini)", run: played},
 	{name: "-p sets no signal", file: "shim/shim.go", old: "unix.PR_SET_PDEATHSIG, uintptr(s.ParentDeath)", new: "unix.PR_SET_PDEATHSIG, 0", run: played},
@@ -137,9 +137,9 @@ var mutants = []mutant{
 	{name: "drain without its time-out", file: "shim/drain.go", old: "if s.DrainTimeout == 0 {", new: "if false {", run: played},
 
 	// tini's messages.
-	{name: "the init and not the child tells of a failed execve", file: "shim/tini.go", old: "cmp.Or(s.child, os.Getpid())", new: "cmp.Or(0, os.Getpid())", run: "TestTinisLines"},
+	{name: "the init and not the child tells of a failed execve", file: "shim/tini.go", old: "values{pid: s.child,", new: "values{pid: os.Getpid(),", run: "TestTinisLines"},
 	{name: "a failed execve is told of twice", file: "shim/tini.go", old: "s.toldExec = true", new: "", run: "TestTinisLines"},
-	{name: "a failed execve is told of after SIGCHLD", file: "shim/tini.go", old: "errno := s.program.Failed(); errno != 0 {", new: "errno := s.program.Failed(); errno != 0 && false {", run: "TestTinisLines"},
+	{name: "a failed execve is told of after SIGCHLD", file: "shim/tini.go", old: "s.execErrno = s.program.Failed(); s.execErrno != 0 {", new: "s.execErrno = s.program.Failed(); false {", run: "TestTinisLines"},
 	{name: "a missing terminal is not told of", file: "shim/tini.go", old: "s.child != 0 && s.tty.noTTY", new: "false", run: "TestTinisLines"},
 	{name: "the children that are left are told of before the end", file: "shim/tini.go", old: "!s.ended && !s.due", new: "!s.due", run: "TestTinisLines"},
 	{name: "the children that are left are told of between passes", file: "shim/tini.go", old: "!s.ended && !s.due", new: "!s.ended", run: "TestTinisLines"},
@@ -147,6 +147,7 @@ var mutants = []mutant{
 	{name: "tini reaps after SIGCHLD only", file: "shim/shim.go", old: "if s.Tini { // tini reaps", new: "if false { //", run: "TestTinisLines"},
 	{name: "-w does not warn under tini's names", file: "shim/shim.go", old: "s.tell(s.lines.zombie, &v)", new: "", run: "TestTinisLines"},
 	{name: "a program that may not be signalled is dead", file: "shim/forward.go", old: "case unix.ESRCH:", new: "case unix.ESRCH, unix.EPERM:", run: "TestTinisLines"},
+	{name: "a line has the local time", file: "log.go", old: "time.Now().UTC()", new: "time.Now()", run: "TestConsole"},
 	{name: "the child's lines have the PID of the init", file: "log.go", old: "cmp.Or(l.pid, os.Getpid())", new: "cmp.Or(0, os.Getpid())", run: "TestTinisPrefix"},
 
 	// Log lines.
@@ -199,7 +200,9 @@ var mutants = []mutant{
 	{name: "a reason is waited for without end", file: "shim/process/ask_native.go", old: "Now() >= deadline || hurry()", new: "hurry()", run: "TestAsk"},
 	{name: "a stop signal does not end the wait for a reason", file: "shim/process/ask_native.go", old: "Now() >= deadline || hurry()", new: "Now() >= deadline", run: "TestAsk"},
 	{name: "what looks for a reason stays", file: "shim/process/ask_native.go", old: "Kill(pid, unix.SIGKILL)", new: "", run: "TestAsk"},
-	{name: "a reason that does not come changes the status", file: "shim/shim.go", old: "	} else {\n		s.log.Log(LevelError, \"cannot execute\"", new: "	} else if s.reason(func() string { return diagnose(s.Args[0], s.Env, err) }) == \"\" {\n		return ExitFailure\n	} else {\n		s.log.Log(LevelError, \"cannot execute\"", run: played},
+	{name: "a reason that does not come changes the status", file: "shim/report.go", old: "		s.lines.notExecuted.say(&values{errno: errno})", new: "		s.lines.notExecuted.say(&values{errno: errno})\n		return ExitFailure", run: played},
+	{name: "without an answer nothing is said", file: "shim/report.go", old: "		s.lines.notExecuted.say(&values{errno: errno})", new: "", run: played},
+	{name: "a cut answer runs into the next line", file: "shim/report.go", old: "text[len(text)-1] = '\\n'", new: "_ = '\\n'", run: played},
 	{name: "the kernel may drop a page before Pin", file: "shim/process/image_native.go", old: "keepPages(p.start, p.used)\n", new: "_ = keepPages\n", run: "TestLoadAndPin"},
 	{name: "the image is read after the start", file: "shim/process/image_native.go", old: "readPages(p.start, p.used)\n", new: "_ = readPages\n", run: "TestLoadAndPin"},
 	{name: "the code stays in the file", file: "shim/process/image_native.go", old: "copyPages(p.start, p.used, p.flags)", new: "", run: "TestLoadAndPin"},
