@@ -55,6 +55,7 @@ func Pin() {
 		switch p := &parts[i]; {
 		case p.flags&pfW != 0:
 			dirty(p.start, p.end, relro.start, relro.used)
+			sys(unix.SYS_MUNLOCK, p.start, p.end-p.start, 0, 0, 0, 0)
 		default:
 			copyPages(p.start, p.used, p.flags)
 			release(p.used, p.end)
@@ -144,7 +145,7 @@ func readPages(start, end uintptr) {
 // keepPages keeps the kernel from dropping these pages until Pin has copied them. It
 // locks the pages that are mapped, and so copies none (mlock(2), MLOCK_ONFAULT). The
 // kernel refuses this where RLIMIT_MEMLOCK is less than the image and the process lacks
-// CAP_IPC_LOCK.
+// CAP_IPC_LOCK. The copies are not locked.
 func keepPages(start, end uintptr) {
 	const mlockOnfault = 1
 	if start < end {

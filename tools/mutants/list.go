@@ -204,6 +204,7 @@ var mutants = []mutant{
 	{name: "without an answer nothing is said", file: "shim/report.go", old: "		s.lines.notExecuted.say(&values{errno: errno})", new: "", run: played},
 	{name: "a cut answer runs into the next line", file: "shim/report.go", old: "text[len(text)-1] = '\\n'", new: "_ = '\\n'", run: played},
 	{name: "the kernel may drop a page before Pin", file: "shim/process/image_native.go", old: "keepPages(p.start, p.used)\n", new: "_ = keepPages\n", run: "TestLoadAndPin"},
+	{name: "the data stays locked", file: "shim/process/image_native.go", old: "sys(unix.SYS_MUNLOCK, p.start, p.end-p.start, 0, 0, 0, 0)", new: "", run: "TestLoadAndPin"},
 	{name: "the image is read after the start", file: "shim/process/image_native.go", old: "readPages(p.start, p.used)\n", new: "_ = readPages\n", run: "TestLoadAndPin"},
 	{name: "the code stays in the file", file: "shim/process/image_native.go", old: "copyPages(p.start, p.used, p.flags)", new: "", run: "TestLoadAndPin"},
 	{name: "the data stays in the file", file: "shim/process/image_native.go", old: "dirty(p.start, p.end, relro.start, relro.used)", new: "", run: "TestLoadAndPin"},
