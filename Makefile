@@ -107,7 +107,7 @@ test-vm: build ## the cgroup code on Debian kernels with every v2 controller, un
 
 test-e2e: build ## dockerd under cgshim and under its peers, in the VM
 	@$(NEED) qemu-system-x86_64 busybox mkfs.ext4
-	cd test && go test -v -count=1 -timeout 60m ./e2e
+	cd test && go test $(E2EFLAGS) -v -count=1 -timeout 60m ./e2e
 
 test-k8s: build ## a real kubelet with cgshim in its pods, in the VM; K8S_API=1: and an API server
 	@$(NEED) qemu-system-x86_64 busybox mkfs.ext4 cc
@@ -208,6 +208,7 @@ check: export KERNELS = 6.1
 check: export ONLY = amd64,arm64
 check: export CGSHIM_E2E_PEERS = off
 check: export VMFLAGS = -short
+check: export E2EFLAGS = -short
 check: ## the tests of each push, as CI runs them; what cannot run here fails
 	@for verb in $(CHECKS); do \
 		echo "=== make $$verb"; \

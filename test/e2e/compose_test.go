@@ -23,7 +23,7 @@ func TestExecMode(t *testing.T) {
 		if !does {
 			continue
 		}
-		for _, ns := range []string{"private", "host"} {
+		for _, ns := range cgroupNamespaces() {
 			if v.name != ours.name && ns == "host" {
 				continue // the same result as in a private namespace, and slow
 			}
@@ -125,7 +125,7 @@ func TestBeforeDind(t *testing.T) {
 		"hack/dind's steps after cgshim are harmless":               {"/cgshim", "--dind", "--", "/dind"},
 		"docker:dind's entry point steps after cgshim are harmless": {"/cgshim", "--", "/bin/sh", "-c", `find /run /var/run -iname 'docker*.pid' -delete; exec /bin/tini -- /dind "$@"`, "entry"},
 	} {
-		for _, ns := range []string{"private", "host"} {
+		for _, ns := range cgroupNamespaces() {
 			baseline := optionsAfterPlain(t, ns)
 			rows.check(t, name+" ("+ns+")", ours, func() error {
 				return leavesTheHost(baseline, func() (err error) {

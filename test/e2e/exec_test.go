@@ -14,7 +14,11 @@ import (
 // cgroup. The kernel enables no controllers while a process is there (cgroups(7), "no
 // internal processes" rule).
 func TestExec(t *testing.T) {
-	for _, runtime := range []string{"runc", "crun"} {
+	runtimes := []string{"runc", "crun"}
+	if testing.Short() {
+		runtimes = runtimes[:1]
+	}
+	for _, runtime := range runtimes {
 		for _, v := range tried() {
 			t.Run(runtime+"/"+v.name, func(t *testing.T) {
 				baseline := optionsAfterPlain(t, "private")
