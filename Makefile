@@ -198,11 +198,16 @@ release-notes:
 	@awk -v version="$(VERSION)" '/^## / { on = index($$0, "## [" version "]") == 1; next } on { print; if (NF) said = 1 } END { exit !said }' CHANGELOG.md || \
 		{ echo "CHANGELOG.md has nothing under [$(VERSION)]" >&2; exit 1; }
 
+# Each of these leaves a processor idle for a part of its time.
+test-vm+release:
+	@$(MAKE) -j2 -Otarget test-vm release
+
 # The checks that find most in the least time come first. The other ports, the second kernel of
-# test-vm, the peers in e2e, the benchmark, and the builds that need a C linker or another Go are
-# in the nightly run (.github/workflows/nightly.yml). On Linux 6.1 the mount is replaced without
-# MOVE_MOUNT_BENEATH. The machine's own kernel, in `make test`, usually has it.
-CHECKS := lint size test race test-root test-starved run builds test-images test-vm test-e2e release
+# test-vm, the peers and the doubled cases of e2e, the benchmark, and the builds that need a C
+# linker or another Go are in the nightly run (.github/workflows/nightly.yml). On Linux 6.1 the
+# mount is replaced without MOVE_MOUNT_BENEATH. The machine's own kernel, in `make test`, usually
+# has it.
+CHECKS := lint size test race test-root test-starved run builds test-images test-vm+release test-e2e
 check: RUNFLAGS = -all
 check: export KERNELS = 6.1
 check: export ONLY = amd64,arm64
@@ -220,4 +225,4 @@ check: ## the tests of each push, as CI runs them; what cannot run here fails
 clean: ## remove everything that was built
 	rm -rf bin $(DIST)
 
-.PHONY: help build builds test race test-root test-starved test-starved-vm test-vm test-e2e test-k8s test-systems test-images run image bench fuzz mutants cover lint vuln size cross repro release push-images version release-notes check clean
+.PHONY: help build builds test race test-root test-starved test-starved-vm test-vm test-e2e test-k8s test-systems test-images test-vm+release run image bench fuzz mutants cover lint vuln size cross repro release push-images version release-notes check clean
