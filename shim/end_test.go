@@ -190,6 +190,13 @@ func TestExecFailure(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatWasCutEndsItsLine(t *testing.T) {
+	s, w := newWorld(t, Config{})
+	s.ask = func(func() string, time.Duration, func() bool) []byte { return []byte("answer...") }
+	s.cannotExecute(unix.ENOENT)
+	w.wants("answer..")
+}
+
 func TestDrain(t *testing.T) {
 	const timeout = 3 * time.Second
 	left := func(s *shim, w *world) { s.orphans, w.living = true, 2 }

@@ -30,7 +30,7 @@ func (s *shim) report() int {
 		v.status = code
 	}
 	if code != 0 {
-		if s.program.ViaShell() && !s.Tini {
+		if s.program.ViaShell() {
 			s.warnOfShell()
 		}
 		if n, ok := s.cgroup.OOMKills(); ok && n > s.oomKills {
@@ -75,7 +75,7 @@ func (s *shim) cannotExecute(errno syscall.Errno) int {
 }
 
 // warnOfShell explains why /bin/sh failed on the program. A shell cannot read a binary
-// for another architecture.
+// for another architecture. tini has no such line.
 func (s *shim) warnOfShell() {
 	s.sayAnswer(s.lines.viaShell, s.explainShell)
 }

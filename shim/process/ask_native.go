@@ -3,6 +3,7 @@
 package process
 
 import (
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -27,7 +28,7 @@ func Ask(answer func() string, limit time.Duration, hurry func() bool) []byte {
 		return nil
 	}
 	length := 0
-	pid, errno := result(sys(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0))
+	pid, errno := fork(uintptr(unix.SIGCHLD))
 	if pid == 0 {
 		reply(int(pipe[1]), answer)
 	}
@@ -47,10 +48,22 @@ var replied [16 << 10]byte
 // runtime of the child says so on standard error, where only this process's lines
 // belong.
 func reply(pipe int, answer func() string) {
-	sys(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0, 0)
 	closeFile(2)
-	text := answer()
-	sys(unix.SYS_WRITE, uintptr(pipe), uintptr(unsafe.Pointer(unsafe.StringData(text))), uintptr(len(text)), 0, 0, 0)
+	write(pipe, []byte(answer()))
+	exit()
+}
+
+// fork makes a child that is a copy of this process and ends with it. The child sends this
+// signal when it ends (clone(2)).
+func fork(signal uintptr) (pid int, errno syscall.Errno) {
+	if pid, errno = result(sys(unix.SYS_CLONE, signal, 0, 0, 0, 0, 0)); pid == 0 {
+		sys(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0, 0)
+	}
+	return pid, errno
+}
+
+// exit ends a child that fork has made.
+func exit() {
 	for {
 		sys(unix.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
 	}
@@ -79,12 +92,20 @@ func listen(pipe int, deadline time.Duration, hurry func() bool) (length int) {
 
 // end kills the child and reaps it. A child that waits for a file system may not end even
 // by SIGKILL. It is left to the kernel then.
-func end(pid int) {
+func end(pid int) (gone bool) {
 	Kill(pid, unix.SIGKILL)
 	for try := range 10 {
-		if reaped, _ := result(sys(unix.SYS_WAIT4, uintptr(pid), 0, unix.WNOHANG, 0, 0, 0)); reaped != 0 {
-			return
+		if reaped(pid) {
+			return true
 		}
 		pause(time.Duration(try) * time.Millisecond)
 	}
+	return false
+}
+
+// reaped reaps the child if it has ended, and reports whether it is gone. Without __WALL it
+// would not find a child that sends no SIGCHLD (wait(2)).
+func reaped(pid int) bool {
+	n, _ := result(sys(unix.SYS_WAIT4, uintptr(pid), 0, unix.WNOHANG|unix.WALL, 0, 0, 0))
+	return n != 0
 }

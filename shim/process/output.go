@@ -37,7 +37,7 @@ func WriteError(p []byte) (written int, errno syscall.Errno) {
 		// (pipe(7), PIPE_BUF).
 		const pipeBuf = 4096
 		var n int
-		n, errno = result(sys(unix.SYS_WRITE, 2, uintptr(unsafe.Pointer(&p[written])), uintptr(min(len(p)-written, pipeBuf)), 0, 0, 0))
+		n, errno = writeUntilAlarm(p[written:min(len(p), written+pipeBuf)])
 		written += max(n, 0)
 		if written < len(p) && errno == 0 && !writable(2) {
 			errno = unix.EAGAIN
@@ -49,6 +49,10 @@ func WriteError(p []byte) (written int, errno syscall.Errno) {
 		patience = shortPatience
 	}
 	return written, errno
+}
+
+func write(fd int, p []byte) (written int, errno syscall.Errno) {
+	return result(sys(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), 0, 0, 0))
 }
 
 // writable reports whether fd has a reader and becomes writable within patience.
@@ -67,7 +71,7 @@ func writable(fd int32) bool {
 func WriteOutput(p []byte) (written int, errno syscall.Errno) {
 	for written < len(p) && errno == 0 {
 		var n int
-		n, errno = result(sys(unix.SYS_WRITE, 1, uintptr(unsafe.Pointer(&p[written])), uintptr(len(p)-written), 0, 0, 0))
+		n, errno = write(1, p[written:])
 		written += max(n, 0)
 		if errno == unix.EINTR {
 			errno = 0
