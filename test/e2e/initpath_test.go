@@ -41,19 +41,23 @@ func TestInitPath(t *testing.T) {
 		name    string
 		options []string
 		first   string // PID 1's command line
+		always  bool   // with -short too
 	}{
-		{"unprivileged", nil, "/sbin/docker-init -- sh"},
-		{"read-only", []string{"--read-only"}, "/sbin/docker-init -- sh"},
-		{"not root", []string{"--user=1234:1234", "--cap-drop=ALL", "--security-opt=no-new-privileges"}, "/sbin/docker-init -- sh"},
+		{"unprivileged", nil, "/sbin/docker-init -- sh", false},
+		{"read-only", []string{"--read-only"}, "/sbin/docker-init -- sh", false},
+		{"not root", []string{"--user=1234:1234", "--cap-drop=ALL", "--security-opt=no-new-privileges"}, "/sbin/docker-init -- sh", true},
 		// dockerd adds no init to such a container, whose orphans the host's PID 1 reaps.
-		{"--pid=host", []string{"--pid=host"}, ""},
-		{"privileged, which it leaves alone", []string{"--privileged"}, "/sbin/docker-init -- sh"},
+		{"--pid=host", []string{"--pid=host"}, "", true},
+		{"privileged, which it leaves alone", []string{"--privileged"}, "/sbin/docker-init -- sh", true},
 	} {
+		if testing.Short() && !c.always {
+			continue
+		}
 		rows.check(t, "docker run --init: "+c.name, ours, func() error {
 			return leavesTheHost(baseline, func() error { return initPath(c.options, c.first) })
 		})
 	}
-	for _, namespace := range []string{"private", "host"} {
+	for _, namespace := range cgroupNamespaces() {
 		rows.check(t, "docker run --init, cgshim as the entry point: auto delegates ("+namespace+")", ours, func() error {
 			return besidePID1(namespace, "--init")
 		})
