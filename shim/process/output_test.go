@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,16 +29,39 @@ func TestWriteErrorNeitherBlocksNorEnds(t *testing.T) {
 		{"a terminal that is stopped", "stopped terminal", "0 EAGAIN"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-			defer cancel()
-			cmd := exec.CommandContext(ctx, "/proc/self/exe")
-			cmd.Env = []string{helperEnv + "=write: " + c.helper}
-			wants(t, cmd, c.want)
+			wants(t, timed(t, "write: "+c.helper), c.want)
 		})
 	}
 	t.Run("a reader that has stopped costs less from then on, until it reads", func(t *testing.T) {
 		wants(t, helper("write: patience"), "1ms 100ms")
 	})
+}
+
+// timed is a helper that ends if it hangs.
+func timed(t *testing.T, name string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, "/proc/self/exe")
+	cmd.Env = []string{helperEnv + "=" + name}
+	return cmd
+}
+
+func nameOf(errno syscall.Errno) string {
+	if errno == 0 {
+		return "none"
+	}
+	return unix.ErrnoName(errno)
+}
+
+// fill fills a pipe and leaves it blocking, as a program leaves it.
+func fill(w int) {
+	must(unix.SetNonblock(w, true))
+	for page := make([]byte, 4096); ; {
+		if _, err := unix.Write(w, page); err != nil {
+			break
+		}
+	}
+	must(unix.SetNonblock(w, false))
 }
 
 func init() {
@@ -48,24 +72,11 @@ func init() {
 		must(unix.Close(p[1]))
 		return p[0], 2
 	}
-	fill := func(w int) {
-		must(unix.SetNonblock(w, true))
-		for page := make([]byte, 4096); ; {
-			if _, err := unix.Write(w, page); err != nil {
-				break
-			}
-		}
-		must(unix.SetNonblock(w, false)) // as a program leaves it
-	}
 	write := func(n int) string {
 		// The scheduler's SIGURG would interrupt a write that blocks.
 		swapMask(unix.SIG_BLOCK, ^Set(0))
 		written, errno := WriteError(bytes.Repeat([]byte("x"), n))
-		name := "none"
-		if errno != 0 {
-			name = unix.ErrnoName(errno)
-		}
-		return strconv.Itoa(written) + " " + name
+		return strconv.Itoa(written) + " " + nameOf(errno)
 	}
 	terminal := func() (master int) {
 		master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
