@@ -133,13 +133,13 @@ func Run(config Config, signals *process.Signals, log Log) int {
 		return status
 	}
 	s.prepareDind()
-	s.prepareLines()
 	program, errno := s.prepare(signals)
-	switch {
-	case errno != 0:
+	if errno == 0 && s.Exec {
+		errno = program.Exec() // returns only on failure
+	}
+	s.prepareLines()
+	if errno != 0 {
 		return s.expect(s.cannotExecute(errno))
-	case s.Exec:
-		return s.expect(s.cannotExecute(program.Exec()))
 	}
 	s.tty = openTerminal()
 	process.Load() // waits for the file system of the image, which nothing may do later
