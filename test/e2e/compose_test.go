@@ -16,7 +16,7 @@ import (
 func TestExecMode(t *testing.T) {
 	commands := map[string]string{
 		ours.name:     "/cgshim -x --cgroup=auto --dind -- ",
-		unshared.name: "/bin/unshare --cgroup /unshared ",
+		unshared.name: "/usr/bin/unshare --cgroup /unshared ",
 	}
 	for _, v := range tried() {
 		command, does := commands[v.name]
@@ -123,7 +123,7 @@ func statField(pid int, key string) string {
 func TestBeforeDind(t *testing.T) {
 	for name, entry := range map[string][]string{
 		"hack/dind's steps after cgshim are harmless":               {"/cgshim", "--dind", "--", "/dind"},
-		"docker:dind's entry point steps after cgshim are harmless": {"/cgshim", "--", "/bin/sh", "-c", `find /run /var/run -iname 'docker*.pid' -delete; exec /bin/tini -- /dind "$@"`, "entry"},
+		"docker:dind's entry point steps after cgshim are harmless": {"/cgshim", "--", "/bin/sh", "-c", `find /run /var/run -iname 'docker*.pid' -delete; exec /usr/bin/tini -- /dind "$@"`, "entry"},
 	} {
 		if testing.Short() && slices.Contains(entry, "--dind") {
 			continue
@@ -176,7 +176,7 @@ func TestScratch(t *testing.T) {
 }
 
 func scratch(options []string, leaf bool) (err error) {
-	args := append([]string{"create", "--name=scratch", "--network=none"}, options...)
+	args := append([]string{"create", "--name=scratch", network}, options...)
 	id, err := docker(append(args, scratchImage, "/cgshim", "--", "/busybox", "sh", "-c", "trap 'exit 5' TERM; while :; do /busybox sleep 1 & wait; done")...)
 	o := &outer{id: id, cgroup: "/docker/" + id, dir: place + "/scratch"}
 	defer func() { err = errors.Join(err, o.remove()) }()

@@ -121,18 +121,17 @@ func docker(args ...string) (string, error) { return client(socket, args...) }
 
 // The images of the tests.
 const (
-	outerImage   = "e2e/outer"   // dockerd and the inits
+	outerImage   = "e2e/outer"   // cgshim and the peers' scripts, with the machine's programs in /usr
 	scratchImage = "e2e/scratch" // cgshim and one static program
 	plainImage   = "e2e/plain"   // busybox
 )
 
 func importImages() error {
-	o := rig.NewImage("dev", "etc", "proc", "root", "run", "sys", "tmp", "var/lib", "var/run")
+	o := rig.NewImage("dev", "etc", "proc", "root", "run", "sys", "tmp", "usr", "var/lib", "var/run")
 	o.Copy("cgshim", cgshim())
-	for _, name := range []string{"dockerd", "containerd", "containerd-shim-runc-v2", "runc", "crun", "apparmor_parser", "tini", "unshare"} {
-		o.Program(name)
-	}
 	o.Busybox()
+	o.Link("lib", "usr/lib")
+	o.Link("lib64", "usr/lib64")
 	o.File("dind", []byte(rig.DindSteps), 0o755)
 	o.File("unshared", []byte(rig.UnshareSteps), 0o755)
 	s := rig.NewImage()

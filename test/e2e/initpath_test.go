@@ -63,7 +63,7 @@ func TestInitPath(t *testing.T) {
 		})
 	}
 	rows.check(t, "docker run --pid=container:ID, cgshim as the entry point: auto delegates", ours, func() error {
-		if _, err := docker("run", "--detach", "--network=none", "--name=first", plainImage, "sleep", "7412"); err != nil {
+		if _, err := docker("run", "--detach", network, "--name=first", plainImage, "sleep", "7412"); err != nil {
 			return err
 		}
 		err := besidePID1("private", "--pid=container:first")
@@ -82,7 +82,7 @@ func initPath(options []string, first string) (err error) {
 			}
 		}(read("/proc/1/cmdline"))
 	}
-	args := append([]string{"run", "--init", "--network=none", "--name=init"}, options...)
+	args := append([]string{"run", "--init", network, "--name=init"}, options...)
 	// The program leaves an orphan for the init to reap. /proc/self/cgroup shows whether
 	// the init has made a leaf, which tini does not.
 	const program = "(sleep 0 &); cat /proc/1/cmdline | xargs -0 echo first; cat /proc/self/cgroup; exit 42"
@@ -103,7 +103,7 @@ func initPath(options []string, first string) (err error) {
 // From the machine's top level the program must be in a leaf, with controllers enabled in the
 // container's cgroup.
 func besidePID1(namespace, option string) (err error) {
-	id, err := docker("run", "--detach", "--privileged", "--network=none", "--cgroupns="+namespace, "--memory=64m", option, outerImage, "/cgshim", "--", "sleep", "7411")
+	id, err := docker("run", "--detach", "--privileged", network, "--cgroupns="+namespace, "--memory=64m", option, outerImage, "/cgshim", "--", "sleep", "7411")
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func besidePID1(namespace, option string) (err error) {
 // terminal types at a shell that runs under the init. The shell must be the foreground job
 // of the terminal, and ^C must end the shell's job but not the shell.
 func terminal() error {
-	cmd := exec.CommandContext(limited(), "docker", "--host=unix://"+socket, "run", "--rm", "--init", "-it", "--network=none", plainImage, "sh")
+	cmd := exec.CommandContext(limited(), "docker", "--host=unix://"+socket, "run", "--rm", "--init", "-it", network, plainImage, "sh")
 	tty, err := pty.Start(cmd)
 	if err != nil {
 		return err

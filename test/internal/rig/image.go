@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 )
 
 var applets = []string{"cat", "echo", "env", "find", "grep", "id", "kill", "ls", "mkdir", "mount", "ps", "sed", "sh", "sleep", "true", "tty", "umount", "xargs"}
@@ -67,26 +66,6 @@ func (i *Image) Busybox() {
 	i.Copy("bin/busybox", "/bin/busybox")
 	for _, name := range applets {
 		i.Link("bin/"+name, "busybox")
-	}
-}
-
-// Program puts one of the machine's programs into bin, with its libraries where the
-// loader looks for them.
-func (i *Image) Program(name string) {
-	path, err := exec.LookPath(name)
-	if err != nil {
-		i.err = errors.Join(i.err, err)
-		return
-	}
-	i.Copy("bin/"+name, path)
-	libraries, err := Exec("ldd", path)
-	if err != nil {
-		return // a static program
-	}
-	for _, word := range strings.Fields(libraries) {
-		if strings.HasPrefix(word, "/") {
-			i.Copy(word[1:], word)
-		}
 	}
 }
 
