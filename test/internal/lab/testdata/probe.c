@@ -274,25 +274,32 @@ static int orphans(int n)
 	int hold[2];
 	if (pipe(hold) < 0)
 		return 1;
-	/* Each middle process leaves one orphan. All orphans end together when the parent
-	 * closes the pipe. */
-	for (int i = 0; i < n; i++) {
+	/* Each middle process leaves up to 100 orphans. All orphans end together when the
+	 * parent closes the pipe. */
+	for (int i = 0; i < n; i += 100) {
 		pid_t middle = fork();
 		if (middle < 0) {
 			perror("fork");
 			return 1;
 		}
 		if (middle == 0) {
-			if (fork() == 0) {
-				char c;
-				close(hold[1]);
-				while (read(hold[0], &c, 1) > 0)
-					;
-				_exit(0);
+			for (int j = i; j < n && j < i + 100; j++) {
+				pid_t orphan = fork();
+				if (orphan < 0)
+					_exit(1);
+				if (orphan == 0) {
+					char c;
+					close(hold[1]);
+					while (read(hold[0], &c, 1) > 0)
+						;
+					_exit(0);
+				}
 			}
 			_exit(0);
 		}
-		waitpid(middle, NULL, 0);
+		int status;
+		if (waitpid(middle, &status, 0) != middle || status != 0)
+			return 1;
 	}
 	puts("left");
 	fflush(stdout);
