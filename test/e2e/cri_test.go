@@ -186,7 +186,8 @@ func (p *pod) start(command, args []string) error {
 			Envs: []*cri.KeyValue{{Key: "PATH", Value: []byte(searchPath)}, {Key: "CGSHIM_LOG_FORMAT", Value: []byte("json")}},
 			Mounts: []*cri.Mount{
 				{HostPath: "/usr", ContainerPath: "/usr", Readonly: true},
-				{HostPath: p.dir + "/data", ContainerPath: "/var/lib/docker"}, {HostPath: p.dir + "/run", ContainerPath: "/run/inner"},
+				{HostPath: p.dir + "/data", ContainerPath: "/var/lib/docker"},
+				{HostPath: p.dir + "/run", ContainerPath: "/run/inner"},
 			},
 			LogPath: "main.log",
 			Linux:   &cri.LinuxContainerConfig{SecurityContext: &cri.LinuxContainerSecurityContext{Privileged: true, NamespaceOptions: namespaces(pids)}},
