@@ -153,9 +153,9 @@ cover: ## statements that tests reach; of shim at least COVER % without root
 		echo "$$out" | awk -v least=$(COVER) '$$1 == "coverage:" { print "shim: " $$2 " by its own tests, " least "% wanted"; is = $$2 + 0 } \
 			END { exit is < least }'
 
-lint: ## the checks that only read the sources
+lint: ## the checks that only read the sources; ARCHS="386 arm" for other architectures
 	@$(NEED) shellcheck codespell mandoc
-	test/lint.sh
+	ARCHS="$(ARCHS)" test/lint.sh
 
 vuln: ## known vulnerabilities in the code that the binary calls; needs the database
 	$(TOOL) govulncheck ./...
