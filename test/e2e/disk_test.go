@@ -2,14 +2,19 @@ package e2e
 
 import "github.com/cgshim/cgshim/test/internal/rig"
 
-// rootDisk is the root disk of the virtual machines.
-var rootDisk = rig.Disk{
-	Packages: []string{
-		"base-files", "bash", "dash", "busybox-static", "coreutils", "procps", "util-linux", "mount", "libc-bin",
-		"docker.io", "containerd", "runc", "crun", "apparmor", "tini", "podman", "bpftrace",
-		"openjdk-17-jre-headless",
-	},
+// basics are the packages of each disk.
+var basics = []string{"base-files", "bash", "dash", "busybox-static", "coreutils", "procps", "util-linux", "mount", "libc-bin", "tini"}
+
+// dockerDisk is the root disk of the machines with dockerd.
+var dockerDisk = rig.Disk{
+	Packages: append([]string{"docker.io", "containerd", "runc", "crun", "apparmor", "podman", "bpftrace"}, basics...),
+	Files:    map[string]string{"etc/containers/policy.json": `{"default":[{"type":"insecureAcceptAnything"}]}`},
+}
+
+// programsDisk is the root disk of the machine with the programs that size themselves by
+// their cgroup.
+var programsDisk = rig.Disk{
+	Packages: append([]string{"openjdk-17-jre-headless"}, basics...),
 	// Debian 12's Node knows only cgroup v1.
 	Beside: map[string][]string{"trixie": {"nodejs"}},
-	Files:  map[string]string{"etc/containers/policy.json": `{"default":[{"type":"insecureAcceptAnything"}]}`},
 }
