@@ -2,8 +2,8 @@ package e2e
 
 import "github.com/cgshim/cgshim/test/internal/rig"
 
-// basics are the packages of each disk.
-var basics = []string{"base-files", "bash", "dash", "busybox-static", "coreutils", "procps", "util-linux", "mount", "libc-bin", "tini"}
+// basics are the packages of both disks.
+var basics = append(rig.Basics, "tini")
 
 // dockerDisk is the root disk of the machines with dockerd.
 var dockerDisk = rig.Disk{

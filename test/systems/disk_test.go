@@ -26,10 +26,8 @@ func withAPI() bool { return os.Getenv("CGSHIM_K8S_API") != "" }
 func rootDisk() rig.Disk {
 	d := rig.Disk{
 		Release: "trixie",
-		Packages: []string{
-			"base-files", "bash", "dash", "busybox-static", "coreutils", "procps", "util-linux", "mount", "libc-bin", "kmod",
-			"systemd", "systemd-sysv", "dbus", "grep", "docker-cli", "crun", "apparmor", "iptables", "tini", "lxc",
-		},
+		Packages: append(rig.Basics, "kmod",
+			"systemd", "systemd-sysv", "dbus", "grep", "docker-cli", "crun", "apparmor", "iptables", "tini", "lxc"),
 		Files: map[string]string{
 			"etc/machine-id":             "0123456789abcdef0123456789abcdef\n",
 			"etc/fstab":                  "",

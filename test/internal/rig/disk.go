@@ -21,6 +21,9 @@ type Disk struct {
 	Programs []Program
 }
 
+// Basics are the packages that every disk has.
+var Basics = []string{"base-files", "bash", "dash", "busybox-static", "coreutils", "procps", "util-linux", "mount", "libc-bin"}
+
 // Configured is what every disk has: no maintainer script has ever run in it.
 var Configured = map[string]string{
 	"etc/passwd":        "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/:/bin/false\n",
