@@ -24,22 +24,16 @@ DIST ?= dist
 #   -s -w                       no symbol table and no DWARF, 2.9 MB instead of 4.3
 #   -X                          the version and the commit that --version prints
 LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION)) $(if $(COMMIT),-X main.commit=$(COMMIT))
-#   -E                          on these ports the binary has an entry point of its own. It
-#                               records the signal state that the child is to inherit before
-#                               Go's runtime changes the state (docs/adr/0005-signals.md)
-ENTRY_amd64 := github.com/cgshim/cgshim/shim/process.entry
-ENTRY_arm64 := github.com/cgshim/cgshim/shim/process.entry
+#   -E                          on these ports the process starts at an entry point of its
+#                               own, so that PID 1 never starts Go's runtime
+#                               (docs/adr/0008-no-runtime.md)
+ENTRY_amd64 := github.com/cgshim/cgshim/shim/pid1.entry
+ENTRY_arm64 := github.com/cgshim/cgshim/shim/pid1.entry
 LDFLAGS += $(if $(ENTRY_$(GOARCH)),-E $(ENTRY_$(GOARCH)))
-#   cgshim_release              the binary uses names of Go's runtime
-#                               (shim/process/runtime_release.go), so that a signal during
-#                               the start of the runtime does not end the process
-#   -checklinkname=0            cgshim_release needs this
-TAGS := cgshim_release
-LDFLAGS += -checklinkname=0
 #   GOEXPERIMENT=nojsonv2       with Go 1.27, whose second encoding/json is 0.7 MB larger
 #                               (docs/adr/0006-size.md)
 EXPERIMENT := $(if $(filter go1.27 go1.27.%,$(shell go env GOVERSION)),GOEXPERIMENT=nojsonv2)
-BUILD = GOOS=linux $(EXPERIMENT) go build -trimpath -buildvcs=false -tags '$(TAGS)' -ldflags '$(LDFLAGS)'
+BUILD = GOOS=linux $(EXPERIMENT) go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)'
 
 # PORTABLE matches the tests that also pass on ports without assembly.
 PORTABLE := Quick|Orphans|Pause|Stop|Stuck|Drain|Reason|Script|JobOf|Shell|Closed|Exec|Dind
@@ -84,7 +78,7 @@ race: ## as root: the portable build, and what other programs import, under the 
 test-root: build ## as root, in namespaces: against the built binary and against tini
 	@$(NEED) tini dumb-init busybox unshare cc
 	cd test && go test -count=1 $$(go list ./... | grep -Ev '/(vm|e2e|systems|bench|images|builds|starved)(/|$$)')
-	@$(MAKE) -s build TAGS=cgshim_release,cgshim_portable ENTRY_$(GOARCH)= OUT=bin/cgshim-portable
+	@$(MAKE) -s build ENTRY_$(GOARCH)= OUT=bin/cgshim-portable
 	cd test && CGSHIM_BIN=$(CURDIR)/bin/cgshim-portable go test -count=1 ./init -run '$(PORTABLE)'
 
 test-starved: build ## as root, what an init outlives, and tini beside it; STARVED_TIME=60s for longer

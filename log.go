@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
-	"os"
 	"strconv"
 	"time"
 
@@ -18,7 +16,7 @@ import (
 type logger struct {
 	settings *settings
 	core     zapcore.Core // made when the first line appears; most runs write no line
-	pid      int          // the PID in tini's prefix, or 0 for that of this process
+	child    string       // the PID of tini's child for tini's prefix, or "" for that of PID 1
 }
 
 func (l *logger) Log(level shim.Level, msg string, facts ...any) {
@@ -38,33 +36,45 @@ func (l *logger) Notice(msg string, facts ...any) {
 }
 
 // Line renders a line, with marks in the place of values that are known only later. It
-// returns nil if the level is not shown.
-func (l *logger) Line(level shim.Level, msg string, facts ...any) *shim.Line {
+// returns "" if the level is not shown.
+func (l *logger) Line(level shim.Level, msg string, facts ...any) string {
 	if !l.shows(level) {
-		return nil
+		return ""
 	}
-	return shim.NewLine(l.render(markTime, level, msg, facts), func(line []byte) { _, _ = shim.Stderr{}.Write(line) })
+	return l.render(true, level, msg, facts)
 }
 
-// markTime puts the slot of the time in the place of the time.
-func markTime(_ time.Time, out zapcore.PrimitiveArrayEncoder) { out.AppendString(shim.SlotTime.Text()) }
+// markTime puts the mark of the time in the place of the time.
+func markTime(_ time.Time, out zapcore.PrimitiveArrayEncoder) { out.AppendString(shim.SlotTime.Mark()) }
 
-func (l *logger) ChildLine(level shim.Level, msg string) *shim.Line {
-	child := &logger{settings: l.settings, pid: int(shim.SlotPID.Number())}
+func (l *logger) ChildLine(level shim.Level, msg string) string {
+	child := &logger{settings: l.settings, child: shim.SlotPID.Mark()}
 	return child.Line(level, msg)
 }
 
-func (l *logger) Render(level shim.Level, msg string, facts ...any) string {
-	return string(l.render(zapcore.RFC3339NanoTimeEncoder, level, msg, facts))
+func (l *logger) ChildRender(pid int, level shim.Level, msg string) string {
+	child := &logger{settings: l.settings, child: strconv.Itoa(pid)}
+	return child.Render(level, msg)
 }
 
-func (l *logger) render(stamp zapcore.TimeEncoder, level shim.Level, msg string, facts []any) []byte {
-	rendered, err := l.encoder(stamp).EncodeEntry(l.entry(levels[level], msg), fields(facts))
+func (l *logger) Render(level shim.Level, msg string, facts ...any) string {
+	if !l.shows(level) {
+		return ""
+	}
+	return l.render(false, level, msg, facts)
+}
+
+func (l *logger) render(marks bool, level shim.Level, msg string, facts []any) string {
+	entry, stamp := l.entry(levels[level], msg), zapcore.TimeEncoder(zapcore.RFC3339NanoTimeEncoder)
+	if marks {
+		entry.LoggerName, stamp = shim.MarkName, markTime
+	}
+	rendered, err := l.encoder(stamp).EncodeEntry(entry, fields(facts))
 	if err != nil {
-		return []byte(msg)
+		return msg
 	}
 	defer rendered.Free()
-	return bytes.Clone(rendered.Bytes())
+	return rendered.String()
 }
 
 func (l *logger) shows(level shim.Level) bool { return int(level) <= l.settings.verbosity }
@@ -110,7 +120,7 @@ func (l *logger) encoder(stamp zapcore.TimeEncoder) zapcore.Encoder {
 		// Users of tini grep for its prefix, such as [WARN  tini (7)].
 		config.TimeKey, config.NameKey = "", ""
 		config.EncodeLevel = func(level zapcore.Level, out zapcore.PrimitiveArrayEncoder) {
-			out.AppendString(fmt.Sprintf("[%-5s tini (%d)]", tiniLevel(level), cmp.Or(l.pid, os.Getpid())))
+			out.AppendString(fmt.Sprintf("[%-5s tini (%s)]", tiniLevel(level), cmp.Or(l.child, strconv.Itoa(l.settings.PID))))
 		}
 	}
 	return zapcore.NewConsoleEncoder(config)
@@ -146,10 +156,7 @@ func fields(facts []any) []zapcore.Field {
 func field(key string, fact any) zapcore.Field {
 	switch v := fact.(type) {
 	case shim.Slot:
-		if v.IsNumber() {
-			return zapcore.Field{Key: key, Type: zapcore.Int64Type, Integer: v.Number()}
-		}
-		return zapcore.Field{Key: key, Type: zapcore.StringType, String: v.Text()}
+		return zapcore.Field{Key: key, Type: zapcore.StringType, String: v.Mark()}
 	case string:
 		return zapcore.Field{Key: key, Type: zapcore.StringType, String: v}
 	case int:

@@ -2,6 +2,10 @@
 // container's cgroup, starts one program, forwards signals to the program, reaps every
 // orphan and exits with the program's status.
 //
+// In the native build PID 1 never starts Go's runtime (package shim/pid1). The process that
+// runs main is a helper of PID 1, which reads the command line, prepares the start and is
+// gone. In a plain `go build` main runs in PID 1 itself.
+//
 // Go's runtime sizes GOMAXPROCS by the cpu.max of the cgroup that it starts in, and
 // keeps the file open. The open file would pin the mount that cgshim replaces. These
 // settings keep the runtime from reading the file.
@@ -18,16 +22,11 @@ import (
 	"github.com/cgshim/cgshim/shim"
 )
 
-// Namespaces and the signal mask belong to a thread. The main thread does all the work,
-// because /proc/1/ns/cgroup is the main thread's cgroup namespace, and because a child
-// inherits the state of the thread that starts the child.
-func init() { shim.LockMainThread() }
+func main() { os.Exit(run(shim.Begin())) }
 
-func main() { os.Exit(run(os.Args, shim.Environ())) }
-
-func run(args, env []string) int {
-	signals := shim.Claim() // must come before anything that can fail or take time
-	s, err := parseOptions(args, env)
+func run(process *shim.Process) int {
+	s, err := parseOptions(process.Args(), process.Env())
+	s.PID = process.PID()
 	log := &logger{settings: s}
 	switch {
 	case err != nil:
@@ -39,7 +38,7 @@ func run(args, env []string) int {
 	case !s.Pause && len(s.Args) == 0:
 		return rejectUsage(s, log, errNoProgram)
 	}
-	return shim.Run(s.Config, signals, log)
+	return process.Run(s.Config, log)
 }
 
 // rejectUsage explains a wrong command line on stderr, with the usage as tini does.

@@ -264,7 +264,7 @@ func parseOptions(args, env []string) (*settings, error) {
 	}
 	s.Tini = slices.Contains(tiniNames, s.Name) || s.Path == "/dev/init"
 	s.Cgroup.Timeout = cgroup.DefaultTimeout
-	s.StopSignals = shim.DefaultStopSignals()
+	s.StopSignals = shim.DefaultStopSignals
 	if s.Tini {
 		s.single = len(args) == 1
 		s.CgroupMode = shim.CgroupOff

@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -66,7 +65,7 @@ func (s evacuateStep) do(a *application) error {
 	// Move this process by its PID. The kernel takes 0 for the writer, but it shows a
 	// process of another PID namespace as 0 in cgroup.procs. So nothing here writes 0.
 	// Otherwise a 0 that was read there would move this process.
-	if err := a.move(strconv.Itoa(a.k.getpid())); err != nil {
+	if err := a.move(a.k.subjectPID()); err != nil {
 		return err
 	}
 	return a.evacuate()
@@ -98,6 +97,7 @@ func (a *application) evacuate() error {
 func (a *application) move(pid string) error {
 	err := a.k.writeTo(a.leaf, a.leafName()+"/cgroup.procs", pid)
 	switch {
+	case err == nil && a.k.isHelper(pid):
 	case err == nil:
 		a.report.Moved++
 	case is(err, unix.ESRCH, unix.EINVAL):
@@ -186,7 +186,7 @@ func (a *application) retryOnEBUSY(attempt func() error) error {
 // busy returns err together with the processes that kept the cgroup busy.
 func (a *application) busy(err error) error {
 	procs, _ := a.k.readFile(a.base, "cgroup.procs")
-	pids, foreign := splitProcs(procs)
+	pids, foreign := a.k.split(procs)
 	b := &BusyError{Foreign: foreign, Elapsed: time.Since(a.start).Round(time.Millisecond).String(), Err: err}
 	const most = 8
 	b.Left = a.k.name(pids, most)

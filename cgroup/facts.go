@@ -166,8 +166,8 @@ func (o *observation) process(proc string, self bool) {
 	mounts := o.file(proc + "/mountinfo")
 	if self {
 		// /proc may show another PID namespace.
-		o.PID, o.Parent = o.getpid(), o.getppid()
-		o.Session, _ = o.getsid(0)
+		o.PID, o.Parent = o.subject()
+		o.Session, _ = o.getsid(o.PID)
 	} else {
 		o.PID, _ = strconv.Atoi(strings.TrimPrefix(proc, "/proc/"))
 		stat, _ := parseStat(o.file(proc + "/stat"))
@@ -373,7 +373,7 @@ func (o *observation) group(path string) *Group {
 	if err != nil {
 		g.ProcsErr = err.Error()
 	}
-	pids, foreign := splitProcs(procs)
+	pids, foreign := o.split(procs)
 	g.Processes, g.Foreign = len(pids), foreign
 	return g
 }
@@ -457,7 +457,7 @@ func (f *Facts) top() *Group {
 // the commands when it is called, because few callers print them.
 func (g *Group) Remaining(most int) (names []string) {
 	procs, _ := linux.readFile(unix.AT_FDCWD, g.Path+"/cgroup.procs")
-	pids, _ := splitProcs(procs)
+	pids, _ := linux.split(procs)
 	return linux.name(pids, most)
 }
 

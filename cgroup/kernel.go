@@ -31,8 +31,8 @@ type kernel struct {
 	getdents  func(fd int, p []byte) (int, error)
 	flock     func(fd, how int) error
 	uname     func(*unix.Utsname) error
-	getpid    func() int
-	getppid   func() int
+	subject   func() (pid, parent int) // the process whose cgroup this is
+	getpid    func() int               // the caller
 	getsid    func(pid int) (int, error)
 	close     func(fd int) error
 	sleep     func(time.Duration)
@@ -46,7 +46,8 @@ var linux = kernel{
 	read: unix.Read, write: unix.Write, close: unix.Close,
 	fstatfs: unix.Fstatfs, fstat: unix.Fstat, fstatat: unix.Fstatat, stat: unix.Stat, lstat: unix.Lstat,
 	readlink: unix.Readlink, getdents: unix.Getdents, flock: unix.Flock,
-	uname: unix.Uname, getpid: unix.Getpid, getppid: unix.Getppid, getsid: unix.Getsid,
+	uname: unix.Uname, getpid: unix.Getpid, getsid: unix.Getsid,
+	subject: func() (int, int) { return unix.Getpid(), unix.Getppid() },
 	sleep: time.Sleep,
 }
 

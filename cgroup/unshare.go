@@ -79,11 +79,12 @@ func (s regainStep) do(a *application) error {
 	if a.joinAny(old, s.base, s.below) == nil {
 		return nil
 	}
-	self := strconv.Itoa(a.k.getpid())
-	if err := a.k.writeFile(unix.AT_FDCWD, s.base+"/cgroup.procs", self); err != nil {
-		return err
+	for _, pid := range []string{a.k.subjectPID(), strconv.Itoa(a.k.getpid())} {
+		if err := a.k.writeFile(unix.AT_FDCWD, s.base+"/cgroup.procs", pid); err != nil {
+			return err
+		}
+		a.onFailure(func() error { return a.k.writeFile(unix.AT_FDCWD, s.base+s.below+"/cgroup.procs", pid) })
 	}
-	a.onFailure(func() error { return a.k.writeFile(unix.AT_FDCWD, s.base+s.below+"/cgroup.procs", self) })
 	return unshareStep{}.do(a)
 }
 

@@ -7,6 +7,7 @@ import "github.com/hashicorp/go-reap"
 // where no status matters (docs/adr/0001-go-reap.md). go-reap takes SIGCHLD by
 // os/signal.
 func Pause() {
-	Reap(false, func(Exit) bool { return true }) // children that ended before go-reap listens for SIGCHLD
+	for e, _ := Next(false); e.PID > 0; e, _ = Next(false) { // children that ended before go-reap listens for SIGCHLD
+	}
 	go reap.ReapChildren(nil, nil, nil, nil)
 }

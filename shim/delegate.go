@@ -9,37 +9,40 @@ import (
 
 // delegate does the cgroup set-up that the mode asks for. It returns 0 if the program
 // may start.
-func (s *shim) delegate() int {
-	if s.CgroupMode == CgroupOff {
+func (j *job) delegate() int {
+	if j.CgroupMode == CgroupOff {
 		return 0
 	}
-	s.Cgroup.Interrupted = s.stopPending // a stop signal ends the wait for a busy cgroup
-	report, why := s.setUp(s.mode(), s.Cgroup)
+	if refusal := j.mayDelegate(); refusal != nil {
+		return j.refused(refusal)
+	}
+	j.Cgroup.Interrupted = j.hurry // a stop signal ends the wait for a busy cgroup
+	report, why := j.kernel.delegate(j.mode(), j.Cgroup)
 	if why == nil {
 		why = report.Why
 	}
 	plan := report.Plan
 	if plan == nil {
-		return s.notDelegated(LevelWarn, explain(why))
+		return j.notDelegated(LevelWarn, explainError(why))
 	}
 	for _, step := range plan.Steps {
-		s.log.Log(LevelDebug, "cgroup step", "step", step.String())
+		j.log.Log(LevelDebug, "cgroup step", "step", step.String())
 	}
 	switch {
 	case plan.Refusal != nil:
-		return s.refused(plan.Refusal)
-	case errors.Is(why, cgroup.ErrOutside) && !s.required():
+		return j.refused(plan.Refusal)
+	case errors.Is(why, cgroup.ErrOutside) && !j.required():
 	case why != nil:
-		return s.notDelegated(LevelWarn, explain(why)) // the steps are undone
+		return j.notDelegated(LevelWarn, explainError(why)) // the steps are undone
 	}
-	s.delegated = true
-	s.follow(report)
+	j.orders.Delegated = true
+	j.follow(report)
 	for _, err := range report.Warnings {
-		s.log.Log(LevelWarn, "optional cgroup step failed", explain(err)...)
+		j.log.Log(LevelWarn, "optional cgroup step failed", explainError(err)...)
 	}
 	facts := []any{"cgroup", report.HostPath, "id", report.ID, "controllers", strings.Join(report.Enabled, " ")}
 	if plan.State == cgroup.Delegated {
-		s.log.Log(LevelInfo, plan.State.String(), facts...)
+		j.log.Log(LevelInfo, plan.State.String(), facts...)
 		return 0
 	}
 	facts = append(facts, "moved", report.Moved, "rounds", report.Rounds, "elapsed", report.Elapsed)
@@ -52,12 +55,39 @@ func (s *shim) delegate() int {
 	if len(report.Enabled) == 0 {
 		facts = append(facts, "hint", "inner containers can have no limits: the cgroups above this one enable no controllers for it")
 	}
-	s.log.Notice("cgroup delegated", facts...)
+	j.log.Notice("cgroup delegated", facts...)
 	return 0
 }
 
-// explain returns log fields with err and its hint.
-func explain(err error) []any {
+// mayDelegate refuses where the helper cannot do the set-up.
+func (j *job) mayDelegate() *cgroup.Refusal {
+	switch o := j.orders; {
+	case o.Elsewhere:
+		return &cgroup.Refusal{
+			State: cgroup.NotInit, Reason: "the children of this process are in another PID namespace, from which its cgroup cannot be set up",
+			Hint: "start cgshim as the first process of the PID namespace: unshare --fork --pid",
+		}
+	case o.Killed > 0:
+		facts := []any{}
+		if err := j.kernel.undo(j.Cgroup); err != nil {
+			facts = explainError(err)
+		}
+		j.log.Log(LevelWarn, "a helper was killed while it set the cgroup up, which is undone", facts...)
+		return &cgroup.Refusal{State: cgroup.Interrupted, Reason: "the helper that set the cgroup up was killed"}
+	}
+	return nil
+}
+
+// hurry reports whether a stop signal waits.
+func (j *job) hurry() bool {
+	if j.pending != nil {
+		return j.pending()&j.StopSignals != 0
+	}
+	return j.orders.Hurry()
+}
+
+// explainError returns log fields with err and its hint.
+func explainError(err error) []any {
 	facts := []any{"err", err}
 	if hint := cgroup.Hint(err); hint != "" {
 		facts = append(facts, "hint", hint)
@@ -69,25 +99,25 @@ func explain(err error) []any {
 // only if the user can change something. If this process is not the container's entry
 // point, the user must also have asked for a delegation, because cgshim may run there as
 // a plain init.
-func (s *shim) refused(r *cgroup.Refusal) int {
+func (j *job) refused(r *cgroup.Refusal) int {
 	facts := []any{"state", r.State.String(), "reason", r.Reason}
 	if r.Hint != "" {
 		facts = append(facts, "hint", r.Hint)
 	}
-	asked := s.Dind || s.CgroupMode != CgroupAuto
+	asked := j.Dind || j.CgroupMode != CgroupAuto
 	switch {
-	case s.CgroupMode == CgroupRequireV2 && !r.State.V2():
-		s.log.Log(LevelInfo, "cgroup not delegated", facts...)
+	case j.CgroupMode == CgroupRequireV2 && !r.State.V2():
+		j.log.Log(LevelInfo, "cgroup not delegated", facts...)
 		return 0
 	case r.Hint == "" || r.State == cgroup.NotInit && !asked:
-		return s.notDelegated(LevelInfo, facts)
+		return j.notDelegated(LevelInfo, facts)
 	}
-	return s.notDelegated(LevelWarn, facts)
+	return j.notDelegated(LevelWarn, facts)
 }
 
 // mode converts the mode for the package cgroup.
-func (s *shim) mode() cgroup.Mode {
-	switch s.CgroupMode {
+func (j *job) mode() cgroup.Mode {
+	switch j.CgroupMode {
 	case CgroupRequire:
 		return cgroup.Require
 	case CgroupRequireV2:
@@ -96,17 +126,17 @@ func (s *shim) mode() cgroup.Mode {
 	return cgroup.Auto
 }
 
-func (s *shim) required() bool {
-	return s.CgroupMode == CgroupRequire || s.CgroupMode == CgroupRequireV2
+func (j *job) required() bool {
+	return j.CgroupMode == CgroupRequire || j.CgroupMode == CgroupRequireV2
 }
 
 // notDelegated logs at level that the cgroup is not delegated. If the mode requires a
 // delegation, it logs an error and returns the status to exit with.
-func (s *shim) notDelegated(level Level, facts []any) int {
-	if s.required() {
-		s.log.Log(LevelError, "cgroup not delegated, which --cgroup=require asks for", facts...)
+func (j *job) notDelegated(level Level, facts []any) int {
+	if j.required() {
+		j.log.Log(LevelError, "cgroup not delegated, which --cgroup=require asks for", facts...)
 		return ExitRequire
 	}
-	s.log.Log(level, "cgroup not delegated", facts...)
+	j.log.Log(level, "cgroup not delegated", facts...)
 	return 0
 }

@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/cgshim/cgshim/shim/process"
 )
 
 // diagnose explains why execve(2) of name failed with err. One errno can have several
@@ -47,7 +45,7 @@ func diagnose(name string, env []string, err error) string {
 
 // findFile returns the first existing file that execvp(3) would try for name, or "".
 func findFile(name string, env []string) string {
-	for _, file := range process.SearchPath(name, env) {
+	for _, file := range searchPath(name, env) {
 		var s unix.Stat_t
 		if err := unix.Stat(file, &s); err == nil || err == unix.EACCES {
 			return file
@@ -77,7 +75,8 @@ func explainEACCES(file string) string {
 // interpreterOf returns the interpreter or dynamic loader that file names, if it is
 // missing. Otherwise interpreterOf returns "".
 func interpreterOf(file string) string {
-	data, _ := process.ReadFile(file)
+	text, _ := readFile(file)
+	data := []byte(text)
 	interpreter := ""
 	if line, found := bytes.CutPrefix(data, []byte("#!")); found {
 		line, _, _ = bytes.Cut(line, []byte("\n"))
@@ -184,7 +183,8 @@ func machineName(machine int) string {
 
 // otherMachine returns a reason if file is an ELF binary for another architecture.
 func otherMachine(file string) string {
-	data, _ := process.ReadFile(file)
+	text, _ := readFile(file)
+	data := []byte(text)
 	e, ok := parseELF(data)
 	if !ok {
 		return ""

@@ -10,31 +10,30 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgshim/cgshim/cgroup"
-	"github.com/cgshim/cgshim/shim/process"
 )
 
 // prepareDind does what hack/dind and docker:dind's entrypoint do besides the cgroups.
 // A failure is only logged, because dockerd works without most of these steps and
 // reports the others itself.
-func (s *shim) prepareDind() {
-	if s.Dind {
-		s.mountSecurityfs()
-		removeStalePidFiles(s.Args, s.log)
+func (j *job) prepareDind() {
+	if j.Dind {
+		j.mountSecurityfs()
+		removeStalePidFiles(j.Args, j.log)
 	}
-	if s.TmpTmpfs {
-		s.mountTmp()
+	if j.TmpTmpfs {
+		j.mountTmp()
 	}
-	if s.Dind {
+	if j.Dind {
 		// Make / shared last. The mounts made so far must not propagate to peers, but
 		// the mounts of dockerd have to reach the inner containers
 		// (mount_namespaces(7)).
-		s.must("mount --make-rshared /", s.mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""))
+		j.must("mount --make-rshared /", j.kernel.mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""))
 	}
 }
 
-func (s *shim) must(what string, err error) {
+func (j *job) must(what string, err error) {
 	if err != nil {
-		s.log.Log(LevelWarn, "docker-in-docker chore not done", "op", what, "err", err)
+		j.log.Log(LevelWarn, "docker-in-docker chore not done", "op", what, "err", err)
 	}
 }
 
@@ -42,7 +41,7 @@ const securityfs = "/sys/kernel/security"
 
 // mountSecurityfs mounts securityfs. dockerd reads the state of AppArmor and other
 // modules there to choose profiles.
-func (s *shim) mountSecurityfs() {
+func (j *job) mountSecurityfs() {
 	const securityfsMagic = 0x73636673 // statfs(2)
 	var mounted unix.Statfs_t
 	if err := unix.Statfs(securityfs, &mounted); err != nil || int64(mounted.Type) == securityfsMagic {
@@ -51,14 +50,14 @@ func (s *shim) mountSecurityfs() {
 	if !cgroup.InitialUserNamespace() {
 		return // only the initial user namespace can mount it (security/inode.c lacks FS_USERNS_MOUNT)
 	}
-	s.must("mount securityfs "+securityfs, s.mount("none", securityfs, "securityfs", 0, ""))
+	j.must("mount securityfs "+securityfs, j.kernel.mount("none", securityfs, "securityfs", 0, ""))
 }
 
 // mountTmp mounts a tmpfs on /tmp. hack/dind does so for its archive tests.
-func (s *shim) mountTmp() {
+func (j *job) mountTmp() {
 	var tmp, root unix.Stat_t
 	if err := unix.Stat("/tmp", &tmp); err != nil {
-		s.must("stat /tmp", err)
+		j.must("stat /tmp", err)
 		return
 	}
 	// /tmp is a mount point if its device is not the device of /. A bind mount of the
@@ -66,13 +65,13 @@ func (s *shim) mountTmp() {
 	if unix.Stat("/", &root) == nil && (tmp.Dev != root.Dev || isMountPoint("/tmp")) {
 		return
 	}
-	s.must("mount tmpfs /tmp", s.mount("none", "/tmp", "tmpfs", 0, ""))
+	j.must("mount tmpfs /tmp", j.kernel.mount("none", "/tmp", "tmpfs", 0, ""))
 }
 
 // isMountPoint reports whether dir is a mount point, the fifth field of
 // /proc/self/mountinfo.
 func isMountPoint(dir string) bool {
-	data, _ := process.ReadFile("/proc/self/mountinfo")
+	data, _ := readFile("/proc/self/mountinfo")
 	for _, line := range strings.Split(string(data), "\n") {
 		if fields := strings.Fields(line); len(fields) > 4 && fields[4] == dir {
 			return true
@@ -129,7 +128,7 @@ func findPidFiles(dir string, files []string) []string {
 	if fileType(dir) != unix.S_IFDIR {
 		return files
 	}
-	for _, name := range process.Entries(dir) {
+	for _, name := range entries(dir) {
 		file := dir + "/" + name
 		kind := fileType(file)
 		lower := strings.ToLower(name)
@@ -152,7 +151,7 @@ func isDaemon(name string) bool {
 // An empty file stays unless it has the name of a daemon. /proc/PID/comm is the name of
 // the program, cut to 15 bytes (proc(5)).
 func holder(file string) (pid int, stays bool) {
-	data, err := process.ReadFile(file)
+	data, err := readFile(file)
 	text := strings.TrimSpace(string(data))
 	if err == nil && text == "" { // the daemon was killed before it wrote its PID
 		return 0, !isDaemon(path.Base(file))
@@ -161,7 +160,7 @@ func holder(file string) (pid int, stays bool) {
 	if err != nil || notNumber != nil || pid <= 0 {
 		return 0, true
 	}
-	comm, err := process.ReadFile("/proc/" + text + "/comm")
+	comm, err := readFile("/proc/" + text + "/comm")
 	return pid, err == nil && isDaemon(string(comm)) && pid != os.Getpid()
 }
 

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgshim/cgshim/reaper"
-	"github.com/cgshim/cgshim/shim/process"
 )
 
 func TestReport(t *testing.T) {

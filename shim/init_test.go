@@ -12,8 +12,6 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/cgshim/cgshim/shim/process"
 )
 
 const tinisWarning = "warn Tini is not running as PID 1 and isn't registered as a child subreaper."

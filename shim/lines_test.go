@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgshim/cgshim/reaper"
-	"github.com/cgshim/cgshim/shim/process"
 )
 
 // say returns the output of a Line for this rendered text.

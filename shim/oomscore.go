@@ -1,25 +1,27 @@
 package shim
 
-import "golang.org/x/sys/unix"
+import (
+	"strconv"
 
-const oomScoreAdj = "/proc/self/oom_score_adj"
+	"golang.org/x/sys/unix"
+)
 
-// setOOMScoreAdj sets how likely the OOM killer chooses this process and the program,
+// setOOMScoreAdj sets how likely the OOM killer chooses PID 1 and the program,
 // which inherits the value (proc_pid_oom_score_adj(5)). Inner containers get their
 // value from their runtime. A value below the value that the container was started with
 // needs CAP_SYS_RESOURCE. A failure is only logged, because the container works without
 // the value.
-func (s *shim) setOOMScoreAdj() {
-	if s.OOMScoreAdj == "" {
+func (j *job) setOOMScoreAdj() {
+	if j.OOMScoreAdj == "" {
 		return
 	}
-	if err := writeFile(oomScoreAdj, s.OOMScoreAdj); err != nil {
-		facts := []any{"value", s.OOMScoreAdj, "err", err}
+	if err := writeFile("/proc/"+strconv.Itoa(j.orders.PID)+"/oom_score_adj", j.OOMScoreAdj); err != nil {
+		facts := []any{"value", j.OOMScoreAdj, "err", err}
 		if err == unix.EACCES {
 			facts = append(facts, "hint", "to go below the value that the container was started with, give it CAP_SYS_RESOURCE: "+
 				"docker or podman run --privileged or --cap-add=SYS_RESOURCE, Kubernetes securityContext.privileged")
 		}
-		s.log.Log(LevelWarn, "oom_score_adj not set", facts...)
+		j.log.Log(LevelWarn, "oom_score_adj not set", facts...)
 	}
 }
 

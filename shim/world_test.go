@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/cgshim/cgshim/reaper"
-	"github.com/cgshim/cgshim/shim/process"
 )
 
 // helpers are functions that the test binary runs instead of the tests. A test that

@@ -1,0 +1,85 @@
+package pid1
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cgshim/cgshim/reaper"
+)
+
+// patience is how long PID 1 waits for a write to standard error. It is short after a write
+// that has waited in vain.
+const (
+	longPatience  = 100 * time.Millisecond
+	shortPatience = time.Millisecond
+)
+
+// flush writes the page. A write may block for ever, because standard error may be a pipe or
+// a terminal that nobody reads. PID 1 cannot make it not block, because the program shares
+// the flag O_NONBLOCK, and poll(2) only knows whether there was room a moment ago. So a child
+// makes the write, and PID 1 waits for the child for a while. Where there can be no child,
+// the lines are lost.
+//
+// The end of the child raises the signal written and not SIGCHLD, about which there may be a
+// line.
+func (l *life) flush() {
+	if l.page.n == 0 {
+		return
+	}
+	size := l.page.n
+	l.page.n = 0
+	if l.writer != 0 && !reaper.Gone(l.writer) { // it still writes
+		return
+	}
+	pid, errno := fork(written)
+	if errno != 0 {
+		l.writer = 0
+		return
+	}
+	if pid == 0 {
+		dieWithParent()
+		writeAll(2, address(&l.page.text), uintptr(size))
+		exit(0)
+	}
+	l.writer = pid
+	l.awaitWriter()
+}
+
+// awaitWriter waits for the child that writes. It does not count on the signal, which the
+// kernel does not queue where RLIMIT_SIGPENDING is exhausted.
+func (l *life) awaitWriter() {
+	patience := longPatience
+	if l.impatient {
+		patience = shortPatience
+	}
+	const step = 10 * time.Millisecond
+	for until := now() + patience; ; {
+		if reaper.Gone(l.writer) {
+			l.writer, l.impatient = 0, false
+			return
+		}
+		left := until - now()
+		if left <= 0 {
+			break
+		}
+		var info siginfo
+		awaitSignal(bit(written), &info, min(left, step))
+	}
+	kill(l.writer, unix.SIGKILL) // what it has not written is lost
+	l.impatient = true
+}
+
+func writeAll(fd int, text, size uintptr) {
+	for size > 0 {
+		n, errno := call(unix.SYS_WRITE, uintptr(fd), text, size, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return
+		}
+		text += n
+		size -= n
+	}
+}

@@ -1,9 +1,0 @@
-//go:build cgshim_release && !cgshim_portable && !race && !cgo
-
-#include "textflag.h"
-
-// func sigtable() unsafe.Pointer
-TEXT ·sigtable(SB),NOSPLIT,$0-8
-	MOVD	$runtime·sigtable(SB), R0
-	MOVD	R0, ret+0(FP)
-	RET

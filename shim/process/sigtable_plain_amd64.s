@@ -1,8 +1,0 @@
-//go:build !cgshim_release && !cgshim_portable && !race && !cgo
-
-#include "textflag.h"
-
-// func sigtable() unsafe.Pointer
-TEXT ·sigtable(SB),NOSPLIT,$0-8
-	MOVQ	$0, ret+0(FP)
-	RET
