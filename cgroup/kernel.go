@@ -36,6 +36,9 @@ type kernel struct {
 	getsid    func(pid int) (int, error)
 	close     func(fd int) error
 	sleep     func(time.Duration)
+
+	inotifyInit     func(flags int) (int, error)
+	inotifyAddWatch func(fd int, path string, mask uint32) (int, error)
 }
 
 var linux = kernel{
@@ -48,6 +51,8 @@ var linux = kernel{
 	readlink: unix.Readlink, getdents: unix.Getdents, flock: unix.Flock,
 	uname: unix.Uname, getpid: unix.Getpid, getppid: unix.Getppid, getsid: unix.Getsid,
 	sleep: time.Sleep,
+
+	inotifyInit: unix.InotifyInit1, inotifyAddWatch: unix.InotifyAddWatch,
 }
 
 // readFile reads the whole file name below dir. The kernel returns cgroup.procs one
@@ -96,10 +101,22 @@ func (k *kernel) entries(dir string) (names []string, err error) {
 	}
 }
 
+// openDir opens a directory for openat(2), for which O_PATH is enough.
+func (k *kernel) openDir(at int, name string) (int, error) {
+	fd, err := k.openat(at, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &Error{Op: "open", Path: name, Err: err}
+	}
+	return fd, nil
+}
+
 // writeFile writes data in one call, because a cgroup file takes each write as a whole
 // (the kernel document, "Interface Files").
-func (k *kernel) writeFile(dir int, name, data string) error {
-	fd, err := k.openat(dir, name, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+func (k *kernel) writeFile(dir int, name, data string) error { return k.writeFlags(dir, name, data, 0) }
+
+// writeFlags is writeFile with more flags of open(2).
+func (k *kernel) writeFlags(dir int, name, data string, flags int) error {
+	fd, err := k.openat(dir, name, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|flags, 0)
 	if err != nil {
 		return &Error{Op: "open", Path: name, Data: data, Err: err}
 	}

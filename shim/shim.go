@@ -71,7 +71,7 @@ type outcome interface {
 	ViaShell() bool
 }
 
-// container is the container's cgroup. *cgroup.Handle implements it.
+// container is the container's cgroup. ownContainer implements it.
 type container interface {
 	OOMKills() (kills uint64, ok bool)
 	KillOthers() unix.Errno
@@ -97,7 +97,7 @@ var kernel = system{
 	start: (*process.Program).Spawn, kill: process.Kill, reap: reaper.Reap, noWait: reaper.Refused,
 	detach: process.Detach, now: process.Now, pin: process.Pin, ask: process.Ask,
 	setUp: cgroup.Delegate, mount: unix.Mount,
-	container: func(delegated bool) container { return cgroup.NewHandle(delegated) },
+	container: func(delegated bool) container { return ownContainer(delegated) },
 }
 
 func newShim(config Config, signals source, log Log) *shim {
