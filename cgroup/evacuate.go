@@ -56,7 +56,7 @@ func (s evacuateStep) do(a *application) error {
 		return &Error{Op: "open", Path: s.leaf + "/cgroup.procs", Err: err}
 	}
 	a.onFailure(func() error {
-		err := a.moveBack(s.leaf, keep)
+		err := a.keepAffinity(func() error { return a.moveBack(s.leaf, keep) })
 		// The kernel refuses to make a mount read-only while a file in it is open for
 		// writing (EBUSY).
 		a.k.close(a.leaf)
@@ -66,7 +66,8 @@ func (s evacuateStep) do(a *application) error {
 	// Move this process by its PID. The kernel takes 0 for the writer, but it shows a
 	// process of another PID namespace as 0 in cgroup.procs. So nothing here writes 0.
 	// Otherwise a 0 that was read there would move this process.
-	if err := a.move(strconv.Itoa(a.k.getpid())); err != nil {
+	self := strconv.Itoa(a.k.getpid())
+	if err := a.keepAffinity(func() error { return a.move(self) }); err != nil {
 		return err
 	}
 	return a.evacuate()
@@ -75,6 +76,10 @@ func (s evacuateStep) do(a *application) error {
 // evacuate moves the processes that are in the container's cgroup now.
 func (a *application) evacuate() error {
 	a.report.Rounds++
+	return a.keepAffinity(a.moveAll)
+}
+
+func (a *application) moveAll() error {
 	procs, err := a.k.readFile(a.base, "cgroup.procs")
 	if err != nil {
 		return err

@@ -37,6 +37,9 @@ type kernel struct {
 	close     func(fd int) error
 	sleep     func(time.Duration)
 
+	affinity    func(thread int, s *unix.CPUSet) error
+	setAffinity func(thread int, s *unix.CPUSet) error
+
 	inotifyInit     func(flags int) (int, error)
 	inotifyAddWatch func(fd int, path string, mask uint32) (int, error)
 }
@@ -52,6 +55,7 @@ var linux = kernel{
 	uname: unix.Uname, getpid: unix.Getpid, getppid: unix.Getppid, getsid: unix.Getsid,
 	sleep: time.Sleep,
 
+	affinity: unix.SchedGetaffinity, setAffinity: unix.SchedSetaffinity,
 	inotifyInit: unix.InotifyInit1, inotifyAddWatch: unix.InotifyAddWatch,
 }
 
