@@ -154,7 +154,7 @@ func runChild(spec string) {
 	}
 	out.After = look(c.Options.Leaf)
 	out.Leaf = map[string]string{}
-	for _, name := range MirrorLimits.files() {
+	for _, name := range MirrorLimits.files(false) {
 		value, _ := os.ReadFile(witness + "/init/" + name)
 		out.Leaf[name] = strings.TrimSpace(string(value))
 	}

@@ -23,17 +23,8 @@ func (k *kernel) oomKills(point string, delegated bool) (n uint64, ok bool) {
 		}
 		dir += own
 	}
-	events, err := k.readFile(unix.AT_FDCWD, dir+"/memory.events")
-	if err != nil {
-		return 0, false
-	}
-	for line := range strings.Lines(events) {
-		if count, found := strings.CutPrefix(line, "oom_kill "); found {
-			n, err = strconv.ParseUint(strings.TrimSpace(count), 10, 64)
-			return n, err == nil
-		}
-	}
-	return 0, false
+	n, err := strconv.ParseUint(k.field(dir+"/memory.events", "oom_kill "), 10, 64)
+	return n, err == nil
 }
 
 // ownPath returns the path of this process's cgroup from the root of its cgroup

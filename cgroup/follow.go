@@ -21,7 +21,7 @@ func (r *Report) Mirrored() Mirrored {
 	if r.Plan == nil || r.Plan.Refusal != nil {
 		return Mirrored{}
 	}
-	m := newMirrored(r.Plan.Options.Mirror, r.Plan.leaf)
+	m := newMirrored(r.Plan.Options.Mirror, r.Plan.leaf, linux.recursive())
 	if r.copied.leaf == m.leaf {
 		m = r.copied.clone()
 	}

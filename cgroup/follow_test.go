@@ -52,7 +52,7 @@ func (r *resized) want(name, value string) {
 }
 
 func (r *resized) mirrored(o Options) Mirrored {
-	m := newMirrored(o.Mirror, "init")
+	m := newMirrored(o.Mirror, "init", false)
 	m.id, m.oomGroup = r.id, o.OOMGroup
 	return m
 }
@@ -211,7 +211,7 @@ func TestMirroredAsText(t *testing.T) {
 }
 
 func TestTheTextOfMirroredIsShort(t *testing.T) {
-	m := newMirrored(MirrorLimits, strings.Repeat("\xff", 255))
+	m := newMirrored(MirrorLimits, strings.Repeat("\xff", 255), false)
 	m.id, m.oomGroup = 1<<64-1, "1"
 	for i := range m.files {
 		m.files[i].copied = strings.Repeat("9", longestLimit)
@@ -237,7 +237,7 @@ func TestTextThatIsNoMirrored(t *testing.T) {
 }
 
 func TestOOMGroupIsKept(t *testing.T) {
-	for _, o := range []Options{{OOMGroup: "0"}, {OOMGroup: "0", Mirror: MirrorNothing}, {OOMGroup: "0", Mirror: MirrorCPUMax}} {
+	for _, o := range []Options{{OOMGroup: "0"}, {OOMGroup: "0", Mirror: MirrorNothing}} {
 		t.Run(fmt.Sprintf("%+v", o), func(t *testing.T) {
 			r := newResized(t, map[string]string{"memory.oom.group": "1", "init/memory.oom.group": "1"})
 			f := r.follow(o)
@@ -284,7 +284,6 @@ func TestNothingToFollow(t *testing.T) {
 	}{
 		"nothing is asked for":        {full, Options{Mirror: MirrorNothing}},
 		"no controllers":              {nil, Options{OOMGroup: "0"}},
-		"none of what is asked for":   {map[string]string{"pids.max": "5"}, Options{Mirror: MirrorCPUMax}},
 		"memory.oom.group is missing": {full, Options{Mirror: MirrorNothing, OOMGroup: "1"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -83,6 +84,17 @@ func (k *kernel) readFile(dir int, name string) (string, error) {
 			data = data[:len(data)+n]
 		}
 	}
+}
+
+// field returns the rest of the line of a file that begins with key, or "".
+func (k *kernel) field(name, key string) string {
+	content, _ := k.readFile(unix.AT_FDCWD, name)
+	for line := range strings.Lines(content) {
+		if value, ok := strings.CutPrefix(line, key); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }
 
 // entries returns the names in a directory.

@@ -46,7 +46,6 @@ func TestLimitsAreMirrored(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
 		for what, same := range map[Mirror][]string{
 			MirrorLimits:  {"cpu.max", "memory.high", "memory.max", "pids.max", oomGroupFile},
-			MirrorCPUMax:  {"cpu.max"},
 			MirrorNothing: nil,
 		} {
 			t.Run(fmt.Sprintf("%s, mirror %d", setup, what), func(t *testing.T) {
@@ -56,6 +55,15 @@ func TestLimitsAreMirrored(t *testing.T) {
 					s.set(map[string]string{"cpu.max.burst": "20000"})
 					if what != MirrorNothing {
 						same = append(same, "cpu.max.burst")
+					}
+				}
+				for name, value := range map[string]string{"cpu.uclamp.min": "20.00", "cpu.uclamp.max": "80.00", "io.prio.class": "restrict-to-be"} {
+					if s.value(name) == "" { // CONFIG_UCLAMP_TASK_GROUP, CONFIG_BLK_CGROUP_IOPRIO
+						continue
+					}
+					s.set(map[string]string{name: value})
+					if what == MirrorLimits {
+						same = append(same, name)
 					}
 				}
 				// Debian's cloud kernels account for swap even without a swap device.
@@ -89,6 +97,25 @@ func inLeaf(names []string) (paths []string) {
 		paths = append(paths, mountPoint+"/init/"+name)
 	}
 	return append(paths, "/dev/null")
+}
+
+// Without memory_recursiveprot the leaf has only the protection of its own. With it, a
+// value of the leaf would take the protection from inner containers.
+func TestProtectionIsMirrored(t *testing.T) {
+	onVM(t)
+	s := newSandbox(t)
+	s.set(map[string]string{"memory.min": "16M", "memory.low": "32M"})
+	out := s.run(child{Setup: []string{"private"}})
+	s.delegated(out)
+	want := map[string]string{"memory.min": "16777216", "memory.low": "33554432"}
+	if linux.recursive() {
+		want = map[string]string{"memory.min": "0", "memory.low": "0"}
+	}
+	for name, value := range want {
+		if got := out.Leaf[name]; got != value || len(out.Warned) > 0 {
+			t.Errorf("%s is %q, want %q, warnings %q", name, got, value, out.Warned)
+		}
+	}
 }
 
 // A container has only some controllers.
@@ -125,7 +152,7 @@ func TestResizeIsFollowed(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()
 			waitFor(t, "the child to follow", func() bool { return s.value("init/cgroup.max.depth") == "7" })
-			for _, change := range []struct{ file, value, want string }{
+			changes := []struct{ file, value, want string }{
 				{"cpu.max", "300000 100000", ""},
 				{"cpu.max", "50000 100000", ""},
 				{"cpu.max", "max 100000", ""},
@@ -136,7 +163,11 @@ func TestResizeIsFollowed(t *testing.T) {
 				{"memory.swap.max", "32M", "33554432"},
 				{"pids.max", "max", ""},
 				{"pids.max", "300", ""},
-			} {
+			}
+			if !linux.recursive() {
+				changes = append(changes, struct{ file, value, want string }{"memory.low", "8M", "8388608"})
+			}
+			for _, change := range changes {
 				s.set(map[string]string{change.file: change.value})
 				want := change.want
 				if want == "" {
@@ -188,7 +219,7 @@ func TestQuotaAndBurst(t *testing.T) {
 	if s.value("cpu.max.burst") == "" { // before Linux 5.14
 		return
 	}
-	m := newMirrored(MirrorLimits, "init")
+	m := newMirrored(MirrorLimits, "init", false)
 	for _, step := range [][2]string{{"50000 100000", "40000"}, {"20000 100000", "10000"}, {"90000 100000", "80000"}, {"30000 100000", "0"}} {
 		s.set(map[string]string{"cpu.max.burst": "0"})
 		s.set(map[string]string{"cpu.max": step[0]})
@@ -223,7 +254,7 @@ func TestLimitBelowTheUse(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	defer os.Remove(file)
-	m, _, _ := linux.copyLimits(base, newMirrored(MirrorLimits, "init"))
+	m, _, _ := linux.copyLimits(base, newMirrored(MirrorLimits, "init", false))
 	for name, want := range map[string]string{"memory.high": "20971520", "memory.max": "max"} {
 		s.set(map[string]string{name: "20M"})
 		var again bool

@@ -11,26 +11,24 @@ import (
 type Mirror int
 
 const (
-	MirrorLimits  Mirror = iota // all limits and memory.oom.group
-	MirrorCPUMax                // the CPU quota alone
+	MirrorLimits  Mirror = iota // all limits and protections, and memory.oom.group
 	MirrorNothing               // no limits
 )
 
-// files returns the names of the files to copy, in order. memory.high comes before
-// memory.max. If both are lowered, the limit that only throttles takes effect first.
-func (m Mirror) files() []string {
-	switch m {
-	case MirrorLimits:
-		return []string{"cpu.max", "cpu.max.burst", "memory.high", "memory.max", "memory.swap.max", "pids.max", oomGroupFile}
-	case MirrorCPUMax:
-		return []string{"cpu.max", "cpu.max.burst"}
+// files returns the names of the files to copy, in order. recursive is that of the
+// hierarchy.
+func (m Mirror) files(recursive bool) (names []string) {
+	for i := range files {
+		if m == MirrorLimits && files[i].copied(recursive) {
+			names = append(names, files[i].pattern)
+		}
 	}
-	return nil
+	return names
 }
 
 const oomGroupFile = "memory.oom.group"
 
-// mirrorStep copies the container's limits into the leaf. Some programs read only the
+// mirrorStep copies the container's limits and protections into the leaf. Some programs read only the
 // limits of their own cgroup. The JVM and Node size their heap by these limits, and Go
 // sets GOMAXPROCS (golang/go#81180). The container's limits hold for the leaf's
 // processes anyway, so the copies do not restrict them further.
@@ -39,13 +37,16 @@ const oomGroupFile = "memory.oom.group"
 // considers only the cgroups from the chosen process up to the leaf (mm/memcontrol.c,
 // mem_cgroup_get_oom_group). Without the copy, the kernel would kill one process,
 // although the container's memory.oom.group asks for the whole container.
+//
+// A protection holds for the leaf only if the leaf has it itself.
 type mirrorStep struct {
 	leaf string
 	what Mirror
 }
 
 func (s mirrorStep) String() string {
-	return "for f in " + strings.Join(s.what.files(), " ") + "; do [ ! -e " + s.leaf + "/$f ] || cat $f >" + s.leaf + "/$f; done"
+	return "copy " + strings.Join(s.what.files(true), ", ") + " of the container's cgroup to the leaf " + s.leaf +
+		", and without memory_recursiveprot memory.min and memory.low"
 }
 
 func (s mirrorStep) do(a *application) error {
@@ -54,7 +55,7 @@ func (s mirrorStep) do(a *application) error {
 		return err
 	}
 	var errs []error
-	a.report.copied, _, errs = a.k.copyLimits(dir, newMirrored(s.what, s.leaf))
+	a.report.copied, _, errs = a.k.copyLimits(dir, newMirrored(s.what, s.leaf, a.k.recursive()))
 	a.report.Warnings = append(a.report.Warnings, errs...)
 	return nil
 }
@@ -75,7 +76,7 @@ func (k *kernel) copyLimits(base int, m Mirrored) (next Mirrored, again bool, er
 	return next, again, errs
 }
 
-func (k *kernel) copyFiles(base int, leaf string, files []limitFile) (again bool, errs []error) {
+func (k *kernel) copyFiles(base int, leaf string, files []copiedFile) (again bool, errs []error) {
 	for i := range files {
 		done, err := k.copyFile(base, leaf, &files[i])
 		if transient(err) {
@@ -89,7 +90,7 @@ func (k *kernel) copyFiles(base int, leaf string, files []limitFile) (again bool
 // copyFile copies one limit. done is false if the leaf still uses more memory than the
 // limit. copyFile skips a limit that did not change in the container, because another
 // program may have given the leaf a lower limit meanwhile.
-func (k *kernel) copyFile(base int, leaf string, f *limitFile) (done bool, err error) {
+func (k *kernel) copyFile(base int, leaf string, f *copiedFile) (done bool, err error) {
 	value, err := k.value(base, f.name)
 	if err != nil || value == "" || len(value) > longestLimit || value == f.copied {
 		return true, err

@@ -13,11 +13,11 @@ type Mirrored struct {
 	id       uint64 // the container's cgroup
 	leaf     string
 	oomGroup string // value for memory.oom.group of the container, or "" to leave the file alone
-	files    []limitFile
+	files    []copiedFile
 }
 
-// limitFile is one limit file.
-type limitFile struct {
+// copiedFile is one file that is copied.
+type copiedFile struct {
 	name   string
 	copied string // the value that was copied last, or "" if none was
 }
@@ -26,10 +26,10 @@ type limitFile struct {
 // longest has two numbers (cpu.max).
 const longestLimit = 40
 
-func newMirrored(what Mirror, leaf string) Mirrored {
+func newMirrored(what Mirror, leaf string, recursive bool) Mirrored {
 	m := Mirrored{leaf: leaf}
-	for _, name := range what.files() {
-		m.files = append(m.files, limitFile{name: name})
+	for _, name := range what.files(recursive) {
+		m.files = append(m.files, copiedFile{name: name})
 	}
 	return m
 }
@@ -82,10 +82,10 @@ func ParseMirrored(s string) (m Mirrored, err error) {
 	m = Mirrored{id: id, leaf: leaf, oomGroup: lines[2]}
 	for _, line := range lines[3:] {
 		name, copied, ok := strings.Cut(line, " ")
-		if !ok || !slices.Contains(MirrorLimits.files(), name) {
+		if !ok || !row(name).copied(false) {
 			return Mirrored{}, errMirrored
 		}
-		m.files = append(m.files, limitFile{name, copied})
+		m.files = append(m.files, copiedFile{name, copied})
 	}
 	return m, nil
 }

@@ -16,7 +16,7 @@ type mutant struct {
 const (
 	pure     = "^(TestDecide|TestOptionalSteps|TestAnywhere|TestDelegatedReports|TestRulesHold|TestParentOfTheMount|TestModes|TestZeroOptions)"
 	parsing  = "^(TestParse|TestSplit|TestIsInitial|TestMayWrite|TestLimit$|TestBelow|Fuzz)"
-	resizing = "^(TestLimitsAreFollowed|TestALimitBelow|TestOOMGroupIsKept|TestAFailedCopy|TestMirrored|TestAnotherCgroup|TestNothing|TestUpdate|TestTheCount|TestWhichCgroups|TestACgroupThatGoes)"
+	resizing = "^(TestLimitsAreFollowed|TestALimitBelow|TestOOMGroupIsKept|TestAFailedCopy|TestMirrored|TestAnotherCgroup|TestNothing|TestUpdate|TestTheCount|TestWhichCgroups|TestACgroupThatGoes|TestProtectionIsCopied|TestLosses|TestFactsOfTheLeaf|TestAffinityAround)"
 )
 
 // Tests of shim in which a test plays the kernel, and those of its log lines. The other
@@ -321,11 +321,19 @@ var mutants = []mutant{
 	{name: "a limit of swap waits too", file: "cgroup/mirror.go", old: `if f.name == "memory.max" && k.exceeded(base, leaf, value) {`, new: "if k.exceeded(base, leaf, value) {", run: resizing},
 	{name: "a limit above the use is not copied", file: "cgroup/mirror.go", old: "used > most", new: "used < most", run: resizing},
 	{name: "a read-only leaf is an error", file: "cgroup/mirror.go", old: ", unix.EPERM, unix.EROFS)", new: ", unix.EPERM)", run: resizing},
-	{name: "memory.oom.group is not mirrored", file: "cgroup/mirror.go", old: `"pids.max", oomGroupFile}`, new: `"pids.max"}`, run: resizing},
+	{name: "memory.oom.group is not mirrored", file: "cgroup/files.go", old: `{oomGroupFile, classLimit, "0", "copied"},`, new: "", run: resizing},
+	{name: "protection is copied although it passes on", file: "cgroup/files.go", old: "!(recursive && f.note == unlessRecursive)", new: "true", run: resizing},
+	{name: "protection is never copied", file: "cgroup/files.go", old: "!(recursive && f.note == unlessRecursive)", new: "f.note != unlessRecursive", run: resizing},
+	{name: "the first mount is the hierarchy", file: "cgroup/files.go", old: `strings.Cut(line, " - cgroup2 ")`, new: `strings.Cut(line, " - ")`, run: resizing},
+	{name: "a leaf that is not made yet has nothing", file: "cgroup/inside.go", old: "!exists && what == MirrorLimits", new: "false", run: resizing},
+	{name: "the affinity is not restored", file: "cgroup/affinity.go", old: "a.k.setAffinity(thread, &old)", new: "a.k.setAffinity(thread, &now)", run: resizing},
+	{name: "the affinity is set although it is kept", file: "cgroup/affinity.go", old: " || now == old {", new: " {", run: resizing},
+	{name: "a thread that ends is an error", file: "cgroup/affinity.go", old: "err != nil && err != unix.ESRCH", new: "err != nil", run: resizing},
+	{name: "the leaf keeps its threads' new affinity", file: "cgroup/affinity.go", old: `, a.leafName() + "/cgroup.threads"}`, new: "}", run: resizing},
 	{name: "the leaf keeps its own value", file: "cgroup/mirror.go", old: `k.writeFlags(base, leaf+"/"+f.name, value, unix.O_NONBLOCK)`, new: `k.writeFlags(base, leaf+"/"+f.name, own, unix.O_NONBLOCK)`, run: resizing},
 	{name: "a file is a cgroup", file: "cgroup/events.go", old: "is(err, unix.ENOTDIR, unix.ENOENT)", new: "is(err, unix.ENOENT)", run: resizing},
 	{name: "a descriptor stays open", file: "cgroup/follow.go", old: "defer k.close(base)\n\tkept", new: "kept", run: resizing},
-	{name: "what another process has copied is forgotten", file: "cgroup/mirrored.go", old: "limitFile{name, copied}", new: "limitFile{name, copied[:0]}", run: resizing},
+	{name: "what another process has copied is forgotten", file: "cgroup/mirrored.go", old: "copiedFile{name, copied}", new: "copiedFile{name, copied[:0]}", run: resizing},
 	{name: "the leaf of PID 1 is killed", file: "cgroup/events.go", old: "if name == leaf {", new: "if false {", run: resizing},
 
 	// Steps, on the running kernel.
@@ -335,7 +343,7 @@ var mutants = []mutant{
 	{name: "the result is not read back", file: "cgroup/enable.go", old: "return a.confirm()", new: "return nil", run: "TestPrivateNamespace", root: true},
 	{name: "processes of the leaf are moved back too", file: "cgroup/evacuate.go", old: "keep, _ = splitProcs(procs)", new: "_ = procs", run: "TestUndoLeaves", root: true},
 	{name: "the leaf stays after a failure", file: "cgroup/evacuate.go", old: "a.onFailure(func() error { return a.removeLeaf(s.leaf) })", new: "", run: "TestNoControllerCanBeEnabled", root: true},
-	{name: "processes stay in the leaf after a failure", file: "cgroup/evacuate.go", old: "err := a.moveBack(s.leaf, keep)", new: "err := error(nil)\n\t\t_ = keep", run: "TestNoControllerCanBeEnabled", root: true},
+	{name: "processes stay in the leaf after a failure", file: "cgroup/evacuate.go", old: "return a.moveBack(s.leaf, keep) })", new: "_ = keep; return nil })", run: "TestNoControllerCanBeEnabled", root: true},
 	{name: "the last round counts the processes of others", file: "cgroup/evacuate.go", old: "max(a.report.Foreign, foreign)", new: "foreign", run: "TestForeignProcessThatLeaves", root: true},
 	{name: "a busy cgroup costs the CPU", file: "cgroup/evacuate.go", old: "if try >= immediate {", new: "if false {", run: "TestForeignProcessEnds", root: true},
 	{name: "processes that come in are not moved", file: "cgroup/evacuate.go", old: "if err := a.evacuate(); err != nil {", new: "if err := error(nil); err != nil {", run: "TestForeignProcessThatLeaves|TestEmptyButBusy", root: true},
