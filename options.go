@@ -25,7 +25,6 @@ type settings struct {
 	check        bool
 	print        string // the text to print on stdout, after which cgshim exits
 	mirrorLimits bool
-	mirrorCPUMax bool
 	single       bool // there is one argument, under a name of tini
 
 	Path string // argv[0]
@@ -162,15 +161,9 @@ func options() []option {
 			help: "copy the container's limits to the leaf",
 			full: "Copy the container's limits of memory, swap, CPU and PIDs to the leaf, and copy them again when the container is resized in place. " +
 				"Programs that read only their own cgroup, such as the JVM, Node and Go, then see the limits that hold. " +
+				"Copy its protections too, such as memory.low and cpu.uclamp.min, where the leaf would lose them. " +
 				"With `--exec` no process of cgshim stays to follow a resize.",
 			set: toggle(func(s *settings) *bool { return &s.mirrorLimits }),
-		},
-		{
-			long: "mirror-cpu-max", env: "CGSHIM_MIRROR_CPU_MAX", initial: "off",
-			help: "copy cpu.max even if --mirror-limits is off",
-			full: "Copy the container's cpu.max to the leaf even if `--mirror-limits` is off. " +
-				"The option has no effect while `--mirror-limits` is on.",
-			set: toggle(func(s *settings) *bool { return &s.mirrorCPUMax }),
 		},
 		{
 			long: "dind", env: "CGSHIM_DIND", initial: "off",
@@ -349,11 +342,7 @@ func (s *settings) completeCgroup() {
 	if s.Cgroup.Timeout == 0 {
 		s.Cgroup.Timeout = -1 // no retry; the package cgroup takes 0 for its default
 	}
-	switch {
-	case s.mirrorLimits:
-	case s.mirrorCPUMax:
-		s.Cgroup.Mirror = cgroup.MirrorCPUMax
-	default:
+	if !s.mirrorLimits {
 		s.Cgroup.Mirror = cgroup.MirrorNothing
 	}
 }

@@ -58,8 +58,6 @@ func TestOptions(t *testing.T) {
 		{"limits are mirrored", []string{"cgshim", "x"}, nil, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorLimits }},
 		{"--mirror-limits=off", []string{"cgshim", "--mirror-limits=off", "x"}, nil, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorNothing }},
 		{"CGSHIM_MIRROR_LIMITS=off", []string{"cgshim", "x"}, []string{"CGSHIM_MIRROR_LIMITS=off"}, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorNothing }},
-		{"--mirror-cpu-max is part of all", []string{"cgshim", "--mirror-cpu-max", "x"}, nil, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorLimits }},
-		{"--mirror-cpu-max without the rest", []string{"cgshim", "--mirror-limits=off", "x"}, []string{"CGSHIM_MIRROR_CPU_MAX=1"}, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorCPUMax }},
 		{"oom_score_adj is kept", []string{"cgshim", "--oom-score-adj=keep", "x"}, []string{"CGSHIM_OOM_SCORE_ADJ=5"}, func(s *settings) bool { return s.OOMScoreAdj == "" }},
 		{"a negative oom_score_adj", []string{"cgshim", "--oom-score-adj", "-500", "x"}, nil, func(s *settings) bool { return s.OOMScoreAdj == "-500" }},
 		{"oom_score_adj as a number is written", []string{"cgshim", "x"}, []string{"CGSHIM_OOM_SCORE_ADJ=+0100"}, func(s *settings) bool { return s.OOMScoreAdj == "100" }},

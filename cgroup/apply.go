@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Step is one action of a plan.
@@ -44,6 +42,8 @@ type Report struct {
 	Plan      *Plan `json:"-"` // nil with mode Off
 	Delegated bool  // /sys/fs/cgroup is the container's cgroup, and inner containers are created below it
 	Why       error // Delegate stores here why the cgroup is not delegated, if the mode does not require that
+
+	copied Mirrored // what mirrorStep has copied
 }
 
 // application is the state of one Apply.
@@ -118,11 +118,4 @@ func (a *application) words(name string) ([]string, error) {
 	return strings.Fields(s), err
 }
 
-// openDir opens a directory for openat(2), for which O_PATH is enough.
-func (a *application) openDir(at int, name string) (int, error) {
-	fd, err := a.k.openat(at, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, &Error{Op: "open", Path: name, Err: err}
-	}
-	return fd, nil
-}
+func (a *application) openDir(at int, name string) (int, error) { return a.k.openDir(at, name) }

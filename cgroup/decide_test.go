@@ -288,7 +288,7 @@ func TestDecide(t *testing.T) {
 
 func TestOptionalSteps(t *testing.T) {
 	for name, f := range map[string]*Facts{"new": container(), "delegated": container(nested("shim"))} {
-		p := Decide(f, Options{Leaf: "shim", OOMGroup: "0", Mirror: MirrorCPUMax})
+		p := Decide(f, Options{Leaf: "shim", OOMGroup: "0"})
 		// A later run could not tell a leaf of this name.
 		kept := strings.Replace(keep, " init ", " shim ", 1)
 		kept = kept[:strings.Index(kept, "; touch")] + optional
@@ -299,7 +299,7 @@ func TestOptionalSteps(t *testing.T) {
 		for _, step := range p.Steps[max(0, len(p.Steps)-2):] {
 			last = append(last, step.String())
 		}
-		if got := strings.Join(last, "; "); got != "echo 0 >memory.oom.group  # optional; for f in cpu.max cpu.max.burst; do [ ! -e shim/$f ] || cat $f >shim/$f; done  # optional" {
+		if got := strings.Join(last, "; "); got != "echo 0 >memory.oom.group  # optional; copy cpu.max, cpu.max.burst, cpu.uclamp.max, cpu.uclamp.min, memory.high, memory.max, memory.swap.max, pids.max, memory.oom.group, io.prio.class of the container's cgroup to the leaf shim, and without memory_recursiveprot memory.min and memory.low  # optional" {
 			t.Errorf("%s: %s", name, got)
 		}
 	}
@@ -324,7 +324,7 @@ func TestDelegatedReportsTheContainersCgroup(t *testing.T) {
 		t.Errorf("%+v, %v", report, err)
 	}
 	// The existing leaf counts, and not the leaf of the options.
-	if got := p.Steps[0].String(); !strings.Contains(got, "cat $f >init.scope/$f") {
+	if got := p.Steps[0].String(); !strings.Contains(got, "to the leaf init.scope") {
 		t.Error(got)
 	}
 }

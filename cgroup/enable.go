@@ -115,14 +115,14 @@ func (a *application) enable(controllers []string) error {
 			return busy
 		}
 	}
-	if err := a.k.writeFile(a.base, subtreeControl, list("+", controllers)); err != nil || !threaded {
+	if err := a.control("+", controllers); err != nil || !threaded {
 		return err
 	}
 	kind, err := a.words("cgroup.type")
 	if err != nil || !slices.Contains(kind, "threaded") {
 		return err
 	}
-	if err := a.k.writeFile(a.base, subtreeControl, list("-", subtract(controllers, a.before))); err != nil {
+	if err := a.control("-", subtract(controllers, a.before)); err != nil {
 		return err
 	}
 	return busy
@@ -135,7 +135,12 @@ func (a *application) disable() error {
 	if err != nil || len(added) == 0 {
 		return err
 	}
-	return a.k.writeFile(a.base, subtreeControl, list("-", added))
+	return a.control("-", added)
+}
+
+// control enables ("+") or disables ("-") controllers.
+func (a *application) control(sign string, controllers []string) error {
+	return a.keepAffinity(func() error { return a.k.writeFile(a.base, subtreeControl, list(sign, controllers)) })
 }
 
 // confirm reads back the result. A write may succeed and still leave the leaf invalid.

@@ -55,7 +55,7 @@ func (s evacuateStep) do(a *application) error {
 		return &Error{Op: "open", Path: s.leaf + "/cgroup.procs", Err: err}
 	}
 	a.onFailure(func() error {
-		err := a.moveBack(s.leaf, keep)
+		err := a.keepAffinity(func() error { return a.moveBack(s.leaf, keep) })
 		// The kernel refuses to make a mount read-only while a file in it is open for
 		// writing (EBUSY).
 		a.k.close(a.leaf)
@@ -65,7 +65,7 @@ func (s evacuateStep) do(a *application) error {
 	// Move this process by its PID. The kernel takes 0 for the writer, but it shows a
 	// process of another PID namespace as 0 in cgroup.procs. So nothing here writes 0.
 	// Otherwise a 0 that was read there would move this process.
-	if err := a.move(a.k.subjectPID()); err != nil {
+	if err := a.keepAffinity(func() error { return a.move(a.k.subjectPID()) }); err != nil {
 		return err
 	}
 	return a.evacuate()
@@ -74,6 +74,10 @@ func (s evacuateStep) do(a *application) error {
 // evacuate moves the processes that are in the container's cgroup now.
 func (a *application) evacuate() error {
 	a.report.Rounds++
+	return a.keepAffinity(a.moveAll)
+}
+
+func (a *application) moveAll() error {
 	procs, err := a.k.readFile(a.base, "cgroup.procs")
 	if err != nil {
 		return err

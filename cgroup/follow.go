@@ -1,74 +1,155 @@
 package cgroup
 
 import (
+	"errors"
+
 	"golang.org/x/sys/unix"
 )
 
-// Follower copies the container's limits into the leaf while the program runs, and
-// keeps memory.oom.group at the value that [Options] ask for. The host resizes a
-// container in place by a write to the container's limits. kubelet then also writes
-// memory.oom.group anew. inotify(7) reports a write through any mount of the hierarchy,
-// because a cgroup file has the same inode in all mounts. Between two writes nothing
-// wakes this process up.
+// The host resizes a container in place by a write to the container's limits. kubelet
+// then also writes memory.oom.group anew. inotify(7) reports a write through any mount of
+// the hierarchy, because a cgroup file has the same inode in all mounts. Between two
+// writes nothing wakes a process up.
+//
+// A program follows the limits in one of two ways. A [Follower] has an inotify
+// descriptor of its own. A program that cannot read or copy anything itself watches the
+// files of [Report.Watch] and lets another process call [Resize].
+
+// Mirrored returns what was copied into the leaf so far. It is zero if the plan of r asks
+// for no copies.
+func (r *Report) Mirrored() Mirrored {
+	if r.Plan == nil || r.Plan.Refusal != nil {
+		return Mirrored{}
+	}
+	m := newMirrored(r.Plan.Options.Mirror, r.Plan.leaf, linux.recursive())
+	if r.copied.leaf == m.leaf {
+		m = r.copied.clone()
+	}
+	m.id, m.oomGroup = r.ID, r.Plan.Options.OOMGroup
+	if m.nothing() {
+		return Mirrored{}
+	}
+	return m
+}
+
+// Watch returns the paths of the files whose change (IN_MODIFY of inotify(7)) asks for a
+// call of [Resize]. It returns none if there is nothing to follow. Call Resize once when
+// the files are watched, because a file may have changed before.
+//
+// Read all events from the inotify descriptor before the files. inotify merges a new
+// event with the last event in the queue if both are equal (inotify(7)). If an event
+// stayed in the queue, a change after the copy would not be reported.
+func (r *Report) Watch() []string { return linux.watch(mountPoint, r.Mirrored()) }
+
+func (k *kernel) watch(point string, m Mirrored) (paths []string) {
+	for _, name := range m.watched() {
+		path := point + "/" + name
+		var s unix.Stat_t
+		if k.lstat(path, &s) == nil { // the container may have no such controller
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// Resize copies the limits that changed in the container into the leaf, and keeps
+// memory.oom.group at the value that [Options] asked for. It keeps no descriptor open,
+// because a descriptor in the hierarchy would pin its mount. next is the state for the
+// next call, also after an error.
+//
+// again reports that a limit could not be copied yet. Call Resize again after a pause,
+// although no event will come. That is so if the leaf still uses more memory than the new
+// memory.max. In this case there is no error.
+func Resize(m Mirrored) (next Mirrored, again bool, err error) { return linux.resize(mountPoint, m) }
+
+func (k *kernel) resize(point string, m Mirrored) (next Mirrored, again bool, err error) {
+	if m.nothing() {
+		return m, false, nil
+	}
+	base, err := k.openContainer(point, m.id)
+	if err != nil {
+		return m, transient(err), err
+	}
+	defer k.close(base)
+	kept := k.keepOOMGroup(base, m.oomGroup)
+	next, again, errs := k.copyLimits(base, m)
+	if kept != nil {
+		again = again || transient(kept)
+		errs = append(errs, kept)
+	}
+	return next, again, errors.Join(errs...)
+}
+
+// openContainer opens the container's cgroup. It fails if another cgroup has been mounted
+// at the same place meanwhile.
+func (k *kernel) openContainer(point string, id uint64) (base int, err error) {
+	base, err = k.openDir(unix.AT_FDCWD, point)
+	if err != nil {
+		return -1, err
+	}
+	var s unix.Stat_t
+	if err = k.fstat(base, &s); err == nil && s.Ino != id {
+		err = unix.ESTALE
+	}
+	if err != nil {
+		k.close(base)
+		return -1, &Error{Op: "fstat", Path: point, Err: err}
+	}
+	return base, nil
+}
+
+// keepOOMGroup writes the value only if the file has another value, because its own
+// write causes an event too.
+func (k *kernel) keepOOMGroup(base int, value string) error {
+	if value == "" {
+		return nil
+	}
+	now, err := k.value(base, oomGroupFile)
+	if is(err, unix.ENOENT) || now == value { // ENOENT: no memory controller
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return k.writeFile(base, oomGroupFile, value)
+}
+
+// Follower follows the container's limits while the program runs.
 //
 // A nil Follower follows nothing. Its FD is -1, and its Update does nothing.
 type Follower struct {
-	notify int
-	id     uint64 // the container's cgroup
-	point  []byte // mount point of that cgroup
-	group  []byte // value for memory.oom.group, or nil to leave the file alone
-	mirror *mirror
-
-	statx  unix.Statx_t
-	value  [8]byte
-	events [4096]byte
+	kernel   *kernel
+	point    string
+	notify   int
+	mirrored Mirrored
 }
-
-var oomGroupName = terminated(oomGroupFile)
 
 // Follow starts to follow the limits that the plan of r asks for. Call it before the
-// program starts. It returns nil if there is nothing to follow.
-func (r *Report) Follow() (*Follower, error) {
-	if r.Plan == nil || r.Plan.Refusal != nil {
-		return nil, nil
-	}
-	return newFollower(mountPoint, r.ID, r.Plan.leaf, r.Plan.Options)
-}
+// program starts. It returns nil if there is nothing to follow. If a limit could not be
+// copied yet, Update tries again.
+func (r *Report) Follow() (*Follower, error) { return linux.follow(mountPoint, r.Mirrored()) }
 
-func newFollower(point string, id uint64, leaf string, o Options) (*Follower, error) {
-	f := &Follower{notify: -1, id: id, point: terminated(point), mirror: newMirror(o.Mirror, leaf)}
-	files := o.Mirror.files()
-	if o.OOMGroup != "" {
-		f.group = []byte(o.OOMGroup)
-		files = append(subtract(files, []string{oomGroupFile}), oomGroupFile)
-	}
-	if len(files) == 0 {
+func (k *kernel) follow(point string, m Mirrored) (*Follower, error) {
+	paths := k.watch(point, m)
+	if len(paths) == 0 {
 		return nil, nil
 	}
-	base, errno := f.open()
-	if errno != 0 {
-		return nil, &Error{"statx", point, "", errno}
-	}
-	rawClose(base)
-	notify, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	notify, err := k.inotifyInit(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
 	if err != nil {
-		return nil, &Error{"inotify_init1", "", "", err}
+		return nil, &Error{Op: "inotify_init1", Err: err}
 	}
-	f.notify = notify
-	watched := false
-	for _, name := range files {
-		_, err := unix.InotifyAddWatch(notify, point+"/"+name, unix.IN_MODIFY)
-		if err != nil && err != unix.ENOENT { // the container has no such controller
-			rawClose(notify)
-			return nil, &Error{"inotify_add_watch", point + "/" + name, "", err}
+	f := &Follower{kernel: k, point: point, notify: notify, mirrored: m}
+	for _, path := range paths {
+		if _, err := k.inotifyAddWatch(notify, path, unix.IN_MODIFY); err != nil {
+			k.close(notify)
+			return nil, &Error{Op: "inotify_add_watch", Path: path, Err: err}
 		}
-		watched = watched || err == nil
 	}
-	if !watched {
-		rawClose(notify)
-		return nil, nil
+	// Copy the changes from before the watch.
+	if _, err := f.Update(); is(err, unix.ESTALE) {
+		k.close(notify)
+		return nil, err
 	}
-	f.copy() // copies the changes from before the watch
 	return f, nil
 }
 
@@ -81,61 +162,18 @@ func (f *Follower) FD() int {
 	return f.notify
 }
 
-// Update reads all events from the descriptor and copies the limits that changed. It
-// allocates nothing and needs nothing of Go's runtime. It keeps no descriptor open,
-// because a descriptor in the hierarchy would pin its mount. A limit that cannot be
-// copied stays as it is.
-func (f *Follower) Update() {
+// Update reads all events from the descriptor and copies the limits that changed. Its
+// results are those of [Resize].
+func (f *Follower) Update() (again bool, err error) {
 	if f == nil {
-		return
+		return false, nil
 	}
-	// Read all events before the files. inotify merges a new event with the last event
-	// in the queue if both are equal (inotify(7)). If an event stayed in the queue, a
-	// change after the copy would not be reported.
+	var events [4096]byte
 	for {
-		if n, errno := rawRead(f.notify, f.events[:]); errno != 0 || n == 0 {
+		if n, err := f.kernel.read(f.notify, events[:]); n <= 0 && err != unix.EINTR {
 			break
 		}
 	}
-	f.copy()
-}
-
-func (f *Follower) copy() {
-	base, errno := f.open()
-	if errno != 0 {
-		return
-	}
-	f.keepOOMGroup(base)
-	f.mirror.copy(base)
-	rawClose(base)
-}
-
-// open opens the container's cgroup. It fails if another cgroup has been mounted at the
-// same place meanwhile.
-func (f *Follower) open() (base int, errno unix.Errno) {
-	base, errno = rawOpenDir(unix.AT_FDCWD, &f.point[0])
-	if errno != 0 {
-		return -1, errno
-	}
-	id, errno := rawInode(base, &f.statx)
-	if errno == 0 && id != f.id {
-		errno = unix.ESTALE
-	}
-	if errno != 0 {
-		rawClose(base)
-		return -1, errno
-	}
-	return base, 0
-}
-
-// keepOOMGroup writes the value only if the file has another value, because its own
-// write causes an event too.
-func (f *Follower) keepOOMGroup(base int) {
-	if f.group == nil {
-		return
-	}
-	n, errno := rawReadFile(base, &oomGroupName[0], f.value[:])
-	if errno == 0 && string(trimmed(f.value[:n])) != string(f.group) {
-		rawWriteFile(base, &oomGroupName[0], f.group, 0)
-	}
+	f.mirrored, again, err = f.kernel.resize(f.point, f.mirrored)
+	return again, err
 }

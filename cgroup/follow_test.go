@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -50,9 +51,15 @@ func (r *resized) want(name, value string) {
 	}
 }
 
+func (r *resized) mirrored(o Options) Mirrored {
+	m := newMirrored(o.Mirror, "init", false)
+	m.id, m.oomGroup = r.id, o.OOMGroup
+	return m
+}
+
 func (r *resized) follow(o Options) *Follower {
 	r.t.Helper()
-	f, err := newFollower(r.dir, r.id, "init", o)
+	f, err := linux.follow(r.dir, r.mirrored(o))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -60,6 +67,14 @@ func (r *resized) follow(o Options) *Follower {
 		r.t.Cleanup(func() { unix.Close(f.notify) })
 	}
 	return f
+}
+
+// update copies and checks whether a later try is due.
+func (r *resized) update(f *Follower, again bool) {
+	r.t.Helper()
+	if got, err := f.Update(); got != again || err != nil {
+		r.t.Errorf("again is %v, want %v (%v)", got, again, err)
+	}
 }
 
 // pending reports whether the kernel has events for f.
@@ -87,7 +102,7 @@ func TestLimitsAreFollowed(t *testing.T) {
 	if !pending(t, f) {
 		t.Error("nothing tells of a change")
 	}
-	f.Update()
+	r.update(f, false)
 	r.want("init/pids.max", "max")
 	r.want("init/memory.max", "200")
 
@@ -95,18 +110,18 @@ func TestLimitsAreFollowed(t *testing.T) {
 	// limit changes.
 	r.write("init/memory.max", "150")
 	r.write("pids.max", "400")
-	f.Update()
+	r.update(f, false)
 	r.want("init/memory.max", "150")
 	r.want("init/pids.max", "400")
 	r.write("memory.max", "300")
-	f.Update()
+	r.update(f, false)
 	r.want("init/memory.max", "300")
 	if pending(t, f) {
 		t.Error("copying is itself followed")
 	}
 }
 
-func TestALimitBelowTheUseIsLeft(t *testing.T) {
+func TestALimitBelowTheUseIsTriedAgain(t *testing.T) {
 	r := newResized(t, map[string]string{
 		"memory.max": "900", "init/memory.max": "900", "memory.high": "800", "init/memory.high": "800",
 		"memory.swap.max": "700", "init/memory.swap.max": "700", "init/memory.current": "500",
@@ -115,72 +130,148 @@ func TestALimitBelowTheUseIsLeft(t *testing.T) {
 	for _, name := range []string{"memory.max", "memory.high", "memory.swap.max"} {
 		r.write(name, "400")
 	}
-	f.Update()
+	r.update(f, true)
 	r.want("init/memory.max", "900")
-	r.want("init/memory.high", "800")
+	r.want("init/memory.high", "400")     // a write to this file kills nothing
 	r.want("init/memory.swap.max", "400") // a write to this file does not swap anything in
 	r.write("init/memory.current", "300")
-	f.Update()
+	r.update(f, false)
 	r.want("init/memory.max", "400")
-	r.want("init/memory.high", "400")
 	r.write("init/memory.current", "500")
 	r.write("memory.max", "max")
-	f.Update()
+	r.update(f, false)
 	r.want("init/memory.max", "max")
 }
 
+// A copy that the kernel refuses, and what becomes of the other limits.
+func TestAFailedCopy(t *testing.T) {
+	for errno, want := range map[unix.Errno]struct {
+		again bool
+		err   string
+	}{
+		unix.ENOENT: {}, unix.EACCES: {}, unix.EPERM: {}, unix.EROFS: {}, // no controller, or not allowed to write the leaf
+		unix.EINVAL: {true, `write init/memory.swap.max "7": invalid argument`},
+		unix.EBUSY:  {true, `write init/memory.swap.max "7": device or resource busy`},
+	} {
+		t.Run(errno.Error(), func(t *testing.T) {
+			r := newResized(t, map[string]string{"memory.swap.max": "7", "init/memory.swap.max": "8", "pids.max": "5", "init/pids.max": "4"})
+			k := linux
+			k.write = func(fd int, p []byte) (int, error) {
+				if string(p) == "7" {
+					return -1, errno
+				}
+				return linux.write(fd, p)
+			}
+			m, again, err := k.resize(r.dir, r.mirrored(Options{}))
+			text := ""
+			if err != nil {
+				text = err.Error()
+			}
+			if again != want.again || text != want.err {
+				t.Errorf("again %v, %q", again, text)
+			}
+			r.want("init/pids.max", "5")
+			r.write("init/pids.max", "3") // another program's
+			if _, again, err := linux.resize(r.dir, m); again || err != nil {
+				t.Error(again, err)
+			}
+			r.want("init/memory.swap.max", "7")
+			r.want("init/pids.max", "3")
+		})
+	}
+}
+
+// Each copy is made by another process, which gets the text of the one before.
+func TestMirroredAsText(t *testing.T) {
+	r := newResized(t, map[string]string{"cpu.max": "200000 100000", "init/cpu.max": "300000 100000", "pids.max": "5", "init/pids.max": "4"})
+	r.write("memory.max", "5")
+	r.write("init/memory.max", "9")
+	r.write("init/memory.current", "6")
+	r.write("memory.oom.group", "1")
+	m := r.mirrored(Options{OOMGroup: "0"})
+	handOn := func(again bool) {
+		t.Helper()
+		next, got, err := linux.resize(r.dir, m)
+		if got != again || err != nil {
+			t.Error(got, err)
+		}
+		m, err = ParseMirrored(next.String())
+		if err != nil || !reflect.DeepEqual(m, next) {
+			t.Errorf("%+v, want %+v (%v)", m, next, err)
+		}
+	}
+	handOn(true)
+	r.want("init/cpu.max", "200000 100000")
+	r.want("memory.oom.group", "0")
+	r.write("init/pids.max", "3") // another program's
+	r.write("init/memory.current", "4")
+	handOn(false)
+	r.want("init/pids.max", "3")
+	r.want("init/memory.max", "5")
+}
+
+func TestTheTextOfMirroredIsShort(t *testing.T) {
+	m := newMirrored(MirrorLimits, strings.Repeat("\xff", 255), false)
+	m.id, m.oomGroup = 1<<64-1, "1"
+	for i := range m.files {
+		m.files[i].copied = strings.Repeat("9", longestLimit)
+	}
+	s := m.String()
+	if back, err := ParseMirrored(s); len(s) >= 2048 || err != nil || !reflect.DeepEqual(back, m) {
+		t.Errorf("%d bytes, %v, %+v", len(s), err, back)
+	}
+}
+
+func TestTextThatIsNoMirrored(t *testing.T) {
+	for _, s := range []string{"x", "\n\n", "1\ninit\n", "x\n\"init\"\n", "1\n\"init\"\n\npids.max", "1\n\"init\"\n\ncgroup.procs 1"} {
+		if m, err := ParseMirrored(s); err == nil {
+			t.Errorf("%q: %+v", s, m)
+		}
+	}
+	if m, err := ParseMirrored(new(Mirrored).String()); err != nil || !m.nothing() {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if next, again, err := Resize(Mirrored{}); again || err != nil || !next.nothing() {
+		t.Errorf("%+v, %v, %v", next, again, err)
+	}
+}
+
 func TestOOMGroupIsKept(t *testing.T) {
-	for _, o := range []Options{{OOMGroup: "0"}, {OOMGroup: "0", Mirror: MirrorNothing}, {OOMGroup: "0", Mirror: MirrorCPUMax}} {
+	for _, o := range []Options{{OOMGroup: "0"}, {OOMGroup: "0", Mirror: MirrorNothing}} {
 		t.Run(fmt.Sprintf("%+v", o), func(t *testing.T) {
 			r := newResized(t, map[string]string{"memory.oom.group": "1", "init/memory.oom.group": "1"})
 			f := r.follow(o)
 			r.want("memory.oom.group", "0")
-			f.Update()
+			r.update(f, false)
 			r.write("memory.oom.group", "1")
-			f.Update()
+			r.update(f, false)
 			r.want("memory.oom.group", "0")
 			leaf := "1"
 			if o.Mirror == MirrorLimits {
 				leaf = "0"
 			}
 			r.want("init/memory.oom.group", leaf)
-			// The last event is Update's own write.
-			if f.Update(); pending(t, f) {
+			r.update(f, false) // for the event of its own write
+			if pending(t, f) {
 				t.Errorf("%+v: it follows itself for ever", o)
 			}
 		})
 	}
 }
 
-// Limits that cannot be copied into the leaf, and the resulting errors.
-func TestWhatIsAFailedCopy(t *testing.T) {
-	for errno, want := range map[unix.Errno]string{
-		0: "", unix.ENOENT: "", unix.EACCES: "", unix.EPERM: "", unix.EROFS: "", // no controller, or not allowed to write the leaf
-		unix.EINVAL: `write init/pids.max "7": invalid argument`,
-	} {
-		f := limitFile{name: terminated("pids.max"), size: 1}
-		f.value[0] = '7'
-		done, got := f.settle("write", errno), ""
-		if err := f.failure("init"); err != nil {
-			got = err.Error()
-		}
-		if got != want || done != (want == "") {
-			t.Errorf("%v: %q, %v", errno, got, done)
-		}
-	}
-}
-
 func TestAnotherCgroupIsNotWritten(t *testing.T) {
 	r := newResized(t, map[string]string{"pids.max": "500", "init/pids.max": "500", "memory.oom.group": "0"})
 	f := r.follow(Options{OOMGroup: "0"})
-	f.id++
+	f.mirrored.id++
 	r.write("pids.max", "600")
 	r.write("memory.oom.group", "1")
-	f.Update()
+	if again, err := f.Update(); again || !is(err, unix.ESTALE) {
+		t.Error(again, err)
+	}
 	r.want("init/pids.max", "500")
 	r.want("memory.oom.group", "1")
 	r.id++
-	if _, err := newFollower(r.dir, r.id, "init", Options{}); !is(err, unix.ESTALE) {
+	if _, err := linux.follow(r.dir, r.mirrored(Options{})); !is(err, unix.ESTALE) {
 		t.Error(err)
 	}
 }
@@ -193,7 +284,6 @@ func TestNothingToFollow(t *testing.T) {
 	}{
 		"nothing is asked for":        {full, Options{Mirror: MirrorNothing}},
 		"no controllers":              {nil, Options{OOMGroup: "0"}},
-		"none of what is asked for":   {map[string]string{"pids.max": "5"}, Options{Mirror: MirrorCPUMax}},
 		"memory.oom.group is missing": {full, Options{Mirror: MirrorNothing, OOMGroup: "1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -203,34 +293,12 @@ func TestNothingToFollow(t *testing.T) {
 		})
 	}
 	var f *Follower
-	if f.Update(); f.FD() != -1 {
+	if again, err := f.Update(); again || err != nil || f.FD() != -1 {
 		t.Error(f.FD())
 	}
-	if f, err := new(Report).Follow(); f != nil || err != nil {
+	if f, err := new(Report).Follow(); f != nil || err != nil || new(Report).Watch() != nil {
 		t.Error(f, err)
 	}
-}
-
-// PID 1 makes these calls while its program runs.
-func TestUpdateAllocatesNothing(t *testing.T) {
-	r := newResized(t, map[string]string{
-		"memory.max": "100", "init/memory.max": "100", "init/memory.current": "50", "pids.max": "10", "init/pids.max": "10",
-		"memory.oom.group": "1", "init/memory.oom.group": "1", "cpu.max": "max 100000", "init/cpu.max": "max 100000",
-	})
-	f := r.follow(Options{OOMGroup: "0"})
-	name, value := terminated(r.dir+"/memory.max"), []byte("100")
-	group := terminated(r.dir + "/memory.oom.group")
-	allocs := testing.AllocsPerRun(9, func() {
-		value[0] = '1' + (value[0]-'1'+1)%9
-		rawWriteFile(unix.AT_FDCWD, &name[0], value, 0)
-		rawWriteFile(unix.AT_FDCWD, &group[0], one, 0)
-		f.Update()
-	})
-	if allocs != 0 {
-		t.Errorf("%v allocations", allocs)
-	}
-	r.want("init/memory.max", string(value))
-	r.want("init/memory.oom.group", "0")
 }
 
 // A descriptor that stays open would pin the mount.
@@ -246,59 +314,9 @@ func TestUpdateKeepsNothingOpen(t *testing.T) {
 	}
 	before := open()
 	for range 100 {
-		f.Update()
+		_, _ = f.Update()
 	}
 	if after := open(); after > before+10 { // other tests and the runtime have descriptors too
 		t.Errorf("%d descriptors, then %d", before, after)
-	}
-}
-
-func TestEntriesOfADirectory(t *testing.T) {
-	entry := func(kind byte, name string) []byte {
-		size := (19 + len(name) + 1 + 7) &^ 7
-		b := make([]byte, size)
-		length := [2]byte{byte(size), byte(size >> 8)}
-		if nativeUint16([]byte{1, 0}) != 1 {
-			length[0], length[1] = length[1], length[0]
-		}
-		copy(b[16:], length[:])
-		b[18] = kind
-		copy(b[19:], name)
-		return b
-	}
-	var all []byte
-	for _, e := range [][]byte{
-		entry(unix.DT_DIR, "."), entry(unix.DT_DIR, ".."), entry(unix.DT_REG, "cgroup.procs"),
-		entry(unix.DT_DIR, "init"), entry(unix.DT_DIR, strings.Repeat("x", 255)), entry(unix.DT_REG, "last"),
-	} {
-		all = append(all, e...)
-	}
-	var names []string
-	for name, rest := nextEntry(all); name != nil; name, rest = nextEntry(rest) {
-		names = append(names, string(name))
-	}
-	if len(names) != 2 || names[0] != "init" || len(names[1]) != 255 {
-		t.Errorf("%q", names)
-	}
-	for cut := range all { // a cut line must not make nextEntry read beyond the end
-		nextEntry(all[:cut])
-	}
-}
-
-func TestLines(t *testing.T) {
-	var lines []string
-	for line, rest := nextLine([]byte("low 0\n\noom_kill 12\nlast")); line != nil; line, rest = nextLine(rest) {
-		lines = append(lines, string(line))
-	}
-	if got := strings.Join(lines, "|"); got != "low 0||oom_kill 12|last" {
-		t.Errorf("%q", got)
-	}
-	for text, want := range map[string]uint64{"12": 12, "7 8": 7, "18446744073709551615": 1<<64 - 1} {
-		if n, ok := firstNumber([]byte(text)); n != want || !ok {
-			t.Errorf("%q: %d, %v", text, n, ok)
-		}
-	}
-	if _, ok := firstNumber([]byte("max")); ok {
-		t.Error("max is a number")
 	}
 }

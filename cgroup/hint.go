@@ -85,7 +85,9 @@ var hints = []struct {
 	{"open memory.oom.group", 0, "--oom-group needs Linux 4.19 and the memory controller: let the runtime enable it for the container's cgroup"},
 	{"inotify_init1", unix.EMFILE, "the limit of inotify instances is reached: raise the sysctl fs.inotify.max_user_instances of the node"},
 	{"inotify_add_watch", unix.ENOSPC, "the limit of inotify watches is reached: raise the sysctl fs.inotify.max_user_watches of the node"},
-	{"statx", unix.ESTALE, "another program has mounted another cgroup on /sys/fs/cgroup: start the container without that program"},
+	{"fstat", unix.ESTALE, "another program has mounted another cgroup on /sys/fs/cgroup: start the container without that program"},
+
+	{"sched_setaffinity", unix.EPERM, "the kernel has reset the CPU affinity of another user's process (before Linux 6.2): give the container CAP_SYS_NICE"},
 
 	{"", unix.EMFILE, "the limit of open files is reached: raise it (docker --ulimit nofile, in Kubernetes LimitNOFILE in the unit of the runtime)"},
 	{"", unix.ENFILE, "the node has no file descriptors left: raise the sysctl fs.file-max of the node"},

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +37,12 @@ type kernel struct {
 	getsid    func(pid int) (int, error)
 	close     func(fd int) error
 	sleep     func(time.Duration)
+
+	affinity    func(thread int, s *unix.CPUSet) error
+	setAffinity func(thread int, s *unix.CPUSet) error
+
+	inotifyInit     func(flags int) (int, error)
+	inotifyAddWatch func(fd int, path string, mask uint32) (int, error)
 }
 
 var linux = kernel{
@@ -49,6 +56,9 @@ var linux = kernel{
 	uname: unix.Uname, getpid: unix.Getpid, getsid: unix.Getsid,
 	subject: func() (int, int) { return unix.Getpid(), unix.Getppid() },
 	sleep: time.Sleep,
+
+	affinity: unix.SchedGetaffinity, setAffinity: unix.SchedSetaffinity,
+	inotifyInit: unix.InotifyInit1, inotifyAddWatch: unix.InotifyAddWatch,
 }
 
 // readFile reads the whole file name below dir. The kernel returns cgroup.procs one
@@ -77,6 +87,17 @@ func (k *kernel) readFile(dir int, name string) (string, error) {
 	}
 }
 
+// field returns the rest of the line of a file that begins with key, or "".
+func (k *kernel) field(name, key string) string {
+	content, _ := k.readFile(unix.AT_FDCWD, name)
+	for line := range strings.Lines(content) {
+		if value, ok := strings.CutPrefix(line, key); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
 // entries returns the names in a directory.
 func (k *kernel) entries(dir string) (names []string, err error) {
 	fd, err := k.openat(unix.AT_FDCWD, dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -97,10 +118,22 @@ func (k *kernel) entries(dir string) (names []string, err error) {
 	}
 }
 
+// openDir opens a directory for openat(2), for which O_PATH is enough.
+func (k *kernel) openDir(at int, name string) (int, error) {
+	fd, err := k.openat(at, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &Error{Op: "open", Path: name, Err: err}
+	}
+	return fd, nil
+}
+
 // writeFile writes data in one call, because a cgroup file takes each write as a whole
 // (the kernel document, "Interface Files").
-func (k *kernel) writeFile(dir int, name, data string) error {
-	fd, err := k.openat(dir, name, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+func (k *kernel) writeFile(dir int, name, data string) error { return k.writeFlags(dir, name, data, 0) }
+
+// writeFlags is writeFile with more flags of open(2).
+func (k *kernel) writeFlags(dir int, name, data string, flags int) error {
+	fd, err := k.openat(dir, name, unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|flags, 0)
 	if err != nil {
 		return &Error{Op: "open", Path: name, Data: data, Err: err}
 	}

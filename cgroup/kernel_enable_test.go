@@ -193,3 +193,22 @@ func TestNoControllerCanBeEnabled(t *testing.T) {
 	}
 	s.untouched(out)
 }
+
+// Before Linux 6.2 the kernel gives a thread all CPUs of its cpuset when cpuset is enabled.
+func TestAffinityIsKept(t *testing.T) {
+	onVM(t)
+	for name, c := range map[string]child{
+		"delegated":               {Setup: []string{"private", "sleepers", "bound to the first CPU"}},
+		"in the view of the host": {Setup: []string{"host", "bound to the first CPU"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.Command = []string{"/bin/busybox", "grep", "Cpus_allowed_list", "/proc/self/status"}
+			s := newSandbox(t)
+			out := s.run(c)
+			s.delegated(out)
+			if len(out.Warned) > 0 || !strings.HasSuffix(out.Output, "\t0\n") {
+				t.Errorf("%q, warnings %q", out.Output, out.Warned)
+			}
+		})
+	}
+}

@@ -17,8 +17,8 @@ func TestKillOthersSparesTheLeaf(t *testing.T) {
 	}
 	out := s.run(child{Setup: []string{"private"}, Others: true})
 	s.delegated(out)
-	if out.Killed != "signal: killed" || out.Allocs["KillOthers"] != 0 || out.Allocs["OOMKills"] != 0 {
-		t.Errorf("it ended with %q, allocations %v", out.Killed, out.Allocs)
+	if out.Killed != "signal: killed" {
+		t.Errorf("it ended with %q", out.Killed)
 	}
 }
 

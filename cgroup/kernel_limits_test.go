@@ -2,7 +2,6 @@ package cgroup
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -47,7 +46,6 @@ func TestLimitsAreMirrored(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
 		for what, same := range map[Mirror][]string{
 			MirrorLimits:  {"cpu.max", "memory.high", "memory.max", "pids.max", oomGroupFile},
-			MirrorCPUMax:  {"cpu.max"},
 			MirrorNothing: nil,
 		} {
 			t.Run(fmt.Sprintf("%s, mirror %d", setup, what), func(t *testing.T) {
@@ -57,6 +55,15 @@ func TestLimitsAreMirrored(t *testing.T) {
 					s.set(map[string]string{"cpu.max.burst": "20000"})
 					if what != MirrorNothing {
 						same = append(same, "cpu.max.burst")
+					}
+				}
+				for name, value := range map[string]string{"cpu.uclamp.min": "20.00", "cpu.uclamp.max": "80.00", "io.prio.class": "restrict-to-be"} {
+					if s.value(name) == "" { // CONFIG_UCLAMP_TASK_GROUP, CONFIG_BLK_CGROUP_IOPRIO
+						continue
+					}
+					s.set(map[string]string{name: value})
+					if what == MirrorLimits {
+						same = append(same, name)
 					}
 				}
 				// Debian's cloud kernels account for swap even without a swap device.
@@ -90,6 +97,25 @@ func inLeaf(names []string) (paths []string) {
 		paths = append(paths, mountPoint+"/init/"+name)
 	}
 	return append(paths, "/dev/null")
+}
+
+// Without memory_recursiveprot the leaf has only the protection of its own. With it, a
+// value of the leaf would take the protection from inner containers.
+func TestProtectionIsMirrored(t *testing.T) {
+	onVM(t)
+	s := newSandbox(t)
+	s.set(map[string]string{"memory.min": "16M", "memory.low": "32M"})
+	out := s.run(child{Setup: []string{"private"}})
+	s.delegated(out)
+	want := map[string]string{"memory.min": "16777216", "memory.low": "33554432"}
+	if linux.recursive() {
+		want = map[string]string{"memory.min": "0", "memory.low": "0"}
+	}
+	for name, value := range want {
+		if got := out.Leaf[name]; got != value || len(out.Warned) > 0 {
+			t.Errorf("%s is %q, want %q, warnings %q", name, got, value, out.Warned)
+		}
+	}
 }
 
 // A container has only some controllers.
@@ -126,7 +152,7 @@ func TestResizeIsFollowed(t *testing.T) {
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()
 			waitFor(t, "the child to follow", func() bool { return s.value("init/cgroup.max.depth") == "7" })
-			for _, change := range []struct{ file, value, want string }{
+			changes := []struct{ file, value, want string }{
 				{"cpu.max", "300000 100000", ""},
 				{"cpu.max", "50000 100000", ""},
 				{"cpu.max", "max 100000", ""},
@@ -137,7 +163,11 @@ func TestResizeIsFollowed(t *testing.T) {
 				{"memory.swap.max", "32M", "33554432"},
 				{"pids.max", "max", ""},
 				{"pids.max", "300", ""},
-			} {
+			}
+			if !linux.recursive() {
+				changes = append(changes, struct{ file, value, want string }{"memory.low", "8M", "8388608"})
+			}
+			for _, change := range changes {
 				s.set(map[string]string{change.file: change.value})
 				want := change.want
 				if want == "" {
@@ -155,8 +185,8 @@ func TestResizeIsFollowed(t *testing.T) {
 				t.Fatalf("%v\n%s", err, stderr.String())
 			}
 			out := parse(t, stdout.Bytes())
-			if out.Allocs["Update"] != 0 || out.Busy {
-				t.Errorf("%s: %v allocations, events left: %v", setup, out.Allocs, out.Busy)
+			if out.Busy {
+				t.Errorf("%s: events are left", setup)
 			}
 			if got := s.value("init/" + oomGroupFile); got != "0" {
 				t.Errorf("%s: the leaf's memory.oom.group is %q", setup, got)
@@ -181,14 +211,6 @@ func (s *sandbox) leafOf() (base int) {
 	return base
 }
 
-func (m *mirror) failures() error {
-	var errs []error
-	for i := range m.files {
-		errs = append(errs, m.files[i].failure("init"))
-	}
-	return errors.Join(errs...)
-}
-
 // The quota may not be below the burst, and the burst may not be above the quota.
 func TestQuotaAndBurst(t *testing.T) {
 	onVM(t)
@@ -197,20 +219,22 @@ func TestQuotaAndBurst(t *testing.T) {
 	if s.value("cpu.max.burst") == "" { // before Linux 5.14
 		return
 	}
-	m := newMirror(MirrorLimits, "init")
+	m := newMirrored(MirrorLimits, "init", false)
 	for _, step := range [][2]string{{"50000 100000", "40000"}, {"20000 100000", "10000"}, {"90000 100000", "80000"}, {"30000 100000", "0"}} {
 		s.set(map[string]string{"cpu.max.burst": "0"})
 		s.set(map[string]string{"cpu.max": step[0]})
 		s.set(map[string]string{"cpu.max.burst": step[1]})
-		m.copy(base)
-		if quota, burst := s.value("init/cpu.max"), s.value("init/cpu.max.burst"); quota != step[0] || burst != step[1] || m.failures() != nil {
-			t.Errorf("%q: %q and %q, %v", step, quota, burst, m.failures())
+		var again bool
+		var errs []error
+		m, again, errs = linux.copyLimits(base, m)
+		if quota, burst := s.value("init/cpu.max"), s.value("init/cpu.max.burst"); quota != step[0] || burst != step[1] || again || errs != nil {
+			t.Errorf("%q: %q and %q, %v, %v", step, quota, burst, again, errs)
 		}
 	}
 }
 
-// The new limit is below the leaf's usage. The copy does not wait for memory that
-// cannot be reclaimed, and it kills nothing.
+// The new limit is below the leaf's usage. The copy kills nothing, and it is made when the
+// leaf uses less. memory.high kills nothing, so it does not wait.
 func TestLimitBelowTheUse(t *testing.T) {
 	onVM(t)
 	s := newSandbox(t)
@@ -230,13 +254,14 @@ func TestLimitBelowTheUse(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	defer os.Remove(file)
-	m := newMirror(MirrorLimits, "init")
-	m.copy(base)
-	for _, name := range []string{"memory.high", "memory.max"} {
+	m, _, _ := linux.copyLimits(base, newMirrored(MirrorLimits, "init", false))
+	for name, want := range map[string]string{"memory.high": "20971520", "memory.max": "max"} {
 		s.set(map[string]string{name: "20M"})
-		m.copy(base)
-		if got := s.value("init/" + name); got != "max" || m.failures() != nil {
-			t.Errorf("%s is %q, %v", name, got, m.failures())
+		var again bool
+		var errs []error
+		m, again, errs = linux.copyLimits(base, m)
+		if got := s.value("init/" + name); got != want || again != (s.value("memory.max") != "max") || errs != nil {
+			t.Errorf("%s is %q, again %v, %v", name, got, again, errs)
 		}
 	}
 	if err := os.Remove(file); err != nil {
@@ -246,7 +271,9 @@ func TestLimitBelowTheUse(t *testing.T) {
 		used, err := strconv.Atoi(s.value("init/memory.current"))
 		return err == nil && used < 20<<20
 	})
-	m.copy(base)
+	if _, again, errs := linux.copyLimits(base, m); again || errs != nil {
+		t.Errorf("again %v, %v", again, errs)
+	}
 	for _, name := range []string{"memory.high", "memory.max"} {
 		if got := s.value("init/" + name); got != "20971520" {
 			t.Errorf("%s is %q", name, got)

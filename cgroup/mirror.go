@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -10,26 +11,24 @@ import (
 type Mirror int
 
 const (
-	MirrorLimits  Mirror = iota // all limits and memory.oom.group
-	MirrorCPUMax                // the CPU quota alone
+	MirrorLimits  Mirror = iota // all limits and protections, and memory.oom.group
 	MirrorNothing               // no limits
 )
 
-// files returns the names of the files to copy, in order. memory.high comes before
-// memory.max. If both are lowered, the limit that only throttles takes effect first.
-func (m Mirror) files() []string {
-	switch m {
-	case MirrorLimits:
-		return []string{"cpu.max", "cpu.max.burst", "memory.high", "memory.max", "memory.swap.max", "pids.max", oomGroupFile}
-	case MirrorCPUMax:
-		return []string{"cpu.max", "cpu.max.burst"}
+// files returns the names of the files to copy, in order. recursive is that of the
+// hierarchy.
+func (m Mirror) files(recursive bool) (names []string) {
+	for i := range files {
+		if m == MirrorLimits && files[i].copied(recursive) {
+			names = append(names, files[i].pattern)
+		}
 	}
-	return nil
+	return names
 }
 
 const oomGroupFile = "memory.oom.group"
 
-// mirrorStep copies the container's limits into the leaf. Some programs read only the
+// mirrorStep copies the container's limits and protections into the leaf. Some programs read only the
 // limits of their own cgroup. The JVM and Node size their heap by these limits, and Go
 // sets GOMAXPROCS (golang/go#81180). The container's limits hold for the leaf's
 // processes anyway, so the copies do not restrict them further.
@@ -38,13 +37,16 @@ const oomGroupFile = "memory.oom.group"
 // considers only the cgroups from the chosen process up to the leaf (mm/memcontrol.c,
 // mem_cgroup_get_oom_group). Without the copy, the kernel would kill one process,
 // although the container's memory.oom.group asks for the whole container.
+//
+// A protection holds for the leaf only if the leaf has it itself.
 type mirrorStep struct {
 	leaf string
 	what Mirror
 }
 
 func (s mirrorStep) String() string {
-	return "for f in " + strings.Join(s.what.files(), " ") + "; do [ ! -e " + s.leaf + "/$f ] || cat $f >" + s.leaf + "/$f; done"
+	return "copy " + strings.Join(s.what.files(true), ", ") + " of the container's cgroup to the leaf " + s.leaf +
+		", and without memory_recursiveprot memory.min and memory.low"
 }
 
 func (s mirrorStep) do(a *application) error {
@@ -52,137 +54,93 @@ func (s mirrorStep) do(a *application) error {
 	if err != nil {
 		return err
 	}
-	m := newMirror(s.what, s.leaf)
-	m.copy(dir)
-	for i := range m.files {
-		if err := m.files[i].failure(s.leaf); err != nil {
-			a.report.Warnings = append(a.report.Warnings, err)
-		}
-	}
+	var errs []error
+	a.report.copied, _, errs = a.k.copyLimits(dir, newMirrored(s.what, s.leaf, a.k.recursive()))
+	a.report.Warnings = append(a.report.Warnings, errs...)
 	return nil
 }
 
-// mirror copies limits and remembers the values that it has copied. Its methods
-// allocate nothing (see raw.go).
-type mirror struct {
-	leaf  []byte // name of the leaf below the container's cgroup
-	files []limitFile
-	value [64]byte
-	own   [64]byte // the leaf's value
-}
-
-// limitFile is one limit file and the last value that the container had in it.
-type limitFile struct {
-	name     []byte
-	reclaims bool // a write of this limit reclaims memory
-	value    [64]byte
-	size     int
-	copied   bool   // the leaf has this value
-	op       string // the call that failed in the last copy
-	errno    unix.Errno
-}
-
-func newMirror(what Mirror, leaf string) *mirror {
-	m := &mirror{leaf: terminated(leaf)}
-	for _, name := range what.files() {
-		reclaims := name == "memory.high" || name == "memory.max"
-		m.files = append(m.files, limitFile{name: terminated(name), reclaims: reclaims})
-	}
-	return m
-}
-
-// copy copies the limits that changed into the leaf. base is the directory of the
-// container's cgroup.
-func (m *mirror) copy(base int) {
-	leaf, errno := rawOpenDir(base, &m.leaf[0])
-	if errno != 0 {
-		return
-	}
+// copyLimits copies into the leaf the limits that changed in the container, whose
+// directory is base. again reports whether a later try may copy more.
+func (k *kernel) copyLimits(base int, m Mirrored) (next Mirrored, again bool, errs []error) {
+	next = m.clone()
 	// The kernel refuses a quota in cpu.max below the burst, and a burst in
 	// cpu.max.burst above the quota (kernel/sched/core.c, tg_set_cfs_bandwidth). If
-	// both change, copy cannot know which file has to be written first. So it tries
-	// every file a second time.
+	// both change, copyLimits cannot know which file has to be written first. So it
+	// tries every file a second time.
 	for range 2 {
-		failed := false
-		for i := range m.files {
-			failed = !m.copyFile(base, leaf, &m.files[i]) || failed
-		}
-		if !failed {
+		if again, errs = k.copyFiles(base, m.leaf, next.files); !again {
 			break
 		}
 	}
-	rawClose(leaf)
+	return next, again, errs
 }
 
-var memoryCurrent = terminated("memory.current")
+func (k *kernel) copyFiles(base int, leaf string, files []copiedFile) (again bool, errs []error) {
+	for i := range files {
+		done, err := k.copyFile(base, leaf, &files[i])
+		if transient(err) {
+			errs = append(errs, err)
+		}
+		again = again || transient(err) || !done
+	}
+	return again, errs
+}
 
-// copyFile copies one limit. It reports false if a second try may help. It skips a limit
-// that did not change in the container, because another program may have given the leaf
-// a lower limit meanwhile.
-func (m *mirror) copyFile(base, leaf int, f *limitFile) bool {
-	f.errno = 0
-	n, errno := rawReadFile(base, &f.name[0], m.value[:])
-	value := trimmed(m.value[:n])
-	if errno != 0 || n == len(m.value) || len(value) == 0 {
-		// With ENOENT, this container lacks the controller, and so does its leaf.
-		return f.settle("read", errno)
+// copyFile copies one limit. done is false if the leaf still uses more memory than the
+// limit. copyFile skips a limit that did not change in the container, because another
+// program may have given the leaf a lower limit meanwhile.
+func (k *kernel) copyFile(base int, leaf string, f *copiedFile) (done bool, err error) {
+	value, err := k.value(base, f.name)
+	if err != nil || value == "" || len(value) > longestLimit || value == f.copied {
+		return true, err
 	}
-	if f.copied && string(value) == string(f.value[:f.size]) {
-		return true
+	own, err := k.value(base, leaf+"/"+f.name)
+	if err != nil {
+		return true, err
 	}
-	f.size, f.copied = copy(f.value[:], value), false
-	n, errno = rawReadFile(leaf, &f.name[0], m.own[:])
-	if errno != 0 {
-		return f.settle("read", errno)
-	}
-	if own := trimmed(m.own[:n]); string(own) != string(value) {
-		if f.reclaims && exceeded(leaf, value) {
-			return false
+	if own != value {
+		if f.name == "memory.max" && k.exceeded(base, leaf, value) {
+			return false, nil
 		}
 		// Since Linux 6.16 a write with O_NONBLOCK sets the limit without reclaiming
 		// memory. Processes that allocate reclaim it later (the kernel document,
 		// memory.high and memory.max).
-		errno = rawWriteFile(leaf, &f.name[0], value, unix.O_NONBLOCK)
-		if errno != 0 {
-			return f.settle("write", errno)
+		if err := k.writeFlags(base, leaf+"/"+f.name, value, unix.O_NONBLOCK); err != nil {
+			return true, err
 		}
 	}
-	f.copied = true
-	return true
+	f.copied = value
+	return true, nil
 }
 
-// settle stores a failure, unless a later copy would fail in the same way. That is so if
-// the file does not exist, or if this process may not write to the leaf. settle returns
-// the result of copyFile.
-func (f *limitFile) settle(op string, errno unix.Errno) bool {
-	switch errno {
-	case 0, unix.ENOENT, unix.EACCES, unix.EPERM, unix.EROFS:
-		return true
-	}
-	f.op, f.errno = op, errno
-	return false
+// value returns the content of a cgroup file that has one line.
+func (k *kernel) value(dir int, name string) (string, error) {
+	s, err := k.readFile(dir, name)
+	return strings.TrimSpace(s), err
 }
 
-// failure returns the error of the last copy, or nil.
-func (f *limitFile) failure(leaf string) error {
-	if f.errno == 0 {
-		return nil
-	}
-	return &Error{f.op, leaf + "/" + string(f.name[:len(f.name)-1]), string(f.value[:f.size]), f.errno}
+// transient reports whether a later try may succeed. It cannot if the file does not
+// exist, because the container lacks the controller, if the mount shows another cgroup,
+// or if this process may not write to the leaf.
+func transient(err error) bool {
+	return err != nil && !is(err, unix.ENOENT, unix.ESTALE, unix.EACCES, unix.EPERM, unix.EROFS)
 }
 
-// exceeded reports whether the leaf uses more memory than limit. Such a limit is not
-// copied, because the writer would have to reclaim memory. With memory.max, the kernel
-// would also kill processes of the leaf until the rest fits (mm/memcontrol.c,
-// memory_max_write). The container's own limit is in force anyway, and the copy is for
-// information only.
-func exceeded(leaf int, limit []byte) bool {
-	most, limited := firstNumber(limit)
-	if !limited {
+// exceeded reports whether the leaf uses more memory than limit. Such a memory.max is not
+// copied yet, because the kernel would kill processes of the leaf until the rest fits
+// (mm/memcontrol.c, memory_max_write). The container's own limit is in force anyway. A
+// write of memory.high kills nothing, and after some tries it stops reclaiming memory
+// (memory_high_write).
+func (k *kernel) exceeded(base int, leaf, limit string) bool {
+	most, err := strconv.ParseUint(limit, 10, 64)
+	if err != nil {
 		return false // "max"
 	}
-	var buffer [24]byte
-	n, errno := rawReadFile(leaf, &memoryCurrent[0], buffer[:])
-	used, ok := firstNumber(buffer[:n])
-	return errno == 0 && ok && used > most
+	current, err := k.value(base, leaf+"/memory.current")
+	if err != nil {
+		return false
+	}
+	used, err := strconv.ParseUint(current, 10, 64)
+	return err == nil && used > most
 }

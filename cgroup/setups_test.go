@@ -51,6 +51,10 @@ var setups = map[string]func(){
 		data[0].Permitted &^= 1 << unix.CAP_SYS_ADMIN
 		must("capset", unix.Capset(&header, &data[0]))
 	},
+	// As taskset does for the program that it starts.
+	"bound to the first CPU": func() {
+		must("sched_setaffinity", unix.SchedSetaffinity(0, &firstCPU))
+	},
 	"seccomp ENOSYS": func() { refuseNewMountAPI(unix.ENOSYS) },
 	"seccomp EPERM":  func() { refuseNewMountAPI(unix.EPERM) },
 	// Go's runtime keeps cpu.max open if it sizes GOMAXPROCS by it.
@@ -162,6 +166,8 @@ var setups = map[string]func(){
 		must("mount", unix.Mount("cgroup2", mountPoint, "cgroup2", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RELATIME, ""))
 	},
 }
+
+var firstCPU = unix.CPUSet{1}
 
 // witness is the directory of the container's cgroup in a mount that no plan touches.
 const witness = "/tmp/cgshim-witness"

@@ -8,14 +8,13 @@ import (
 )
 
 // Calls in several goroutines share nothing, as long as each goroutine has its own
-// Handle and its own Follower. `make race` runs this test under the race detector.
+// Follower. `make race` runs this test under the race detector.
 func TestNothingIsShared(t *testing.T) {
 	var all sync.WaitGroup
 	for range 4 {
 		r := newResized(t, map[string]string{"pids.max": "500", "init/pids.max": "max", oomGroupFile: "1", "init/" + oomGroupFile: "1"})
 		f := r.follow(Options{OOMGroup: "0"})
 		all.Go(func() {
-			h := NewHandle(false)
 			for range 10 {
 				facts := Observe()
 				p := Decide(facts, Options{})
@@ -23,8 +22,8 @@ func TestNothingIsShared(t *testing.T) {
 					_ = step.String()
 				}
 				p.Container.Limits()
-				h.OOMKills()
-				f.Update()
+				OOMKills(false)
+				_, _ = f.Update()
 				_ = Hint(&Error{Op: "mount", Path: mountPoint, Err: unix.EPERM})
 			}
 		})

@@ -19,6 +19,7 @@ type diagnosis struct {
 	Steps   []string      `json:"steps"`
 	Facts   *cgroup.Facts `json:"facts"`
 	Limits  cgroup.Limits `json:"limits"`
+	Leaf    *cgroup.Leaf  `json:"leaf"`
 }
 
 // Check prints a description of this environment and the steps of a delegation. It
@@ -54,6 +55,9 @@ func diagnoseCgroup(config Config) (d *diagnosis, possible bool) {
 	}
 	d.State = plan.State.String()
 	d.Limits = plan.Container.Limits()
+	if plan.Refusal == nil {
+		d.leaf(plan.Leaf(d.Facts))
+	}
 	switch r := plan.Refusal; {
 	case r != nil:
 		d.Verdict, d.Reason, d.Hint = "cgroups will not be delegated", r.Reason, r.Hint
@@ -174,6 +178,7 @@ func (d *diagnosis) text() string {
 	line("memory limit", d.Limits.Memory)
 	line("pids limit", d.Limits.PIDs)
 	line("memory.oom.group", d.Limits.OOMGroup)
+	d.leafLines(line)
 	line("cgroup not readable", f.Unreadable)
 	for _, err := range f.Errors {
 		line("not readable", err)

@@ -27,6 +27,10 @@ func TestCheckPrintsWhatTheJSONHas(t *testing.T) {
 	d := &diagnosis{
 		Verdict: "some verdict", State: "some state", Reason: "some reason", Hint: "some hint", Notes: []string{"some note"}, Steps: []string{"some step"},
 		Limits: cgroup.Limits{CPU: "7901", Memory: "7902", PIDs: "7903", OOMGroup: "7904"},
+		Leaf: &cgroup.Leaf{
+			Name: "leaf7905", Exists: true, Type: "type7906", Enabled: []string{"enabled7907"}, Below: "7908", Room: "7909", Protection: "protected7910",
+			Affinity: "7911", CPUs: "7912", Losses: []cgroup.Loss{{File: "file7913", Container: "value7914", Leaf: "value7915"}},
+		},
 		Facts: &cgroup.Facts{
 			PID: 8001, Parent: 8002, Session: 8003, UID: 8004, GID: 8005, Groups: []int{8006, 8007}, Kernel: "kernel8008", IDMap: "8009 8010 8011",
 			CgroupNS: 8012, PIDNS: 8013, MountNS: 8014, Unified: "/unified", Unreadable: "unreadable8015", Init: "/init8016", InitSession: 8017, V1: []string{"v1controller"},
@@ -80,6 +84,26 @@ func TestCheckSaysUnknown(t *testing.T) {
 		if !strings.Contains(text, key+strings.Repeat(" ", 22-len(key))+"unknown\n") {
 			t.Errorf("%s in\n%s", key, text)
 		}
+	}
+}
+
+// A program that takes its cgroup parent from /proc/self/cgroup spoils the leaf.
+func TestCheckNamesASpoiltLeaf(t *testing.T) {
+	for name, c := range map[string]struct {
+		leaf cgroup.Leaf
+		want int
+	}{
+		"nothing is below the leaf":        {cgroup.Leaf{Exists: true, Type: "domain"}, 0},
+		"the leaf is not made yet":         {cgroup.Leaf{}, 0},
+		"controllers are enabled below it": {cgroup.Leaf{Exists: true, Type: "domain", Enabled: []string{"pids"}}, 1},
+		"the leaf has become threaded":     {cgroup.Leaf{Exists: true, Type: "domain threaded", Enabled: []string{"cpu"}}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := &diagnosis{Facts: new(cgroup.Facts)}
+			if d.leaf(&c.leaf); len(d.Notes) != c.want {
+				t.Errorf("%q", d.Notes)
+			}
+		})
 	}
 }
 

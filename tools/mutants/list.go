@@ -16,7 +16,7 @@ type mutant struct {
 const (
 	pure     = "^(TestDecide|TestOptionalSteps|TestAnywhere|TestDelegatedReports|TestRulesHold|TestParentOfTheMount|TestModes|TestZeroOptions)"
 	parsing  = "^(TestParse|TestSplit|TestIsInitial|TestMayWrite|TestLimit$|TestBelow|Fuzz)"
-	resizing = "^(TestLimitsAreFollowed|TestALimitBelow|TestOOMGroupIsKept|TestWhatIsAFailedCopy|TestAnotherCgroup|TestNothingToFollow|TestUpdate|TestEntries|TestLines)"
+	resizing = "^(TestLimitsAreFollowed|TestALimitBelow|TestOOMGroupIsKept|TestAFailedCopy|TestMirrored|TestAnotherCgroup|TestNothing|TestUpdate|TestTheCount|TestWhichCgroups|TestACgroupThatGoes|TestProtectionIsCopied|TestLosses|TestFactsOfTheLeaf|TestAffinityAround)"
 )
 
 // Tests of shim in which a test plays the kernel, and those of its log lines. The other
@@ -311,20 +311,30 @@ var mutants = []mutant{
 	{name: "a limit near 2^63 is one", file: "cgroup/limits.go", old: "err != nil || n > unlimited/1000", new: "err != nil", run: parsing},
 
 	// Limits that change.
-	{name: "another cgroup is written", file: "cgroup/follow.go", old: "errno == 0 && id != f.id", new: "false && id != f.id", run: resizing},
-	{name: "memory.oom.group is written for ever", file: "cgroup/follow.go", old: "errno == 0 && string(trimmed(f.value[:n])) != string(f.group)", new: "errno == 0 && n >= 0", run: resizing},
-	{name: "memory.oom.group is not kept", file: "cgroup/follow.go", old: "f.keepOOMGroup(base)", new: "", run: resizing},
-	{name: "what changed before the watch is not copied", file: "cgroup/follow.go", old: "f.copy() // copies", new: "// copies", run: resizing},
-	{name: "events are left", file: "cgroup/follow.go", old: "if n, errno := rawRead(f.notify, f.events[:]); errno != 0 || n == 0 {", new: "if true {", run: resizing},
-	{name: "a lower limit of the leaf is raised", file: "cgroup/mirror.go", old: "if f.copied && string(value)", new: "if false && string(value)", run: resizing},
-	{name: "a limit below the use is copied", file: "cgroup/mirror.go", old: "if f.reclaims && exceeded(leaf, value) {", new: "if false {", run: resizing},
-	{name: "a limit of swap waits too", file: "cgroup/mirror.go", old: "if f.reclaims && exceeded(leaf, value) {", new: "if exceeded(leaf, value) {", run: resizing},
+	{name: "another cgroup is written", file: "cgroup/follow.go", old: "err == nil && s.Ino != id", new: "err == nil && s.Ino == 0", run: resizing},
+	{name: "memory.oom.group is written for ever", file: "cgroup/follow.go", old: "is(err, unix.ENOENT) || now == value", new: `is(err, unix.ENOENT) || now == ""`, run: resizing},
+	{name: "memory.oom.group is not kept", file: "cgroup/follow.go", old: "kept := k.keepOOMGroup(base, m.oomGroup)", new: "var kept error", run: resizing},
+	{name: "what changed before the watch is not copied", file: "cgroup/follow.go", old: "if _, err := f.Update(); is(err, unix.ESTALE) {", new: "if err := error(nil); err != nil {", run: resizing},
+	{name: "events are left", file: "cgroup/follow.go", old: "f.kernel.read(f.notify,", new: "f.kernel.read(-1,", run: resizing},
+	{name: "a lower limit of the leaf is raised", file: "cgroup/mirror.go", old: " || value == f.copied {", new: " {", run: resizing},
+	{name: "a limit below the use is copied", file: "cgroup/mirror.go", old: `if f.name == "memory.max" && k.exceeded(base, leaf, value) {`, new: "if false {", run: resizing},
+	{name: "a limit of swap waits too", file: "cgroup/mirror.go", old: `if f.name == "memory.max" && k.exceeded(base, leaf, value) {`, new: "if k.exceeded(base, leaf, value) {", run: resizing},
 	{name: "a limit above the use is not copied", file: "cgroup/mirror.go", old: "used > most", new: "used < most", run: resizing},
-	{name: "a read-only leaf is an error", file: "cgroup/mirror.go", old: ", unix.EPERM, unix.EROFS:", new: ", unix.EPERM:", run: resizing},
-	{name: "memory.oom.group is not mirrored", file: "cgroup/mirror.go", old: `"pids.max", oomGroupFile}`, new: `"pids.max"}`, run: resizing},
-	{name: "the leaf keeps its own value", file: "cgroup/mirror.go", old: "rawWriteFile(leaf, &f.name[0], value, unix.O_NONBLOCK)", new: "rawWriteFile(leaf, &f.name[0], own, unix.O_NONBLOCK)", run: resizing},
-	{name: "a file is a directory", file: "cgroup/events.go", old: "if directory && string(entry)", new: "if (directory || true) && string(entry)", run: resizing},
-	{name: "a descriptor stays open", file: "cgroup/follow.go", old: "f.mirror.copy(base)\n\trawClose(base)", new: "f.mirror.copy(base)", run: resizing},
+	{name: "a read-only leaf is an error", file: "cgroup/mirror.go", old: ", unix.EPERM, unix.EROFS)", new: ", unix.EPERM)", run: resizing},
+	{name: "memory.oom.group is not mirrored", file: "cgroup/files.go", old: `{oomGroupFile, classLimit, "0", "copied"},`, new: "", run: resizing},
+	{name: "protection is copied although it passes on", file: "cgroup/files.go", old: "!(recursive && f.note == unlessRecursive)", new: "true", run: resizing},
+	{name: "protection is never copied", file: "cgroup/files.go", old: "!(recursive && f.note == unlessRecursive)", new: "f.note != unlessRecursive", run: resizing},
+	{name: "the first mount is the hierarchy", file: "cgroup/files.go", old: `strings.Cut(line, " - cgroup2 ")`, new: `strings.Cut(line, " - ")`, run: resizing},
+	{name: "a leaf that is not made yet has nothing", file: "cgroup/inside.go", old: "!exists && what == MirrorLimits", new: "false", run: resizing},
+	{name: "the affinity is not restored", file: "cgroup/affinity.go", old: "a.k.setAffinity(thread, &old)", new: "a.k.setAffinity(thread, &now)", run: resizing},
+	{name: "the affinity is set although it is kept", file: "cgroup/affinity.go", old: " || now == old {", new: " {", run: resizing},
+	{name: "a thread that ends is an error", file: "cgroup/affinity.go", old: "err != nil && err != unix.ESRCH", new: "err != nil", run: resizing},
+	{name: "the leaf keeps its threads' new affinity", file: "cgroup/affinity.go", old: `, a.leafName() + "/cgroup.threads"}`, new: "}", run: resizing},
+	{name: "the leaf keeps its own value", file: "cgroup/mirror.go", old: `k.writeFlags(base, leaf+"/"+f.name, value, unix.O_NONBLOCK)`, new: `k.writeFlags(base, leaf+"/"+f.name, own, unix.O_NONBLOCK)`, run: resizing},
+	{name: "a file is a cgroup", file: "cgroup/events.go", old: "is(err, unix.ENOTDIR, unix.ENOENT)", new: "is(err, unix.ENOENT)", run: resizing},
+	{name: "a descriptor stays open", file: "cgroup/follow.go", old: "defer k.close(base)\n\tkept", new: "kept", run: resizing},
+	{name: "what another process has copied is forgotten", file: "cgroup/mirrored.go", old: "copiedFile{name, copied}", new: "copiedFile{name, copied[:0]}", run: resizing},
+	{name: "the leaf of PID 1 is killed", file: "cgroup/events.go", old: "if name == leaf {", new: "if false {", run: resizing},
 
 	// Steps, on the running kernel.
 	{name: "controllers are not disabled again", file: "cgroup/enable.go", old: "a.onFailure(a.disable)", new: "", run: "TestEveryFault$/^private$", root: true},
@@ -333,7 +343,7 @@ var mutants = []mutant{
 	{name: "the result is not read back", file: "cgroup/enable.go", old: "return a.confirm()", new: "return nil", run: "TestPrivateNamespace", root: true},
 	{name: "processes of the leaf are moved back too", file: "cgroup/evacuate.go", old: "keep, _ = splitProcs(procs)", new: "_ = procs", run: "TestUndoLeaves", root: true},
 	{name: "the leaf stays after a failure", file: "cgroup/evacuate.go", old: "a.onFailure(func() error { return a.removeLeaf(s.leaf) })", new: "", run: "TestNoControllerCanBeEnabled", root: true},
-	{name: "processes stay in the leaf after a failure", file: "cgroup/evacuate.go", old: "err := a.moveBack(s.leaf, keep)", new: "err := error(nil)\n\t\t_ = keep", run: "TestNoControllerCanBeEnabled", root: true},
+	{name: "processes stay in the leaf after a failure", file: "cgroup/evacuate.go", old: "return a.moveBack(s.leaf, keep) })", new: "_ = keep; return nil })", run: "TestNoControllerCanBeEnabled", root: true},
 	{name: "the last round counts the processes of others", file: "cgroup/evacuate.go", old: "max(a.report.Foreign, foreign)", new: "foreign", run: "TestForeignProcessThatLeaves", root: true},
 	{name: "a busy cgroup costs the CPU", file: "cgroup/evacuate.go", old: "if try >= immediate {", new: "if false {", run: "TestForeignProcessEnds", root: true},
 	{name: "processes that come in are not moved", file: "cgroup/evacuate.go", old: "if err := a.evacuate(); err != nil {", new: "if err := error(nil); err != nil {", run: "TestForeignProcessThatLeaves|TestEmptyButBusy", root: true},
@@ -355,12 +365,12 @@ var mutants = []mutant{
 	{name: "a locked mount is removed", file: "cgroup/mount.go", old: "return is(err, unix.EAGAIN, unix.EBUSY)", new: "return true || err == nil", run: "TestMountIsNeverMissing/mounted", root: true},
 	{name: "no mount goes beneath", file: "cgroup/mount.go", old: "if a.report.Replaced = a.placeBeneath(); !a.report.Replaced {", new: "if !a.report.Replaced {", run: "TestOldMountIsReplaced$", root: true},
 	{name: "the old mount API is not tried", file: "cgroup/mount.go", old: "is(err, unix.ENOSYS, unix.EPERM, unix.EACCES)", new: "is(err, unix.EPERM, unix.EACCES)", run: "TestWithoutTheNewMountAPI", root: true},
-	{name: "a symbolic link at the mount point is followed", file: "cgroup/apply.go", old: "unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC", new: "unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC", run: "TestSymbolicLink", root: true, explained: "the link is refused before a step could follow it, and a cgroup file system has no links"},
+	{name: "a symbolic link at the mount point is followed", file: "cgroup/kernel.go", old: "unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC", new: "unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC", run: "TestSymbolicLink", root: true, explained: "the link is refused before a step could follow it, and a cgroup file system has no links"},
 	{name: "the way back is not tried before", file: "cgroup/unshare.go", old: "if err := a.enter(old, ownNamespace); err != nil {\n\t\treturn err\n\t}\n\tif err := a.k.unshare", new: "if err := a.k.unshare", run: "TestDelegatedToAUserNamespaceInTheHosts", root: true},
 	{name: "the namespace is not left after a failure", file: "cgroup/unshare.go", old: "a.onFailure(func() error { return a.enter(old, ownNamespace) })\n\treturn nil", new: "return nil", run: "TestForeignProcessEnds", root: true},
 	{name: "the namespace is not kept", file: "cgroup/unshare.go", old: `if err := a.k.mount(ownNamespace, keptNamespace, "", unix.MS_BIND, ""); err != nil {`, new: "if err := error(nil); err != nil {", run: "TestRunsOfASupervisor", root: true},
 	{name: "the namespace of PID 1 is not joined", file: "cgroup/unshare.go", old: "[]string{initNamespace, keptNamespace}", new: "[]string{keptNamespace}", run: "TestExecJoinsPID1ThatMovedDeeper", root: true},
-	{name: "inner containers live on", file: "cgroup/events.go", old: "rawWriteFile(dir, &h.name[0], one, 0); errno != 0 && first == 0", new: "unix.Errno(0); errno != 0 && first == 0", run: "TestKillOthers", root: true},
+	{name: "inner containers live on", file: "cgroup/events.go", old: `if err := k.killGroup(point + "/" + name); err != nil && first == nil {`, new: "if err := error(nil); err != nil && first == nil {", run: resizing},
 	{name: "foreign processes are not named", file: "cgroup/error.go", old: "if e.Foreign > 0 {", new: "if false {", run: "TestForeignProcessEnds", root: true},
 	{name: "a hint does not look at the errno", file: "cgroup/hint.go", old: "(row.err == 0 || errors.Is(e.Err, row.err))", new: "true", run: "TestARefusal|TestForeignProcessEnds|TestNoRoom", root: true},
 }
