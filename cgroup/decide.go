@@ -14,7 +14,7 @@ type Options struct {
 	OOMGroup    string        // value for memory.oom.group, "0" or "1", or "" to keep the value
 	Mirror      Mirror        // which limits of the container are copied into the leaf
 	Anywhere    bool          // act in every process, not only in the container's entry point
-	Interrupted func() bool   `json:"-"` // ends the retries early when it returns true, or nil
+	Interrupted func() bool   `json:"-"` // ends the observation and the retries early when it returns true, or nil
 }
 
 // Defaults of Options.

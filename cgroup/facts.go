@@ -266,7 +266,7 @@ func (o *observation) namespace(proc, name string) uint64 {
 }
 
 func (o *observation) mounts(mountinfo string) {
-	mounts := parseMountinfo(mountinfo)
+	mounts := parseMountinfo(mountinfo, concerns)
 	var link unix.Stat_t
 	switch err := o.lstat(mountPoint, &link); err {
 	case nil:
@@ -281,12 +281,16 @@ func (o *observation) mounts(mountinfo string) {
 		holder = m.ID
 	}
 	o.Holder = visible(mounts, holder)
+	stack := map[int]int{} // the mounts at /sys/fs/cgroup, and the mount that each is on
+	for _, m := range mounts {
+		if m.Point == mountPoint {
+			stack[m.ID] = m.Parent
+		}
+	}
 	ground := holder
-	for range mounts {
-		for _, m := range mounts {
-			if m.ID == ground && m.Point == mountPoint {
-				ground = m.Parent
-			}
+	for range stack { // no more steps than mounts, should two be on each other
+		if on, found := stack[ground]; found {
+			ground = on
 		}
 	}
 	o.Ground = visible(mounts, ground)
@@ -301,10 +305,21 @@ func (o *observation) mounts(mountinfo string) {
 	}
 }
 
+// concerns reports whether a mount at point can hold, cover or be the mount at
+// /sys/fs/cgroup, or is below it.
+func concerns(point string) bool {
+	_, above := below(mountPoint, point)
+	_, inside := below(point, mountPoint)
+	return above || inside
+}
+
 // visible returns the mount with this ID, if no other mount covers it.
 func visible(mounts []Mount, id int) *Mount {
 	for _, m := range mounts {
-		if top, _ := topMount(mounts, m.Point); m.ID == id && top.ID == id {
+		if m.ID != id {
+			continue
+		}
+		if top, _ := topMount(mounts, m.Point); top.ID == id {
 			return &m
 		}
 	}
