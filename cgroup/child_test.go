@@ -77,8 +77,9 @@ type outcome struct {
 	Gaps    int // with Watch: looks without a cgroup2
 	Exec    []outcome
 	Inner   *outcome
-	Dead    bool   // the child was killed
-	Said    string // its standard error
+	Dead    bool      // the child was killed
+	Host    [2]string // mounts of the namespace that sharedWithAHost has left behind, before and afterwards
+	Said    string    // its standard error
 }
 
 func TestMain(m *testing.M) {
@@ -191,6 +192,7 @@ func runChild(spec string) {
 	if c.Follow { // nothing stays open in the mount
 		must("umount", unix.Unmount(mountPoint, 0))
 	}
+	out.Host = [2]string{hostBefore, mountsOfTheHost()}
 	data, err := json.Marshal(out)
 	must("marshal", err)
 	fmt.Println(string(data))

@@ -143,7 +143,7 @@ func (p *Plan) decide(f *Facts) *Refusal {
 		room = base.Path + "/" + p.leaf
 	}
 	ours := f.Kept != nil && f.Ground != nil && f.Kept.Holder == f.Ground.ID // a killed run of cgshim has made the mount shared
-	if r := p.prevent(f, base, remount, unshare, ours); r != nil {
+	if r := p.prevent(f, base, remount, unshare); r != nil {
 		return r
 	}
 	if remount && ours {
@@ -151,7 +151,7 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	}
 	readOnly := mounted && f.Mount.readOnly()
 	place := placeStep{
-		replace: mounted && (len(f.SubMounts) == 0 || ours && slices.Equal(f.SubMounts, []string{room})),
+		replace: mounted && (!f.ParentShared || ours) && (len(f.SubMounts) == 0 || ours && slices.Equal(f.SubMounts, []string{room})),
 		isolate: mounted && !f.Mount.private(),
 	}
 	switch {
@@ -180,7 +180,7 @@ func (p *Plan) decide(f *Facts) *Refusal {
 		p.add(openStep{})
 	}
 	if pin := unshare && f.PID != 1; pin || !known(p.leaf) {
-		p.addOptional(keepStep{leaf: p.leaf, pin: pin})
+		p.addOptional(keepStep{leaf: p.leaf, pin: pin, shared: f.RunShared})
 	}
 	var controllers []string // for the printed plan only; enableStep reads the list again
 	if base == nil || base.Type == "domain threaded" {
@@ -374,7 +374,7 @@ func (g *Group) threaded() *Refusal {
 }
 
 // prevent refuses if a step that the plan needs is not allowed.
-func (p *Plan) prevent(f *Facts, base *Group, remount, unshare, ours bool) *Refusal {
+func (p *Plan) prevent(f *Facts, base *Group, remount, unshare bool) *Refusal {
 	readOnly := f.Mount != nil && f.Mount.readOnly()
 	switch {
 	case (remount || unshare) && !f.SysAdmin:
@@ -382,9 +382,9 @@ func (p *Plan) prevent(f *Facts, base *Group, remount, unshare, ours bool) *Refu
 	case (remount || unshare) && f.Init != "" && f.Init != f.Unified:
 		return refuse(NotOurs, "PID 1 is in "+f.Init+" and this process is in "+f.Unified+": a mount for this process would change every process of the container",
 			"make cgshim the container's PID 1, or start it in the cgroup of PID 1")
-	case remount && f.ParentShared && !ours:
-		return refuse(SharedMount, "the mount that holds "+mountPoint+" is shared: a change could reach the host",
-			"mount it without propagation (rprivate or rslave), or start cgshim before anything makes / shared")
+	case remount && f.Mount == nil && f.ParentShared:
+		return refuse(SharedMount, "nothing is mounted on "+mountPoint+", and the mount that holds it is shared: a new mount could reach the host",
+			"have the runtime mount cgroup2 there, mount the directory above without propagation (rprivate or rslave), or start cgshim before anything makes / shared")
 	case !remount && base == nil:
 		return skip(Hidden, "this process's cgroup "+f.Unified+" is not below "+mountPoint)
 	case !remount && readOnly && !f.SysAdmin:

@@ -111,6 +111,7 @@ until echo "+cpu +memory +pids" >cgroup.subtree_control; do evacuate; done`
 	build    = "mount -t cgroup2 cgroup2 $(mktemp -d)\n"
 	unthread = `grep -qx domain cgroup.type || echo "-cpu -cpuset -pids" >cgroup.subtree_control` + "\n"
 	remount  = "unshare --cgroup\n" + build
+	cover    = "\nmount --move $DIR /sys/fs/cgroup"
 	replace  = "\nmount --beneath --move $DIR /sys/fs/cgroup; umount -l /sys/fs/cgroup"
 )
 
@@ -260,14 +261,23 @@ func TestDecide(t *testing.T) {
 			"the mount is a slave", container(hostView, func(f *Facts) { f.Mount.Propagates = []string{"master:3"} }), HostView,
 			remount + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(replace, "\n"),
 		},
-		{"the mount that holds it is shared", container(hostView, func(f *Facts) { f.ParentShared = true }), SharedMount, ""},
+		{"the mount that holds it is shared", container(hostView, func(f *Facts) { f.ParentShared = true }), HostView, remount + evacuateAndEnable + cover},
+		{
+			"both are shared", container(hostView, func(f *Facts) { f.ParentShared, f.Mount.Propagates = true, []string{"shared:3"} }), HostView,
+			remount + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(cover, "\n"),
+		},
+		{"nothing is mounted, and the mount above is shared", container(hostView, func(f *Facts) { f.Mount, f.Own, f.Above, f.ParentShared = nil, nil, nil, true }), SharedMount, ""},
+		{
+			"/run is shared too, beside another PID 1", container(hostView, entryPointOf("/kubepods/pod1/ctr"), func(f *Facts) { f.ParentShared, f.RunShared = true, true }), HostView,
+			remount + strings.Replace(keep, "; touch /run/cgshim/cgroup; mount --bind /proc/self/ns/cgroup /run/cgshim/cgroup", "", 1) + evacuateAndEnable + cover,
+		},
 		{"the mount that holds it was made shared by a killed run", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
 			f.ParentShared, f.Kept.Holder, f.Ground = true, 26, &Mount{ID: 26, Point: "/sys", Propagates: []string{"shared:1"}}
 			f.SubMounts, f.Own = []string{mountPoint + "/kubepods/pod1/ctr/init"}, nil // the sub-mount covers it
 		}), Interrupted, "umount -l /sys/fs/cgroup/kubepods/pod1/ctr/init; mount --make-private /sys\n" + regain + build + keep + evacuateAndEnable + replace},
 		{"a killed run has made another shared", container(hostView, kept(7, "init"), func(f *Facts) {
 			f.ParentShared, f.Kept.Holder, f.Ground = true, 25, &Mount{ID: 26, Point: "/sys", Propagates: []string{"shared:1"}}
-		}), SharedMount, ""},
+		}), HostView, remount + evacuateAndEnable + cover},
 		{"the mount that holds it is shared, but stays", container(func(f *Facts) { f.ParentShared = true }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -402,8 +412,12 @@ func brokenRule(f *Facts, p *Plan, anywhere bool) string {
 			return kind + " twice"
 		}
 		at[kind] = i + 1
-		if place, ok := s.action.(placeStep); ok && !place.isolate && f.Mount != nil && !f.Mount.private() {
+		place, ok := s.action.(placeStep)
+		switch {
+		case ok && !place.isolate && f.Mount != nil && !f.Mount.private():
 			return "mounts on a mount that propagates"
+		case ok && f.ParentShared && at["settle"] == 0 && (place.replace || place.holder != "" || f.Mount == nil):
+			return "removes or mounts where it could reach the host"
 		}
 	}
 	v2 := f.Mount == nil || f.Mount.Type == "cgroup2"
@@ -431,8 +445,6 @@ func brokenRule(f *Facts, p *Plan, anywhere bool) string {
 		return "shows what is not finished"
 	case at["build"] > 0 != (at["place"] > 0):
 		return "builds what it does not place"
-	case at["place"] > 0 && f.ParentShared && at["settle"] == 0:
-		return "mounts where it could reach the host"
 	case (at["unshare"] > 0 || at["build"] > 0 || at["writable"] > 0) && !f.SysAdmin:
 		return "needs a capability that is not there"
 	}

@@ -50,6 +50,7 @@ type Facts struct {
 	Holder        *Mount   `json:"mount_above"`            // the mount that Mount is on, or nil if there is none or another mount covers it
 	Ground        *Mount   `json:"mount_below"`            // the mount below all mounts at /sys/fs/cgroup, or nil as for Holder
 	ParentShared  bool     `json:"parent_shared"`          // the mount that holds /sys/fs/cgroup propagates, or is not visible
+	RunShared     bool     `json:"run_shared"`             // the mount that holds /run/cgshim propagates
 	SubMounts     []string `json:"sub_mounts,omitempty"`
 	Own           *Group   `json:"own"`             // the process's cgroup, or nil if the mount does not show it
 	Above         []*Group `json:"above,omitempty"` // the visible cgroups above Own, the nearest first
@@ -280,6 +281,8 @@ func (o *observation) mounts(mountinfo string) {
 	} else if m, ok := holdingMount(mounts, mountPoint); ok {
 		holder = m.ID
 	}
+	run, _ := holdingMount(mounts, keptNamespace)
+	o.RunShared = run.shared()
 	o.Holder = visible(mounts, holder)
 	stack := map[int]int{} // the mounts at /sys/fs/cgroup, and the mount that each is on
 	for _, m := range mounts {
@@ -306,11 +309,12 @@ func (o *observation) mounts(mountinfo string) {
 }
 
 // concerns reports whether a mount at point can hold, cover or be the mount at
-// /sys/fs/cgroup, or is below it.
+// /sys/fs/cgroup, is below it, or can hold the files of keepStep.
 func concerns(point string) bool {
 	_, above := below(mountPoint, point)
 	_, inside := below(point, mountPoint)
-	return above || inside
+	_, kept := below(keptNamespace, point)
+	return above || inside || kept
 }
 
 // visible returns the mount with this ID, if no other mount covers it.

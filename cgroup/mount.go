@@ -186,8 +186,14 @@ func (a *application) verify(own string) error {
 
 // placeStep attaches the new mount at /sys/fs/cgroup. No step after it may fail, because
 // nothing can bring the old mount back.
+//
+// If the mount that holds the old mount is shared, the old mount stays. Its removal, or a
+// mount below it, would reach every peer of the holder, and the host may have one: a pod
+// with a Bidirectional volume has such mounts, and `-v /sys:/sys:rshared` makes the host's
+// own a peer. A mount on the old mount reaches only the peers of the old mount, which has
+// none once it is private (mount_namespaces(7)).
 type placeStep struct {
-	replace bool // remove the old mount; false if there are mounts below it
+	replace bool // remove the old mount; false if there are mounts below it, or if its holder is shared
 	isolate bool // the old mount propagates, so make it private first
 
 	// These are for placeTucked.

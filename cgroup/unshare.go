@@ -98,13 +98,14 @@ func (s regainStep) do(a *application) error {
 // can make the namespace again later, because a delegated cgroup can have no process of
 // its own. So keepStep comes before the first process is moved.
 type keepStep struct {
-	leaf string
-	pin  bool
+	leaf   string
+	pin    bool
+	shared bool // the bind mount could reach the host, so it is not made
 }
 
 func (s keepStep) String() string {
 	line := "mkdir -p " + keptDir + "; echo $(stat -c %i .) " + s.leaf + " >" + keptCgroup
-	if s.pin {
+	if s.pin && !s.shared {
 		line += "; touch " + keptNamespace + "; mount --bind " + ownNamespace + " " + keptNamespace
 	}
 	return line
@@ -117,8 +118,11 @@ func (s keepStep) do(a *application) error {
 	if err := a.create(keptCgroup, strconv.FormatUint(a.report.ID, 10)+" "+s.leaf+"\n"); err != nil {
 		return err
 	}
-	if !s.pin {
+	switch {
+	case !s.pin:
 		return nil
+	case s.shared:
+		return &Error{Op: "mount", Path: keptNamespace, Data: "on a shared mount", Err: unix.EXDEV}
 	}
 	// Remove the mount of a killed run, which the new mount would only cover.
 	_ = a.k.umount(keptNamespace, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)

@@ -81,13 +81,7 @@ func (d *diagnosis) running(plan *cgroup.Plan, o cgroup.Options) *cgroup.Plan {
 	d.note("not PID 1, but started into a running container: the report is about PID " + strconv.Itoa(entry.PID) +
 		", as this process sees it; an exec may be in another cgroup namespace")
 	o.Anywhere = true
-	then := *entry
-	if then.ParentShared {
-		// --dind makes every mount shared at the end.
-		then.ParentShared = false
-		d.note("the mount that holds /sys/fs/cgroup is shared now, and --dind makes it so at the end; whether it was shared at the start is not visible")
-	}
-	plan = cgroup.Decide(&then, o)
+	plan = cgroup.Decide(entry, o)
 	if plan.Refusal == nil && plan.State != cgroup.Delegated {
 		plan.Refusal = &cgroup.Refusal{
 			State:  plan.State,
