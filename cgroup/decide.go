@@ -53,6 +53,7 @@ const (
 	Undelegated  State = "cgroup not delegated to this user namespace"
 	SharedMount  State = "mount is shared"
 	NotOurs      State = "container's cgroup is another"
+	NoRoom       State = "no room for inner cgroups"
 )
 
 func (s State) String() string { return string(s) }
@@ -74,6 +75,7 @@ type Plan struct {
 	Refusal   *Refusal // why the cgroup is not and will not be delegated, or nil if it is, or if the steps delegate it
 	HostPath  string   // path of the container's cgroup, as far up as this process can see the path
 	Container *Group   // the container's cgroup, or nil if it is not visible
+	NoRoom    *Refusal // which limit leaves no room for inner cgroups, also if the cgroup is delegated already, or nil
 	Steps     []Step
 	Options   Options
 
@@ -114,7 +116,7 @@ func (p *Plan) decide(f *Facts) *Refusal {
 			"give no other cgroup of the outer container the name of a leaf, and put no process beside the leaf from outside")
 	}
 	base := where.group // the container's cgroup
-	p.Container, p.leaf, p.HostPath = base, where.leaf, where.path
+	p.Container, p.leaf, p.HostPath, p.NoRoom = base, where.leaf, where.path, f.noRoom(base)
 	mounted := f.Mount != nil && f.Mount.Type == "cgroup2"
 	// /sys/fs/cgroup has to be replaced if no cgroup2 is mounted there, or if the mount
 	// shows more than the container's cgroup. A path other than / means that the cgroup
@@ -394,7 +396,7 @@ func (p *Plan) prevent(f *Facts, base *Group, remount, unshare bool) *Refusal {
 	case base != nil && !base.Writable:
 		return refuse(Undelegated, "the container's cgroup may not be written by this user", writable)
 	}
-	return nil
+	return p.NoRoom
 }
 
 // threadedControllers are the controllers that a threaded cgroup can have. If a program

@@ -252,6 +252,20 @@ func TestDecide(t *testing.T) {
 			"cd /sys/fs/cgroup\n" + unthread + evacuateAndEnable,
 		},
 
+		// Limits on cgroups.
+		{"no cgroup below", container(func(f *Facts) { f.Own.MaxDescendants, f.Own.MaxDepth = "0", "max" }), NoRoom, ""},
+		{"the leaf alone", container(func(f *Facts) { f.Own.MaxDescendants = "1" }), NoRoom, ""},
+		{"the leaf and the cgroup beside it", container(func(f *Facts) { f.Own.MaxDescendants = "2" }), NoRoom, ""},
+		{"the leaf and a container", container(func(f *Facts) { f.Own.MaxDescendants = "3" }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"no level below", container(func(f *Facts) { f.Own.MaxDepth = "0" }), NoRoom, ""},
+		{"the leaf's level alone", container(func(f *Facts) { f.Own.MaxDepth = "1" }), NoRoom, ""},
+		{"two levels", container(func(f *Facts) { f.Own.MaxDepth, f.Own.MaxDescendants = "2", "max" }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"a limit of the pod", container(hostView, func(f *Facts) { f.Above[0].MaxDescendants = "3" }), NoRoom, ""},
+		{"a depth of the pod", container(hostView, func(f *Facts) { f.Above[1].MaxDepth = "3" }), NoRoom, ""},
+		{"room in the pod", container(hostView, func(f *Facts) { f.Above[0].MaxDescendants, f.Above[1].MaxDepth = "4", "4" }), HostView, remount + evacuateAndEnable + replace},
+		{"delegated, and no room since", container(nested("init"), func(f *Facts) { f.Above[0].MaxDescendants, f.Own.MaxDepth = "1", "0" }), Delegated, ""},
+		{"a limit of the leaf alone", container(nested("init"), nothingEnabled, func(f *Facts) { f.Own.MaxDepth = "0" }), Interrupted, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+
 		// Propagation.
 		{
 			"the mount is shared", container(hostView, func(f *Facts) { f.Mount.Propagates = []string{"shared:3"} }), HostView,

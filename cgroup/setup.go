@@ -81,7 +81,7 @@ func (p *Plan) unsettled() bool {
 	if p.Refusal == nil {
 		return len(p.Steps) > 0
 	}
-	return slices.Contains([]State{NotOurs, Outside, Hidden, Threaded, Undelegated, SharedMount}, p.State)
+	return slices.Contains([]State{NotOurs, Outside, Hidden, Threaded, Undelegated, SharedMount, NoRoom}, p.State)
 }
 
 // moved reports whether a step failed because another program removed or replaced a

@@ -57,6 +57,8 @@ func diagnoseCgroup(config Config) (d *diagnosis, possible bool) {
 	switch r := plan.Refusal; {
 	case r != nil:
 		d.Verdict, d.Reason, d.Hint = "cgroups will not be delegated", r.Reason, r.Hint
+	case plan.State == cgroup.Delegated && plan.NoRoom != nil:
+		d.Verdict, d.Reason, d.Hint = "delegated already, but no inner container can be created", plan.NoRoom.Reason, plan.NoRoom.Hint
 	case plan.State == cgroup.Delegated:
 		d.Verdict = "delegated already: inner containers are created under " + plan.HostPath
 	default:

@@ -38,6 +38,9 @@ func (s *shim) delegate() int {
 		s.log.Log(LevelWarn, "optional cgroup step failed", explain(err)...)
 	}
 	facts := []any{"cgroup", report.HostPath, "id", report.ID, "controllers", strings.Join(report.Enabled, " ")}
+	if r := plan.NoRoom; r != nil {
+		s.log.Log(LevelWarn, "no room for inner cgroups", "reason", r.Reason, "hint", r.Hint)
+	}
 	if plan.State == cgroup.Delegated {
 		s.log.Log(LevelInfo, plan.State.String(), facts...)
 		return 0
