@@ -47,6 +47,7 @@ type Facts struct {
 	Missing       bool     `json:"missing"`                // /sys/fs/cgroup does not exist
 	Symlink       bool     `json:"symlink"`                // /sys/fs/cgroup is a symbolic link
 	Mount         *Mount   `json:"mount"`                  // the mount at /sys/fs/cgroup, or nil
+	Under         *Mount   `json:"mount_covered"`          // the mount at /sys/fs/cgroup that Mount is on, or nil
 	Holder        *Mount   `json:"mount_above"`            // the mount that Mount is on, or nil if there is none or another mount covers it
 	Ground        *Mount   `json:"mount_below"`            // the mount below all mounts at /sys/fs/cgroup, or nil as for Holder
 	ParentShared  bool     `json:"parent_shared"`          // the mount that holds /sys/fs/cgroup propagates, or is not visible
@@ -84,6 +85,7 @@ type Kept struct {
 	ID     uint64 `json:"id"`
 	Leaf   string `json:"leaf"`
 	Holder int    `json:"holder"` // ID of the mount that placeTucked was making shared, or 0
+	Room   string `json:"room"`   // where placeTucked was mounting a peer of it
 }
 
 // Observe collects the facts about this process. It changes nothing and never fails.
@@ -301,6 +303,9 @@ func (o *observation) mounts(mountinfo string) {
 	for _, m := range mounts {
 		if m.ID == holder {
 			o.ParentShared = m.shared()
+			if m.Point == mountPoint {
+				o.Under = &m
+			}
 		}
 		if o.Mount != nil && m.Parent == o.Mount.ID {
 			o.SubMounts = append(o.SubMounts, m.Point)
@@ -425,8 +430,10 @@ func (o *observation) kept() {
 	id, leaf, ok := strings.Cut(strings.TrimSuffix(content, "\n"), " ")
 	if n, err := strconv.ParseUint(id, 10, 64); ok && err == nil && leaf != "" {
 		o.Kept = &Kept{ID: n, Leaf: leaf}
-		holder, _ := o.readFile(unix.AT_FDCWD, keptHolder)
+		content, _ := o.readFile(unix.AT_FDCWD, keptHolder)
+		holder, room, _ := strings.Cut(content, " ")
 		o.Kept.Holder, _ = strconv.Atoi(holder)
+		o.Kept.Room = room
 	}
 }
 

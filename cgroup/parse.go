@@ -42,6 +42,7 @@ type Mount struct {
 	Options    []string `json:"options"`
 	Propagates []string `json:"propagation,omitempty"` // shared:N, master:N, unbindable
 	Type       string   `json:"type"`
+	Source     string   `json:"source"`
 	Super      string   `json:"super_options"`
 }
 
@@ -50,6 +51,13 @@ func (m Mount) readOnly() bool { return slices.Contains(m.Options, "ro") }
 func (m Mount) shared() bool { return hasPrefix(m.Propagates, "shared:") }
 
 func (m Mount) private() bool { return !m.shared() && !hasPrefix(m.Propagates, "master:") }
+
+// between reports whether m is the tmpfs that mountOver puts between two mounts. It is the
+// top mount only if a run of cgshim was killed there.
+func (m *Mount) between() bool { return m != nil && m.Type == "tmpfs" && m.Source == betweenSource }
+
+// shows reports whether m is a cgroup2 mount that begins at path.
+func (m *Mount) shows(path string) bool { return m != nil && m.Type == "cgroup2" && m.Root == path }
 
 // parseMountinfo parses the lines of /proc/PID/mountinfo whose mount point keep accepts.
 // There can be 20,000 lines (`-v /:/host:rslave` on a node), so it allocates nothing for
@@ -91,7 +99,7 @@ func parseMount(line string) (m Mount, ok bool) {
 	m.ID, _ = strconv.Atoi(head[0])
 	m.Parent, _ = strconv.Atoi(head[1])
 	if len(tail) > 2 {
-		m.Super = tail[2]
+		m.Source, m.Super = tail[1], tail[2]
 	}
 	return m, true
 }

@@ -37,6 +37,9 @@ func (k *kernel) setUp(o Options) (*Plan, *Report, error) {
 			return p, &Report{}, err
 		}
 		_, report, err := k.carryOut(p, start)
+		if p.again && err == nil {
+			continue
+		}
 		if !moved(err) || over(deadline, o.Interrupted) {
 			return p, report, err
 		}
