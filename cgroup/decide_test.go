@@ -218,6 +218,13 @@ func TestDecide(t *testing.T) {
 		{"killed after the new mount was put below the old one", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
 			f.Under = &Mount{ID: 31, Root: "/kubepods/pod1/ctr", Point: mountPoint, Type: "cgroup2"}
 		}), Interrupted, regain + build + keep + evacuateAndEnable + "\numount -l /sys/fs/cgroup"},
+		{"the same, and the new mount is shared, as the host's may be", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
+			f.Under, f.ParentShared = &Mount{ID: 31, Root: "/kubepods/pod1/ctr", Point: mountPoint, Type: "cgroup2", Propagates: []string{"shared:9"}}, true
+		}), Interrupted, regain + build + keep + evacuateAndEnable + cover},
+		{"the same, and placeTucked has left it shared", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
+			f.Under, f.ParentShared = &Mount{ID: 31, Root: "/kubepods/pod1/ctr", Point: mountPoint, Type: "cgroup2", Propagates: []string{"shared:9"}}, true
+			f.Ground, f.Kept.Holder, f.Kept.Room = &Mount{ID: 26, Point: "/sys"}, 26, mountPoint+"/kubepods/pod1/ctr/init"
+		}), Interrupted, regain + build + keep + evacuateAndEnable + "\numount -l /sys/fs/cgroup"},
 		{"killed between the tmpfs and the new mount", container(hostView, kept(7, "init"), func(f *Facts) {
 			f.Mount, f.Own, f.Above = &Mount{Point: mountPoint, Type: "tmpfs", Source: "cgshim"}, nil, nil
 		}), Interrupted, "umount -l /sys/fs/cgroup"},

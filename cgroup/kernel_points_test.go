@@ -55,6 +55,7 @@ func TestEveryPointOfARunIsTakenUp(t *testing.T) {
 						points = append(points, n+1)
 					}
 				}
+				t.Logf("%d points", len(points))
 				agains := []string{"again"}
 				if helper {
 					agains = []string{"undo, again"}
