@@ -281,10 +281,11 @@ func (f *Facts) container(leaf string) place {
 }
 
 // leftBehind reports whether a killed run has moved PID 1 into the leaf, and this process
-// is still in the container's cgroup.
+// is still in the container's cgroup. If controllers are enabled, another run has moved
+// this process meanwhile.
 func (f *Facts) leftBehind() bool {
 	down, ok := below(f.Init, f.Unified)
-	return f.Init != "" && ok && f.Own != nil && f.Kept != nil && f.Kept.ID == f.Own.ID && down == "/"+f.Kept.Leaf
+	return f.Init != "" && ok && f.Own != nil && f.Kept != nil && f.Kept.ID == f.Own.ID && !f.Own.delegated() && down == "/"+f.Kept.Leaf
 }
 
 // ownNamespace reports whether this process is in a cgroup namespace whose root the mount
