@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -86,20 +87,31 @@ func (p *Plan) apply(k *kernel) (*Report, error) {
 			continue
 		}
 		if err != nil {
-			for i := len(a.undo) - 1; i >= 0; i-- {
-				if left := a.undo[i](); left != nil {
-					err = fmt.Errorf("%w; not undone: %w", err, left)
-				}
+			if left := a.rollBack(); left != nil {
+				err = fmt.Errorf("%w; not undone: %w", err, left)
 			}
 			return &a.report, err
 		}
 	}
-	a.report.Delegated = p.Refusal == nil
+	a.report.Delegated = p.Refusal == nil && !p.again
 	a.report.Elapsed = time.Since(a.start)
 	return &a.report, nil
 }
 
 func (a *application) onFailure(undo func() error) { a.undo = append(a.undo, undo) }
+
+// rollBack undoes the steps, the last first. It goes on after an error.
+func (a *application) rollBack() (err error) {
+	for _, undo := range slices.Backward(a.undo) {
+		switch left := undo(); {
+		case err == nil:
+			err = left
+		case left != nil:
+			err = fmt.Errorf("%w; not undone: %w", err, left)
+		}
+	}
+	return err
+}
 
 func (a *application) close() {
 	if a.mount == a.base {

@@ -49,6 +49,9 @@ type child struct {
 	AtOnce  bool     // run all Exec at the same time, so that none ends before the others
 	Inner   *child   // run this afterwards as an inner container, in the cgroup namespace of this one
 	SetUp   bool     // call setUp, not Apply on one plan
+	Dies    int      // die before this system call of the run, with SetUp
+	Helper  bool     // only the run dies, as a helper of PID 1 does, and its process goes on
+	Then    string   // what comes next: "again", "undo", or with Helper "undo, again"
 	Waits   bool     // wait for the end of the input before the end
 }
 
@@ -66,8 +69,11 @@ type outcome struct {
 	After   view
 	Calls   map[string]int
 	Output  string
-	Again   State  // with Twice
-	Killed  string // with Others: how the other process ended
+	Again   State    // with Twice
+	Points  points   // with SetUp
+	End     view     // after everything
+	Kept    []string // files in /run/cgshim at the end
+	Killed  string   // with Others: how the other process ended
 	OOM     uint64
 	Leaf    map[string]string // limits of the leaf
 	Busy    bool              // with Follow: events were left at the end
@@ -76,8 +82,9 @@ type outcome struct {
 	Gaps    int // with Watch: looks without a cgroup2
 	Exec    []outcome
 	Inner   *outcome
-	Dead    bool   // the child was killed
-	Said    string // its standard error
+	Dead    bool      // the child was killed
+	Host    [2]string // mounts of the namespace that sharedWithAHost has left behind, before and afterwards
+	Said    string    // its standard error
 }
 
 func TestMain(m *testing.M) {
@@ -109,6 +116,8 @@ func runChild(spec string) {
 		}
 		setup()
 	}
+	before, err := os.Open("/proc/self/ns/cgroup")
+	must("open", err)
 	out := outcome{Calls: map[string]int{}}
 	out.Before = look(c.Options.Leaf)
 	k := faulty(c.Faults, out.Calls)
@@ -123,8 +132,24 @@ func runChild(spec string) {
 	p := Decide(Observe(), c.Options)
 	var follower *Follower
 	switch {
+	case c.Then == "undo" && !c.Helper:
+		err = k.undo(c.Options)
 	case c.SetUp:
-		p, report, err = k.setUp(c.Options)
+		die := func() { must("kill", unix.Kill(os.Getpid(), unix.SIGKILL)) }
+		if c.Helper {
+			die = func() { panic(deadHelper{}) }
+		}
+		d := dying(k, c.Dies, die, &out.Points)
+		surviving(func() { p, report, err = d.setUp(c.Options) })
+		if strings.HasPrefix(c.Then, "undo") {
+			err = k.undo(c.Options)
+			if Decide(Observe(), c.Options).State != Delegated { // as PID 1 does after Undo
+				must("setns", unix.Setns(int(before.Fd()), unix.CLONE_NEWCGROUP))
+			}
+		}
+		if strings.HasSuffix(c.Then, "again") && err == nil {
+			p, report, err = k.setUp(c.Options)
+		}
 	case p.Refusal == nil && !c.Idle:
 		report, err = p.apply(k)
 	}
@@ -144,9 +169,9 @@ func runChild(spec string) {
 			out.Warned = append(out.Warned, err.Error()+": "+Hint(err))
 		}
 		out.Report.Missing, out.Report.Warnings = nil, nil
-		if err != nil {
-			out.Err, out.Hint = err.Error(), Hint(err)
-		}
+	}
+	if err != nil {
+		out.Err, out.Hint = err.Error(), Hint(err)
 	}
 	stopWatch()
 	if c.Hide != "" {
@@ -187,6 +212,9 @@ func runChild(spec string) {
 	if c.Follow { // nothing stays open in the mount
 		must("umount", unix.Unmount(mountPoint, 0))
 	}
+	out.End = look(c.Options.Leaf)
+	out.Kept = namesIn(keptDir)
+	out.Host = [2]string{hostBefore, mountsOfTheHost()}
 	data, err := json.Marshal(out)
 	must("marshal", err)
 	fmt.Println(string(data))
@@ -269,6 +297,14 @@ func killOthers() string {
 	defer late.Stop()
 	_ = cmd.Wait()
 	return cmd.ProcessState.String()
+}
+
+func namesIn(dir string) (names []string) {
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
 }
 
 func must(what string, err error) {

@@ -14,7 +14,7 @@ type Options struct {
 	OOMGroup    string        // value for memory.oom.group, "0" or "1", or "" to keep the value
 	Mirror      Mirror        // which limits of the container are copied into the leaf
 	Anywhere    bool          // act in every process, not only in the container's entry point
-	Interrupted func() bool   `json:"-"` // ends the retries early when it returns true, or nil
+	Interrupted func() bool   `json:"-"` // ends the observation and the retries early when it returns true, or nil
 }
 
 // Defaults of Options.
@@ -53,6 +53,7 @@ const (
 	Undelegated  State = "cgroup not delegated to this user namespace"
 	SharedMount  State = "mount is shared"
 	NotOurs      State = "container's cgroup is another"
+	NoRoom       State = "no room for inner cgroups"
 )
 
 func (s State) String() string { return string(s) }
@@ -74,10 +75,12 @@ type Plan struct {
 	Refusal   *Refusal // why the cgroup is not and will not be delegated, or nil if it is, or if the steps delegate it
 	HostPath  string   // path of the container's cgroup, as far up as this process can see the path
 	Container *Group   // the container's cgroup, or nil if it is not visible
+	NoRoom    *Refusal // which limit leaves no room for inner cgroups, also if the cgroup is delegated already, or nil
 	Steps     []Step
 	Options   Options
 
-	leaf string // name of the leaf, which may not exist yet
+	leaf  string // name of the leaf, which may not exist yet
+	again bool   // the steps only remove what a killed run has left, so observe again afterwards
 
 	// These are set in state Delegated only.
 	outside bool     // this process is outside of the container's cgroup namespace
@@ -108,20 +111,25 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	if r := f.exclude(p.Options); r != nil {
 		return r
 	}
+	if f.Mount.between() {
+		p.State, p.again = Interrupted, true
+		p.add(clearStep{})
+		return nil
+	}
 	where := f.container(p.Options.Leaf)
 	if where.disputed {
 		return refuse(NotOurs, "this process's cgroup "+f.Unified+" has the name of a leaf, and processes of an outer PID namespace are beside it: the cgroup may belong to a container of its own",
 			"give no other cgroup of the outer container the name of a leaf, and put no process beside the leaf from outside")
 	}
 	base := where.group // the container's cgroup
-	p.Container, p.leaf, p.HostPath = base, where.leaf, where.path
+	p.Container, p.leaf, p.HostPath, p.NoRoom = base, where.leaf, where.path, f.noRoom(base)
 	mounted := f.Mount != nil && f.Mount.Type == "cgroup2"
 	// /sys/fs/cgroup has to be replaced if no cgroup2 is mounted there, or if the mount
 	// shows more than the container's cgroup. A path other than / means that the cgroup
 	// namespace has another root than the container's cgroup.
 	remount := !mounted || f.Mount.Root != p.HostPath
 	unshare := p.HostPath != "/"
-	if where.begun && base.delegated() && !remount {
+	if where.begun && !remount && base.delegated() {
 		p.already(f, where)
 		return nil
 	}
@@ -138,20 +146,19 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	default:
 		p.State = Private
 	}
-	room := "" // see placeStep
-	if base != nil {
-		room = base.Path + "/" + p.leaf
-	}
-	ours := f.Kept != nil && f.Ground != nil && f.Kept.Holder == f.Ground.ID // a killed run of cgshim has made the mount shared
-	if r := p.prevent(f, base, remount, unshare, ours); r != nil {
+	if r := p.prevent(f, where, remount, unshare); r != nil {
 		return r
 	}
-	if remount && ours {
-		p.add(settleStep{f.Ground.Point, room})
+	if remount && f.tucking() {
+		p.State, p.again = Interrupted, true
+		p.add(settleStep{f.Ground.Point, f.Kept.Room, slices.Contains(f.SubMounts, f.Kept.Room)})
+		return nil
 	}
 	readOnly := mounted && f.Mount.readOnly()
+	uncover := f.placed(where)
 	place := placeStep{
-		replace: mounted && (len(f.SubMounts) == 0 || ours && slices.Equal(f.SubMounts, []string{room})),
+		replace: mounted && (!f.ParentShared || uncover) && len(f.SubMounts) == 0,
+		uncover: uncover,
 		isolate: mounted && !f.Mount.private(),
 	}
 	switch {
@@ -162,11 +169,8 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	}
 	switch {
 	case remount:
-		if base != nil && f.Ground != nil && (ours || f.Ground.private() && f.Holder != nil && f.Holder.ID == f.Ground.ID) {
-			place.holder, place.room = f.Ground.Point, room
-			if f.PID != 1 {
-				place.keep = f.Ground.ID
-			}
+		if base != nil && f.Ground != nil && f.Ground.private() && f.Holder != nil && f.Holder.ID == f.Ground.ID {
+			place.holder, place.room, place.keep = f.Ground.Point, base.Path+"/"+p.leaf, f.Ground.ID
 		}
 		build := buildStep{place: place}
 		if base != nil {
@@ -174,13 +178,15 @@ func (p *Plan) decide(f *Facts) *Refusal {
 		}
 		p.add(build)
 	case readOnly:
-		p.add(writableStep{options: f.Mount.Options})
+		p.add(writableStep{f.Mount.Options, f.Mount.ID})
 		fallthrough
 	default:
 		p.add(openStep{})
 	}
-	if pin := unshare && f.PID != 1; pin || !known(p.leaf) {
-		p.addOptional(keepStep{leaf: p.leaf, pin: pin})
+	// The leaf alone does not tell a run that was killed in a mount of the whole hierarchy
+	// from a container with the name of a leaf.
+	if pin := unshare && f.PID != 1; pin || remount || !known(p.leaf) {
+		p.addOptional(keepStep{leaf: p.leaf, pin: pin, shared: f.RunShared, quiet: !pin && known(p.leaf)})
 	}
 	var controllers []string // for the printed plan only; enableStep reads the list again
 	if base == nil || base.Type == "domain threaded" {
@@ -226,6 +232,13 @@ type place struct {
 	disputed bool // the cgroup may belong to another container
 }
 
+// holds reports whether a process with this cgroup is in the container's cgroup or in its
+// leaf, where a run of cgshim has moved processes into the leaf.
+func (p *place) holds(cgroup string) bool {
+	down, ok := below(cgroup, p.path)
+	return ok && p.begun && (down == "" || down == "/"+p.leaf)
+}
+
 // container finds the container's cgroup. Usually this is the own cgroup. If a program
 // in the container has moved processes into a leaf, the container's cgroup is above the
 // own cgroup. Such programs are cgshim, hack/dind, systemd and sysbox (init.scope). k3s
@@ -256,7 +269,50 @@ func (f *Facts) container(leaf string) place {
 			return p
 		}
 	}
-	return place{group: f.Own, path: f.Unified, leaf: leaf}
+	own := place{group: f.Own, path: f.Unified, leaf: leaf}
+	switch {
+	case f.leftBehind():
+		own.leaf, own.begun = f.Kept.Leaf, true
+	case f.Own == nil && f.Unified != "/" && f.ownNamespace() && f.leavesOrKept(leaf):
+		name, _, _ := strings.Cut(f.Unified[1:], "/")
+		own = place{path: "/", leaf: name, below: f.Unified, begun: true}
+	}
+	return own
+}
+
+// leftBehind reports whether a killed run has moved PID 1 into the leaf, and this process
+// is still in the container's cgroup. If controllers are enabled, another run has moved
+// this process meanwhile.
+func (f *Facts) leftBehind() bool {
+	down, ok := below(f.Init, f.Unified)
+	return f.Init != "" && ok && f.Own != nil && f.Kept != nil && f.Kept.ID == f.Own.ID && !f.Own.delegated() && down == "/"+f.Kept.Leaf
+}
+
+// ownNamespace reports whether this process is in a cgroup namespace whose root the mount
+// at /sys/fs/cgroup does not begin at. cgshim makes the namespace before it moves
+// processes, and the mount afterwards.
+func (f *Facts) ownNamespace() bool {
+	return f.CgroupNS != InitialCgroupNamespace && (f.Mount == nil || strings.HasPrefix(f.Mount.Root, "/.."))
+}
+
+func (f *Facts) leavesOrKept(leaf string) bool {
+	return leaves(f.Unified, leaf) || f.Kept != nil && f.Unified == "/"+f.Kept.Leaf
+}
+
+// tucked reports whether a run of cgshim was killed in placeTucked.
+func (f *Facts) tucked() bool {
+	return f.Kept != nil && f.Ground != nil && f.Kept.Holder == f.Ground.ID && strings.HasPrefix(f.Kept.Room, mountPoint+"/")
+}
+
+// tucking reports whether that run has left a peer of the ground.
+func (f *Facts) tucking() bool {
+	return f.tucked() && (f.Ground.shared() || slices.Contains(f.SubMounts, f.Kept.Room))
+}
+
+// placed reports whether a killed run has placed the new mount below the old mount. The
+// new mount may be shared after placeTucked, but has no peer.
+func (f *Facts) placed(where place) bool {
+	return where.begun && f.Under.shows(where.path) && !f.Under.readOnly() && (!f.ParentShared || f.tucked())
 }
 
 // ours reports whether a delegated cgroup at the root of the mount belongs to this
@@ -331,7 +387,7 @@ func (f *Facts) entry() bool {
 
 // exclude refuses environments in which there is nothing to do.
 func (f *Facts) exclude(o Options) *Refusal {
-	mounted := f.Mount != nil && f.Mount.Type == "cgroup2"
+	mounted := f.Mount != nil && (f.Mount.Type == "cgroup2" || f.Mount.between())
 	switch {
 	case f.OnHost:
 		return skip(Host, "this is the host's own PID and mount namespace, and cgshim never changes the host's cgroups")
@@ -374,17 +430,18 @@ func (g *Group) threaded() *Refusal {
 }
 
 // prevent refuses if a step that the plan needs is not allowed.
-func (p *Plan) prevent(f *Facts, base *Group, remount, unshare, ours bool) *Refusal {
+func (p *Plan) prevent(f *Facts, where place, remount, unshare bool) *Refusal {
+	base := where.group
 	readOnly := f.Mount != nil && f.Mount.readOnly()
 	switch {
 	case (remount || unshare) && !f.SysAdmin:
 		return refuse(Unprivileged, string(p.State)+", and only a process with CAP_SYS_ADMIN can change that", privileged)
-	case (remount || unshare) && f.Init != "" && f.Init != f.Unified:
+	case (remount || unshare) && f.Init != "" && f.Init != f.Unified && !where.holds(f.Init):
 		return refuse(NotOurs, "PID 1 is in "+f.Init+" and this process is in "+f.Unified+": a mount for this process would change every process of the container",
 			"make cgshim the container's PID 1, or start it in the cgroup of PID 1")
-	case remount && f.ParentShared && !ours:
-		return refuse(SharedMount, "the mount that holds "+mountPoint+" is shared: a change could reach the host",
-			"mount it without propagation (rprivate or rslave), or start cgshim before anything makes / shared")
+	case remount && f.Mount == nil && f.ParentShared:
+		return refuse(SharedMount, "nothing is mounted on "+mountPoint+", and the mount that holds it is shared: a new mount could reach the host",
+			"have the runtime mount cgroup2 there, mount the directory above without propagation (rprivate or rslave), or start cgshim before anything makes / shared")
 	case !remount && base == nil:
 		return skip(Hidden, "this process's cgroup "+f.Unified+" is not below "+mountPoint)
 	case !remount && readOnly && !f.SysAdmin:
@@ -394,7 +451,7 @@ func (p *Plan) prevent(f *Facts, base *Group, remount, unshare, ours bool) *Refu
 	case base != nil && !base.Writable:
 		return refuse(Undelegated, "the container's cgroup may not be written by this user", writable)
 	}
-	return nil
+	return p.NoRoom
 }
 
 // threadedControllers are the controllers that a threaded cgroup can have. If a program

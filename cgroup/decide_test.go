@@ -107,10 +107,12 @@ until echo "+cpu +memory +pids" >cgroup.subtree_control; do evacuate; done`
 	optional = "  # optional"
 	join     = "nsenter --cgroup=/proc/1/ns/cgroup || nsenter --cgroup=/run/cgshim/cgroup"
 	regain   = join + " || { echo $$ >/sys/fs/cgroup/kubepods/pod1/ctr/cgroup.procs; unshare --cgroup; }\n"
+	record   = "mkdir -p /run/cgshim; echo $(stat -c %i .) init >/run/cgshim/base" + optional + "\n"
 	keep     = "mkdir -p /run/cgshim; echo $(stat -c %i .) init >/run/cgshim/base; touch /run/cgshim/cgroup; mount --bind /proc/self/ns/cgroup /run/cgshim/cgroup" + optional + "\n"
 	build    = "mount -t cgroup2 cgroup2 $(mktemp -d)\n"
 	unthread = `grep -qx domain cgroup.type || echo "-cpu -cpuset -pids" >cgroup.subtree_control` + "\n"
 	remount  = "unshare --cgroup\n" + build
+	cover    = "\nmount --move $DIR /sys/fs/cgroup"
 	replace  = "\nmount --beneath --move $DIR /sys/fs/cgroup; umount -l /sys/fs/cgroup"
 )
 
@@ -123,11 +125,11 @@ func TestDecide(t *testing.T) {
 	}{
 		// The kind of hierarchy.
 		{"private namespace, as docker gives", container(), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
-		{"host namespace, as Kubernetes gives privileged pods", container(hostView), HostView, remount + evacuateAndEnable + replace},
-		{"host namespace of a host that is itself a container", container(hostView, func(f *Facts) { f.CgroupNS = 4026532999 }), HostView, remount + evacuateAndEnable + replace},
+		{"host namespace, as Kubernetes gives privileged pods", container(hostView), HostView, remount + record + evacuateAndEnable + replace},
+		{"host namespace of a host that is itself a container", container(hostView, func(f *Facts) { f.CgroupNS = 4026532999 }), HostView, remount + record + evacuateAndEnable + replace},
 		{
 			"unshared, not remounted", container(func(f *Facts) { f.Mount.Root, f.Own = "/../../..", nil }), HostView,
-			strings.TrimPrefix(remount, "unshare --cgroup\n") + unthread + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + replace,
+			strings.TrimPrefix(remount, "unshare --cgroup\n") + record + unthread + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + replace,
 		},
 		{
 			"mount of the own cgroup in the host's namespace, as for an exec by runc", container(hostView, func(f *Facts) { f.Mount.Root, f.Own.Path, f.Above = f.Unified, mountPoint, nil }), HostView,
@@ -156,12 +158,12 @@ func TestDecide(t *testing.T) {
 			}), Interrupted, "cd /sys/fs/cgroup\n" + unthread + evacuateAndEnable,
 		},
 		{"not finished, and read-only since", container(nested("init"), nothingEnabled, unprivileged, func(f *Facts) { f.Mount.Options = []string{"ro"} }), ReadOnly, ""},
-		{"in the leaf of the real root, as a systemd host", container(hostView, nested("init.scope"), func(f *Facts) { f.Above[0].Root = true }), HostView, remount + evacuateAndEnable + replace},
+		{"in the leaf of the real root, as a systemd host", container(hostView, nested("init.scope"), func(f *Facts) { f.Above[0].Root = true }), HostView, remount + record + evacuateAndEnable + replace},
 		{"in the leaf of the real root, which the mount shows", container(func(f *Facts) {
 			f.CgroupNS, f.Unified, f.Own.Path = InitialCgroupNamespace, "/init.scope", mountPoint+"/init.scope"
 			f.Above = []*Group{{Path: mountPoint, ID: 1, Root: true, Controllers: []string{"cpu"}, Enabled: []string{"cpu"}}}
-		}), HostView, remount + evacuateAndEnable + replace},
-		{"a container that is called init", container(hostView, func(f *Facts) { f.Unified = "/kubepods/pod1/init"; f.Own.Path = mountPoint + f.Unified }), HostView, remount + evacuateAndEnable + replace},
+		}), HostView, remount + record + evacuateAndEnable + replace},
+		{"a container that is called init", container(hostView, func(f *Facts) { f.Unified = "/kubepods/pod1/init"; f.Own.Path = mountPoint + f.Unified }), HostView, remount + record + evacuateAndEnable + replace},
 		{"moved out of the namespace's root", container(func(f *Facts) { f.Unified, f.Own = "/../other", nil }), Outside, ""},
 		{"v1", container(v1Mount, func(f *Facts) { f.Unified = "" }), Legacy, ""},
 		{"hybrid, old WSL2", container(v1Mount), Hybrid, ""},
@@ -177,18 +179,18 @@ func TestDecide(t *testing.T) {
 		{"no controllers from above", container(func(f *Facts) { f.Own.Controllers = nil }), Private, "cd /sys/fs/cgroup\n" + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "")},
 		{
 			"not mounted", container(func(f *Facts) { f.Mount, f.Own = nil, nil }), NotMounted,
-			strings.TrimPrefix(remount, "unshare --cgroup\n") + unthread + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + "\nmount --move $DIR /sys/fs/cgroup",
+			strings.TrimPrefix(remount, "unshare --cgroup\n") + record + unthread + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + "\nmount --move $DIR /sys/fs/cgroup",
 		},
 		{
 			"not mounted, in the host's namespace", container(hostView, func(f *Facts) { f.Mount, f.Own, f.Above = nil, nil, nil }), NotMounted,
-			remount + unthread + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + "\nmount --move $DIR /sys/fs/cgroup",
+			remount + record + unthread + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + "\nmount --move $DIR /sys/fs/cgroup",
 		},
 		{"not mounted, in the real root", container(func(f *Facts) { f.Mount, f.Own, f.CgroupNS = nil, nil, InitialCgroupNamespace }), RealRoot, ""},
 		{"not mounted, without CAP_SYS_ADMIN", container(unprivileged, func(f *Facts) { f.Mount, f.Own = nil, nil }), Unprivileged, ""},
 		{"the own cgroup is hidden by another mount", container(func(f *Facts) { f.Own = nil }), Hidden, ""},
 		{"not mounted on a v1 host", container(func(f *Facts) { f.Mount, f.Own, f.V1 = nil, nil, []string{"cpu"} }), Hybrid, ""},
 		{"a symbolic link", container(func(f *Facts) { f.Symlink = true }), Unavailable, ""},
-		{"mounts below", container(hostView, func(f *Facts) { f.SubMounts = []string{mountPoint + "/x"} }), HostView, remount + evacuateAndEnable + "\nmount --move $DIR /sys/fs/cgroup"},
+		{"mounts below", container(hostView, func(f *Facts) { f.SubMounts = []string{mountPoint + "/x"} }), HostView, remount + record + evacuateAndEnable + "\nmount --move $DIR /sys/fs/cgroup"},
 
 		// The place of the container's cgroup.
 		{"k3s after -x, which moves deeper", container(nested("init/init")), Delegated, ""},
@@ -197,18 +199,36 @@ func TestDecide(t *testing.T) {
 		{"an exec beside systemd after -x", container(nested("init"), execed, initIn("/init/init.scope")), Delegated, ""},
 		{"a service of systemd after -x", container(nested("init/system.slice/docker.service"), execed, initIn("/init/init.scope")), Delegated, ""},
 		{"a service in a container of systemd's", container(nested("system.slice/docker.service"), execed, initIn("/init.scope")), Delegated, ""},
-		{"a container in a delegated one, in its cgroup namespace", container(nested("docker/ctr"), strangers), HostView, remount + evacuateAndEnable + replace},
-		{"one beside the leaf", container(nested("ctr"), strangers), HostView, remount + evacuateAndEnable + replace},
+		{"a container in a delegated one, in its cgroup namespace", container(nested("docker/ctr"), strangers), HostView, remount + record + evacuateAndEnable + replace},
+		{"one beside the leaf", container(nested("ctr"), strangers), HostView, remount + record + evacuateAndEnable + replace},
 		{"one beside the leaf that has the name of a leaf", container(nested("init"), strangers), NotOurs, ""},
-		{"one below the leaf, as podman --cgroups=split has it", container(nested("init/libpod-1")), HostView, remount + evacuateAndEnable + replace},
+		{"one below the leaf, as podman --cgroups=split has it", container(nested("init/libpod-1")), HostView, remount + record + evacuateAndEnable + replace},
 		{"one with an init of its own", container(nested("ctr"), execed, strangers, initIn("/ctr")), HostView, remount + keep + evacuateAndEnable + replace},
 		{"one with an init of its own, in a pod", container(nested("kubepods/pod1/ctr"), execed, initIn("/kubepods/pod1/ctr")), HostView, remount + keep + evacuateAndEnable + replace},
 		{"in a leaf of another name, as an earlier run has kept it", container(nested("payload/deep"), kept(7, "payload")), Delegated, ""},
-		{"what was kept is another cgroup's", container(nested("payload"), kept(99, "payload")), HostView, remount + evacuateAndEnable + replace},
-		{"what was kept is another leaf's", container(nested("payload"), kept(7, "init")), HostView, remount + evacuateAndEnable + replace},
+		{"what was kept is another cgroup's", container(nested("payload"), kept(99, "payload")), HostView, remount + record + evacuateAndEnable + replace},
+		{"what was kept is another leaf's", container(nested("payload"), kept(7, "init")), HostView, remount + record + evacuateAndEnable + replace},
 		{"killed before it enabled anything", container(hostView, nested("init"), nothingEnabled, execed, initIn("/init")), Interrupted, regain + build + keep + evacuateAndEnable + replace},
 		{"killed before it replaced the mount", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init")), Interrupted, regain + build + keep + evacuateAndEnable + replace},
 		{"killed, with a leaf of another name", container(hostView, nested("shim"), nothingEnabled, execed, initIn("/shim"), kept(7, "shim")), Interrupted, strings.ReplaceAll(regain+build+keep+evacuateAndEnable+replace, "init", "shim")},
+
+		{"killed while PID 1 was in the leaf and its supervisor was not", container(hostView, execed, kept(7, "init"), func(f *Facts) { f.Init = f.Unified + "/init" }), Interrupted, regain + build + keep + evacuateAndEnable + replace},
+		{"the same, and PID 1 is not yet in the leaf", container(hostView, nested("init"), nothingEnabled, execed, kept(7, "init"), func(f *Facts) { f.Init = "/kubepods/pod1/ctr" }), Interrupted, regain + build + keep + evacuateAndEnable + replace},
+		{"killed, and PID 1 elsewhere", container(hostView, execed, kept(7, "init"), func(f *Facts) { f.Init = f.Unified + "/init/deeper" }), NotOurs, ""},
+		{"killed after the new mount was put below the old one", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
+			f.Under = &Mount{ID: 31, Root: "/kubepods/pod1/ctr", Point: mountPoint, Type: "cgroup2"}
+		}), Interrupted, regain + build + keep + evacuateAndEnable + "\numount -l /sys/fs/cgroup"},
+		{"the same, and the new mount is shared, as the host's may be", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
+			f.Under, f.ParentShared = &Mount{ID: 31, Root: "/kubepods/pod1/ctr", Point: mountPoint, Type: "cgroup2", Propagates: []string{"shared:9"}}, true
+		}), Interrupted, regain + build + keep + evacuateAndEnable + cover},
+		{"the same, and placeTucked has left it shared", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
+			f.Under, f.ParentShared = &Mount{ID: 31, Root: "/kubepods/pod1/ctr", Point: mountPoint, Type: "cgroup2", Propagates: []string{"shared:9"}}, true
+			f.Ground, f.Kept.Holder, f.Kept.Room = &Mount{ID: 26, Point: "/sys"}, 26, mountPoint+"/kubepods/pod1/ctr/init"
+		}), Interrupted, regain + build + keep + evacuateAndEnable + "\numount -l /sys/fs/cgroup"},
+		{"killed between the tmpfs and the new mount", container(hostView, kept(7, "init"), func(f *Facts) {
+			f.Mount, f.Own, f.Above = &Mount{Point: mountPoint, Type: "tmpfs", Source: "cgshim"}, nil, nil
+		}), Interrupted, "umount -l /sys/fs/cgroup"},
+		{"in the namespace of a helper that was killed", container(func(f *Facts) { f.Unified, f.Mount.Root, f.Own = "/init", "/../../..", nil }), Interrupted, build + record + unthread + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + replace},
 
 		// The process that acts.
 		{"not PID 1", container(func(f *Facts) { f.PID = 7 }), NotInit, ""},
@@ -232,7 +252,7 @@ func TestDecide(t *testing.T) {
 		{"no CAP_SYS_ADMIN, writable", container(unprivileged), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 		{"no CAP_SYS_ADMIN, host namespace", container(hostView, unprivileged), Unprivileged, ""},
 		{"read-only with CAP_SYS_ADMIN", container(readOnly), Private, "mount -o remount,bind,rw,nosuid,nodev,noexec,relatime /sys/fs/cgroup\ncd /sys/fs/cgroup\n" + evacuateAndEnable},
-		{"read-only with CAP_SYS_ADMIN, host namespace", container(hostView, readOnly), HostView, remount + evacuateAndEnable + replace},
+		{"read-only with CAP_SYS_ADMIN, host namespace", container(hostView, readOnly), HostView, remount + record + evacuateAndEnable + replace},
 		{
 			"read-only mount of the own cgroup, host namespace", container(hostView, readOnly, func(f *Facts) { f.Mount.Root, f.Own.Path, f.Above = f.Unified, mountPoint, nil }), HostView,
 			"unshare --cgroup\nmount -o remount,bind,rw,nosuid,nodev,noexec,relatime /sys/fs/cgroup\ncd /sys/fs/cgroup\n" + evacuateAndEnable,
@@ -251,23 +271,47 @@ func TestDecide(t *testing.T) {
 			"cd /sys/fs/cgroup\n" + unthread + evacuateAndEnable,
 		},
 
+		// Limits on cgroups.
+		{"no cgroup below", container(func(f *Facts) { f.Own.MaxDescendants, f.Own.MaxDepth = "0", "max" }), NoRoom, ""},
+		{"the leaf alone", container(func(f *Facts) { f.Own.MaxDescendants = "1" }), NoRoom, ""},
+		{"the leaf and the cgroup beside it", container(func(f *Facts) { f.Own.MaxDescendants = "2" }), NoRoom, ""},
+		{"the leaf and a container", container(func(f *Facts) { f.Own.MaxDescendants = "3" }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"no level below", container(func(f *Facts) { f.Own.MaxDepth = "0" }), NoRoom, ""},
+		{"the leaf's level alone", container(func(f *Facts) { f.Own.MaxDepth = "1" }), NoRoom, ""},
+		{"two levels", container(func(f *Facts) { f.Own.MaxDepth, f.Own.MaxDescendants = "2", "max" }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"a limit of the pod", container(hostView, func(f *Facts) { f.Above[0].MaxDescendants = "3" }), NoRoom, ""},
+		{"a depth of the pod", container(hostView, func(f *Facts) { f.Above[1].MaxDepth = "3" }), NoRoom, ""},
+		{"room in the pod", container(hostView, func(f *Facts) { f.Above[0].MaxDescendants, f.Above[1].MaxDepth = "4", "4" }), HostView, remount + record + evacuateAndEnable + replace},
+		{"delegated, and no room since", container(nested("init"), func(f *Facts) { f.Above[0].MaxDescendants, f.Own.MaxDepth = "1", "0" }), Delegated, ""},
+		{"a limit of the leaf alone", container(nested("init"), nothingEnabled, func(f *Facts) { f.Own.MaxDepth = "0" }), Interrupted, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+
 		// Propagation.
 		{
 			"the mount is shared", container(hostView, func(f *Facts) { f.Mount.Propagates = []string{"shared:3"} }), HostView,
-			remount + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(replace, "\n"),
+			remount + record + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(replace, "\n"),
 		},
 		{
 			"the mount is a slave", container(hostView, func(f *Facts) { f.Mount.Propagates = []string{"master:3"} }), HostView,
-			remount + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(replace, "\n"),
+			remount + record + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(replace, "\n"),
 		},
-		{"the mount that holds it is shared", container(hostView, func(f *Facts) { f.ParentShared = true }), SharedMount, ""},
+		{"the mount that holds it is shared", container(hostView, func(f *Facts) { f.ParentShared = true }), HostView, remount + record + evacuateAndEnable + cover},
+		{
+			"both are shared", container(hostView, func(f *Facts) { f.ParentShared, f.Mount.Propagates = true, []string{"shared:3"} }), HostView,
+			remount + record + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(cover, "\n"),
+		},
+		{"nothing is mounted, and the mount above is shared", container(hostView, func(f *Facts) { f.Mount, f.Own, f.Above, f.ParentShared = nil, nil, nil, true }), SharedMount, ""},
+		{
+			"/run is shared too, beside another PID 1", container(hostView, entryPointOf("/kubepods/pod1/ctr"), func(f *Facts) { f.ParentShared, f.RunShared = true, true }), HostView,
+			remount + record + evacuateAndEnable + cover,
+		},
 		{"the mount that holds it was made shared by a killed run", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
 			f.ParentShared, f.Kept.Holder, f.Ground = true, 26, &Mount{ID: 26, Point: "/sys", Propagates: []string{"shared:1"}}
+			f.Kept.Room = mountPoint + "/kubepods/pod1/ctr/init"
 			f.SubMounts, f.Own = []string{mountPoint + "/kubepods/pod1/ctr/init"}, nil // the sub-mount covers it
-		}), Interrupted, "umount -l /sys/fs/cgroup/kubepods/pod1/ctr/init; mount --make-private /sys\n" + regain + build + keep + evacuateAndEnable + replace},
+		}), Interrupted, "umount -l /sys/fs/cgroup/kubepods/pod1/ctr/init; mount --make-private /sys"},
 		{"a killed run has made another shared", container(hostView, kept(7, "init"), func(f *Facts) {
 			f.ParentShared, f.Kept.Holder, f.Ground = true, 25, &Mount{ID: 26, Point: "/sys", Propagates: []string{"shared:1"}}
-		}), SharedMount, ""},
+		}), HostView, remount + record + evacuateAndEnable + cover},
 		{"the mount that holds it is shared, but stays", container(func(f *Facts) { f.ParentShared = true }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -402,8 +446,12 @@ func brokenRule(f *Facts, p *Plan, anywhere bool) string {
 			return kind + " twice"
 		}
 		at[kind] = i + 1
-		if place, ok := s.action.(placeStep); ok && !place.isolate && f.Mount != nil && !f.Mount.private() {
+		place, ok := s.action.(placeStep)
+		switch {
+		case ok && !place.isolate && f.Mount != nil && !f.Mount.private():
 			return "mounts on a mount that propagates"
+		case ok && f.ParentShared && at["settle"] == 0 && (place.replace || place.holder != "" || f.Mount == nil):
+			return "removes or mounts where it could reach the host"
 		}
 	}
 	v2 := f.Mount == nil || f.Mount.Type == "cgroup2"
@@ -431,8 +479,6 @@ func brokenRule(f *Facts, p *Plan, anywhere bool) string {
 		return "shows what is not finished"
 	case at["build"] > 0 != (at["place"] > 0):
 		return "builds what it does not place"
-	case at["place"] > 0 && f.ParentShared && at["settle"] == 0:
-		return "mounts where it could reach the host"
 	case (at["unshare"] > 0 || at["build"] > 0 || at["writable"] > 0) && !f.SysAdmin:
 		return "needs a capability that is not there"
 	}

@@ -47,9 +47,11 @@ type Facts struct {
 	Missing       bool     `json:"missing"`                // /sys/fs/cgroup does not exist
 	Symlink       bool     `json:"symlink"`                // /sys/fs/cgroup is a symbolic link
 	Mount         *Mount   `json:"mount"`                  // the mount at /sys/fs/cgroup, or nil
+	Under         *Mount   `json:"mount_covered"`          // the mount at /sys/fs/cgroup that Mount is on, or nil
 	Holder        *Mount   `json:"mount_above"`            // the mount that Mount is on, or nil if there is none or another mount covers it
 	Ground        *Mount   `json:"mount_below"`            // the mount below all mounts at /sys/fs/cgroup, or nil as for Holder
 	ParentShared  bool     `json:"parent_shared"`          // the mount that holds /sys/fs/cgroup propagates, or is not visible
+	RunShared     bool     `json:"run_shared"`             // the mount that holds /run/cgshim propagates
 	SubMounts     []string `json:"sub_mounts,omitempty"`
 	Own           *Group   `json:"own"`             // the process's cgroup, or nil if the mount does not show it
 	Above         []*Group `json:"above,omitempty"` // the visible cgroups above Own, the nearest first
@@ -83,6 +85,7 @@ type Kept struct {
 	ID     uint64 `json:"id"`
 	Leaf   string `json:"leaf"`
 	Holder int    `json:"holder"` // ID of the mount that placeTucked was making shared, or 0
+	Room   string `json:"room"`   // where placeTucked was mounting a peer of it
 }
 
 // Observe collects the facts about this process. It changes nothing and never fails.
@@ -266,7 +269,7 @@ func (o *observation) namespace(proc, name string) uint64 {
 }
 
 func (o *observation) mounts(mountinfo string) {
-	mounts := parseMountinfo(mountinfo)
+	mounts := parseMountinfo(mountinfo, concerns)
 	var link unix.Stat_t
 	switch err := o.lstat(mountPoint, &link); err {
 	case nil:
@@ -280,13 +283,19 @@ func (o *observation) mounts(mountinfo string) {
 	} else if m, ok := holdingMount(mounts, mountPoint); ok {
 		holder = m.ID
 	}
+	run, _ := holdingMount(mounts, keptNamespace)
+	o.RunShared = run.shared()
 	o.Holder = visible(mounts, holder)
+	stack := map[int]int{} // the mounts at /sys/fs/cgroup, and the mount that each is on
+	for _, m := range mounts {
+		if m.Point == mountPoint {
+			stack[m.ID] = m.Parent
+		}
+	}
 	ground := holder
-	for range mounts {
-		for _, m := range mounts {
-			if m.ID == ground && m.Point == mountPoint {
-				ground = m.Parent
-			}
+	for range stack { // no more steps than mounts, should two be on each other
+		if on, found := stack[ground]; found {
+			ground = on
 		}
 	}
 	o.Ground = visible(mounts, ground)
@@ -294,6 +303,9 @@ func (o *observation) mounts(mountinfo string) {
 	for _, m := range mounts {
 		if m.ID == holder {
 			o.ParentShared = m.shared()
+			if m.Point == mountPoint {
+				o.Under = &m
+			}
 		}
 		if o.Mount != nil && m.Parent == o.Mount.ID {
 			o.SubMounts = append(o.SubMounts, m.Point)
@@ -301,10 +313,22 @@ func (o *observation) mounts(mountinfo string) {
 	}
 }
 
+// concerns reports whether a mount at point can hold, cover or be the mount at
+// /sys/fs/cgroup, is below it, or can hold the files of keepStep.
+func concerns(point string) bool {
+	_, above := below(mountPoint, point)
+	_, inside := below(point, mountPoint)
+	_, kept := below(keptNamespace, point)
+	return above || inside || kept
+}
+
 // visible returns the mount with this ID, if no other mount covers it.
 func visible(mounts []Mount, id int) *Mount {
 	for _, m := range mounts {
-		if top, _ := topMount(mounts, m.Point); m.ID == id && top.ID == id {
+		if m.ID != id {
+			continue
+		}
+		if top, _ := topMount(mounts, m.Point); top.ID == id {
 			return &m
 		}
 	}
@@ -406,8 +430,10 @@ func (o *observation) kept() {
 	id, leaf, ok := strings.Cut(strings.TrimSuffix(content, "\n"), " ")
 	if n, err := strconv.ParseUint(id, 10, 64); ok && err == nil && leaf != "" {
 		o.Kept = &Kept{ID: n, Leaf: leaf}
-		holder, _ := o.readFile(unix.AT_FDCWD, keptHolder)
+		content, _ := o.readFile(unix.AT_FDCWD, keptHolder)
+		holder, room, _ := strings.Cut(content, " ")
 		o.Kept.Holder, _ = strconv.Atoi(holder)
+		o.Kept.Room = room
 	}
 }
 

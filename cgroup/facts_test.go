@@ -48,9 +48,9 @@ func shown(t *testing.T, files map[string]string, pid int) *kernel {
 		return nil
 	}
 	k.getpid = func() int { return pid }
-	k.getppid = func() int {
+	k.subject = func() (int, int) {
 		stat, _ := parseStat(files["proc/"+strconv.Itoa(pid)+"/stat"])
-		return stat.parent
+		return pid, stat.parent
 	}
 	k.getsid = func(of int) (int, error) {
 		if of == 0 {
@@ -101,7 +101,7 @@ func TestObserveBesideAnInit(t *testing.T) {
 	k := shown(t, all(
 		proc(1, 0, 1, 100, "/ctr", ourMounts), proc(7, 1, 1, 101, "/ctr", ourMounts),
 		dir("", "cpu memory", ""), dir("/ctr", "", "1\n7\n"), dir("/init", "", "0\n0\n"), dir("/init/init", "", "0\n"), dir("/docker", "", "0\n"), dir("/docker/x", "", "0\n"),
-		map[string]string{"run/cgshim/base": "4711 a leaf\n", "run/cgshim/shared": "26"},
+		map[string]string{"run/cgshim/base": "4711 a leaf\n", "run/cgshim/shared": "26 /sys/fs/cgroup/ctr/a leaf"},
 	), 7)
 	f := k.observe("self")
 	if f.PID != 7 || f.Parent != 1 || f.Session != 1 || f.Init != "/ctr" || f.InitSession != 1 || f.Elsewhere || f.First || !f.entry() {
@@ -117,7 +117,7 @@ func TestObserveBesideAnInit(t *testing.T) {
 	if f.Strangers != 4 {
 		t.Errorf("%d strangers", f.Strangers)
 	}
-	if f.Kept == nil || *f.Kept != (Kept{4711, "a leaf", 26}) {
+	if f.Kept == nil || *f.Kept != (Kept{4711, "a leaf", 26, "/sys/fs/cgroup/ctr/a leaf"}) {
 		t.Errorf("%+v", f.Kept)
 	}
 	if f.Holder == nil || f.Holder.Point != "/sys" || f.ParentShared {

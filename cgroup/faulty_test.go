@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -51,6 +52,11 @@ func faulty(faults []fault, calls map[string]int) *kernel {
 		return linux.fsmount(fd, flags, attrs)
 	}
 	k.moveMount = func(from int, a string, to int, b string, flags int) error {
+		if flags&moveMountBeneath != 0 && slices.ContainsFunc(faults, func(f fault) bool { return f.Op == "beneath" }) {
+			if err := hit("beneath"); err != nil {
+				return err
+			}
+		}
 		return first(hit("move_mount"), func() error { return linux.moveMount(from, a, to, b, flags) })
 	}
 	k.mount = func(source, target, fstype string, flags uintptr, data string) error {

@@ -29,6 +29,7 @@ var hints = []struct {
 	{"open " + keptCgroup, 0, unkept},
 	{"write " + keptCgroup, 0, unkept},
 	{"open " + keptNamespace + " O_CREAT", 0, unkept},
+	{"mount " + keptNamespace, unix.EXDEV, "the mount that holds /run is shared, so the namespace is not kept there: make cgshim the container's PID 1; otherwise a later run of cgshim --exec in this container may not find the cgroup namespace of this run"},
 	{"mount " + keptNamespace, 0, unkept},
 	{"open " + keptNamespace, 0, notKept},
 	{"setns " + keptNamespace, 0, notKept},

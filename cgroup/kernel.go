@@ -55,10 +55,32 @@ var linux = kernel{
 	readlink: unix.Readlink, getdents: unix.Getdents, flock: unix.Flock,
 	uname: unix.Uname, getpid: unix.Getpid, getsid: unix.Getsid,
 	subject: func() (int, int) { return unix.Getpid(), unix.Getppid() },
-	sleep: time.Sleep,
+	sleep:   time.Sleep,
 
 	affinity: unix.SchedGetaffinity, setAffinity: unix.SchedSetaffinity,
 	inotifyInit: unix.InotifyInit1, inotifyAddWatch: unix.InotifyAddWatch,
+}
+
+// until returns a kernel that opens and reads nothing more once stop returns true. It is
+// for observations. A step must not use it, because a step may have to be undone.
+func (k *kernel) until(stop func() bool) *kernel {
+	if stop == nil {
+		return k
+	}
+	limited := *k
+	limited.openat = func(dir int, name string, flags int, mode uint32) (int, error) {
+		if stop() {
+			return -1, unix.ECANCELED
+		}
+		return k.openat(dir, name, flags, mode)
+	}
+	limited.read = func(fd int, p []byte) (int, error) {
+		if stop() {
+			return -1, unix.ECANCELED
+		}
+		return k.read(fd, p)
+	}
+	return &limited
 }
 
 // readFile reads the whole file name below dir. The kernel returns cgroup.procs one

@@ -141,7 +141,7 @@ func TestAnUndoThatFailsIsSaid(t *testing.T) {
 		"read-only": {Op: "mount", Nth: 2, Errno: unix.EBUSY},
 	} {
 		t.Run(setup, func(t *testing.T) {
-			c := child{Setup: []string{"private", setup}, Faults: []fault{{Op: "write", Nth: 2, Errno: unix.EOPNOTSUPP}, undo}}
+			c := child{Setup: []string{"private", setup}, Faults: []fault{{Op: "write", Nth: 3, Errno: unix.EOPNOTSUPP}, undo}}
 			if setup == "host" {
 				c.Setup = c.Setup[1:]
 			}

@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -43,13 +42,13 @@ func TestLeafThatIsAFileIsAnError(t *testing.T) {
 	s.untouched(out)
 }
 
+// The limit of a cgroup above is not visible in a private namespace.
 func TestNoRoomForALeafIsAnError(t *testing.T) {
-	for _, file := range []string{"cgroup.max.descendants", "cgroup.max.depth"} {
+	for file, limit := range map[string]string{"cgroup.max.descendants": "2", "cgroup.max.depth": "1"} {
 		t.Run(file, func(t *testing.T) {
-			s := newSandbox(t)
-			if err := os.WriteFile(s.dir+"/"+file, []byte("0"), 0); err != nil {
-				t.Fatal(err)
-			}
+			above := newSandbox(t)
+			s := above.inside()
+			above.set(map[string]string{file: limit})
 			out := s.run(child{Setup: []string{"private"}})
 			if !strings.Contains(out.Err, "mkdir") || !strings.Contains(out.Hint, file) {
 				t.Errorf("err %q, hint %q", out.Err, out.Hint)

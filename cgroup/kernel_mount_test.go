@@ -272,7 +272,7 @@ func setHostOptions(t *testing.T) string {
 // superblock, which all its mounts share.
 func hostOptions(t *testing.T) string {
 	t.Helper()
-	for _, m := range parseMountinfo(readFile(t, "/proc/self/mountinfo")) {
+	for _, m := range parseMountinfo(readFile(t, "/proc/self/mountinfo"), everywhere) {
 		if m.Type == "cgroup2" && m.Point == hierarchy() {
 			return m.Super
 		}

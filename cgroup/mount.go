@@ -29,7 +29,10 @@ func (openStep) do(a *application) (err error) {
 // writableStep makes the container's own mount writable. It repeats the other flags,
 // because a bind remount drops every flag that is missing (mount(2)). The superblock,
 // which the host shares, stays as it is.
-type writableStep struct{ options []string }
+type writableStep struct {
+	options []string
+	mount   int // its ID
+}
 
 func (s writableStep) String() string {
 	return "mount -o remount,bind,rw," + strings.Join(s.flagNames(), ",") + " " + mountPoint
@@ -58,21 +61,27 @@ func (s writableStep) flagNames() (names []string) {
 }
 
 func (s writableStep) do(a *application) error {
-	flags := uintptr(unix.MS_REMOUNT | unix.MS_BIND)
+	_ = a.k.mkdirat(unix.AT_FDCWD, keptDir, 0o755)
+	_ = a.create(keptReadOnly, strconv.Itoa(s.mount)) // only Undo reads it
+	if err := s.remount(a, "rw", 0); err != nil {
+		return err
+	}
+	a.onFailure(func() error { return s.restore(a) })
+	return nil
+}
+
+func (s writableStep) restore(a *application) error { return s.remount(a, "ro", unix.MS_RDONLY) }
+
+func (s writableStep) remount(a *application, name string, flags uintptr) error {
+	flags |= unix.MS_REMOUNT | unix.MS_BIND
 	for _, f := range remountFlags {
 		if slices.Contains(s.options, f.name) {
 			flags |= f.flag
 		}
 	}
 	if err := a.k.mount("", mountPoint, "", flags, ""); err != nil {
-		return &Error{Op: "remount", Path: mountPoint, Data: "bind,rw", Err: err}
+		return &Error{Op: "remount", Path: mountPoint, Data: "bind," + name, Err: err}
 	}
-	a.onFailure(func() error {
-		if err := a.k.mount("", mountPoint, "", flags|unix.MS_RDONLY, ""); err != nil {
-			return &Error{Op: "remount", Path: mountPoint, Data: "bind,ro", Err: err}
-		}
-		return nil
-	})
 	return nil
 }
 
@@ -186,19 +195,29 @@ func (a *application) verify(own string) error {
 
 // placeStep attaches the new mount at /sys/fs/cgroup. No step after it may fail, because
 // nothing can bring the old mount back.
+//
+// If the mount that holds the old mount is shared, the old mount stays. Its removal, or a
+// mount below it, would reach every peer of the holder, and the host may have one: a pod
+// with a Bidirectional volume has such mounts, and `-v /sys:/sys:rshared` makes the host's
+// own a peer. A mount on the old mount reaches only the peers of the old mount, which has
+// none once it is private (mount_namespaces(7)).
 type placeStep struct {
-	replace bool // remove the old mount; false if there are mounts below it
+	replace bool // remove the old mount; false if there are mounts below it, or if its holder is shared
+	uncover bool // a killed run has placed the new mount below the old mount, so remove the old mount
 	isolate bool // the old mount propagates, so make it private first
 
 	// These are for placeTucked.
 	holder string // mount point of the private mount that the old mount is on, or ""
 	room   string // the leaf in the old mount, as a directory to mount on
-	keep   int    // mount ID of the holder if this process can be killed without the container's end, or 0
+	keep   int    // mount ID of the holder
 }
 
 func (s placeStep) String() string {
 	line := "mount --move $DIR " + mountPoint
-	if s.replace {
+	switch {
+	case s.replace && s.uncover:
+		line = "umount -l " + mountPoint
+	case s.replace:
 		line = "mount --beneath --move $DIR " + mountPoint + "; umount -l " + mountPoint
 	}
 	if s.isolate {
@@ -230,6 +249,10 @@ func (s placeStep) do(a *application) error {
 // placeNew attaches the new mount. The old mount is removed or covered.
 func (a *application) placeNew(s placeStep) (err error) {
 	if s.replace && a.removable() {
+		if s.uncover {
+			a.report.Replaced = true
+			return a.uncover()
+		}
 		if a.report.Replaced = a.placeBeneath(); !a.report.Replaced {
 			a.report.Replaced, err = a.placeTucked(s)
 		}
@@ -300,12 +323,10 @@ func (a *application) placeTucked(s placeStep) (placed bool, err error) {
 	if s.holder == "" {
 		return false, nil
 	}
-	if s.keep > 0 {
-		if a.note(keptHolder, strconv.Itoa(s.keep)) != nil {
-			return false, nil
-		}
-		defer a.k.unlinkat(unix.AT_FDCWD, keptHolder, 0)
+	if a.note(keptHolder, strconv.Itoa(s.keep)+" "+s.room) != nil {
+		return false, nil
 	}
+	defer a.k.unlinkat(unix.AT_FDCWD, keptHolder, 0)
 	if a.k.mount("", s.holder, "", unix.MS_SHARED, "") != nil {
 		return false, nil
 	}
@@ -333,17 +354,40 @@ func (a *application) placeTucked(s placeStep) (placed bool, err error) {
 	return false, err
 }
 
+// uncover removes the old mount, below which a killed run has placed the new mount.
+func (a *application) uncover() error {
+	if err := a.detach(); err != nil {
+		return err
+	}
+	a.try(func() error { return a.private(mountPoint) }) // see placeTucked
+	a.try(func() error { return a.unlink(keptHolder) })
+	return nil
+}
+
 // settleStep undoes the changes of a run of cgshim that was killed in placeTucked.
-type settleStep struct{ holder, room string }
+type settleStep struct {
+	holder, room string
+	mounted      bool // the peer is at room
+}
 
 func (s settleStep) String() string {
 	return "umount -l " + s.room + "; mount --make-private " + s.holder
 }
 
 func (s settleStep) do(a *application) error {
-	_ = a.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) // fails if the killed run had not mounted it yet
+	if err := a.k.umount(s.room, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil && s.mounted {
+		return &Error{Op: "umount", Path: s.room, Err: err}
+	}
 	return a.private(s.holder)
 }
+
+// clearStep removes the tmpfs of a run of cgshim that was killed in mountOver. The old
+// mount, which the tmpfs is on, is private by then.
+type clearStep struct{}
+
+func (clearStep) String() string { return "umount -l " + mountPoint }
+
+func (clearStep) do(a *application) error { return a.detach() }
 
 func (a *application) private(point string) error {
 	if err := a.k.mount("", point, "", unix.MS_PRIVATE, ""); err != nil {
@@ -351,6 +395,9 @@ func (a *application) private(point string) error {
 	}
 	return nil
 }
+
+// betweenSource is the source of the tmpfs of mountOver, by which a later run knows it.
+const betweenSource = "cgshim"
 
 // mountOver covers the old mount by mount(2). The kernel refuses to mount a file system
 // on itself (EBUSY). So mountOver puts a tmpfs in between, as RootlessKit and crun do.
@@ -361,7 +408,7 @@ func (a *application) mountOver(s placeStep) error {
 	if err := a.isolate(s); err != nil {
 		return err
 	}
-	if err := a.k.mount("tmpfs", mountPoint, "tmpfs", mountFlags, "size=0,mode=755"); err != nil {
+	if err := a.k.mount(betweenSource, mountPoint, "tmpfs", mountFlags, "size=0,mode=755"); err != nil {
 		return &Error{Op: "mount", Path: mountPoint, Data: "tmpfs", Err: err}
 	}
 	a.onFailure(a.detach)

@@ -42,6 +42,7 @@ type Mount struct {
 	Options    []string `json:"options"`
 	Propagates []string `json:"propagation,omitempty"` // shared:N, master:N, unbindable
 	Type       string   `json:"type"`
+	Source     string   `json:"source"`
 	Super      string   `json:"super_options"`
 }
 
@@ -51,28 +52,56 @@ func (m Mount) shared() bool { return hasPrefix(m.Propagates, "shared:") }
 
 func (m Mount) private() bool { return !m.shared() && !hasPrefix(m.Propagates, "master:") }
 
-// parseMountinfo parses /proc/PID/mountinfo. It skips malformed lines, which the kernel
-// never writes.
-func parseMountinfo(s string) []Mount {
+// between reports whether m is the tmpfs that mountOver puts between two mounts. It is the
+// top mount only if a run of cgshim was killed there.
+func (m *Mount) between() bool { return m != nil && m.Type == "tmpfs" && m.Source == betweenSource }
+
+// shows reports whether m is a cgroup2 mount that begins at path.
+func (m *Mount) shows(path string) bool { return m != nil && m.Type == "cgroup2" && m.Root == path }
+
+// parseMountinfo parses the lines of /proc/PID/mountinfo whose mount point keep accepts.
+// There can be 20,000 lines (`-v /:/host:rslave` on a node), so it allocates nothing for
+// the others. It skips malformed lines, which the kernel never writes.
+func parseMountinfo(s string, keep func(point string) bool) []Mount {
 	var mounts []Mount
 	for line := range strings.Lines(s) {
-		left, right, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
-		head, tail := strings.Fields(left), strings.Fields(right)
-		if !ok || len(head) < 6 || len(tail) < 1 {
+		if !keep(mountPointOf(line)) {
 			continue
 		}
-		m := Mount{
-			Root: unescape(head[3]), Point: unescape(head[4]),
-			Options: strings.Split(head[5], ","), Propagates: head[6:], Type: tail[0],
+		if m, ok := parseMount(strings.TrimSuffix(line, "\n")); ok {
+			mounts = append(mounts, m)
 		}
-		m.ID, _ = strconv.Atoi(head[0])
-		m.Parent, _ = strconv.Atoi(head[1])
-		if len(tail) > 2 {
-			m.Super = tail[2]
-		}
-		mounts = append(mounts, m)
 	}
 	return mounts
+}
+
+// mountPointOf returns the fifth field of a line, with its escapes.
+func mountPointOf(line string) string {
+	for range 4 {
+		_, line, _ = strings.Cut(line, " ")
+	}
+	point, _, _ := strings.Cut(line, " ")
+	return point
+}
+
+// parseMount splits at single blanks. A blank in a name is escaped, and the source may
+// be empty.
+func parseMount(line string) (m Mount, ok bool) {
+	left, right, ok := strings.Cut(line, " - ")
+	head, tail := strings.Split(left, " "), strings.Split(right, " ")
+	if !ok || len(head) < 6 || tail[0] == "" {
+		return m, false
+	}
+	m = Mount{
+		Root: unescape(head[3]), Point: unescape(head[4]),
+		Options: strings.Split(head[5], ","), Propagates: head[6:], Type: tail[0],
+	}
+	m.ID, _ = strconv.Atoi(head[0])
+	m.Parent, _ = strconv.Atoi(head[1])
+	if len(tail) > 2 {
+		m.Source, m.Super = tail[1], tail[2]
+	}
+	return m, true
 }
 
 // unescape decodes the octal escapes of blank, tab, newline and backslash.
@@ -100,13 +129,15 @@ func unescape(s string) string {
 // below an older mount. If there are two stacks, the older stack is hidden together with
 // the mount that it is on.
 func topMount(mounts []Mount, point string) (top Mount, found bool) {
-	for _, m := range mounts {
-		covered := m.Point != point
-		for _, o := range mounts {
-			covered = covered || o.Point == point && o.Parent == m.ID && o.ID != m.ID
+	covered := map[int]bool{}
+	for i := range mounts {
+		if m := &mounts[i]; m.Point == point && m.Parent != m.ID {
+			covered[m.Parent] = true
 		}
-		if !covered {
-			top, found = m, true
+	}
+	for i := range mounts {
+		if m := &mounts[i]; m.Point == point && !covered[m.ID] {
+			top, found = *m, true
 		}
 	}
 	return top, found

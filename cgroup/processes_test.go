@@ -47,6 +47,12 @@ func runExec(c child, namespace *os.File, together func()) (out outcome) {
 		defer close(done)
 		runtime.LockOSThread() // never unlocked, so the thread ends
 		must("setns", unix.Setns(int(namespace.Fd()), unix.CLONE_NEWCGROUP))
+		if host != 0 { // the main thread has left the mount namespace of the others
+			mounts, err := os.Open("/proc/self/ns/mnt")
+			must("open", err)
+			must("unshare", unix.Unshare(unix.CLONE_FS))
+			must("setns", unix.Setns(int(mounts.Fd()), unix.CLONE_NEWNS))
+		}
 		out = runAgain(c, nil, os.Getenv("CGSHIM_TEST_GROUP"), together)
 	}()
 	<-done
@@ -109,8 +115,9 @@ func init() {
 	}
 }
 
-func sleeper(attr *syscall.SysProcAttr) {
+func sleeper(attr *syscall.SysProcAttr) (pid int) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env, cmd.SysProcAttr = []string{sleeperEnv + "=1"}, attr
 	must("spawn", cmd.Start())
+	return cmd.Process.Pid
 }

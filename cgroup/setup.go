@@ -1,6 +1,8 @@
 package cgroup
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -16,8 +18,11 @@ import (
 func (k *kernel) setUp(o Options) (*Plan, *Report, error) {
 	start := time.Now()
 	o = o.withDefaults()
-	p := Decide(k.observe("self"), o)
-	if !p.unsettled() {
+	p, err := k.plan(o)
+	switch {
+	case err != nil:
+		return p, &Report{}, err
+	case !p.unsettled():
 		return k.carryOut(p, start)
 	}
 	deadline := start.Add(o.Timeout)
@@ -27,13 +32,33 @@ func (k *kernel) setUp(o Options) (*Plan, *Report, error) {
 	}
 	defer unlock()
 	for pause := shortest; ; pause = min(2*pause, longest) {
-		p := Decide(k.observe("self"), o)
+		p, err := k.plan(o)
+		if err != nil {
+			return p, &Report{}, err
+		}
 		_, report, err := k.carryOut(p, start)
+		if p.again && err == nil {
+			continue
+		}
 		if !moved(err) || over(deadline, o.Interrupted) {
 			return p, report, err
 		}
 		k.sleep(pause)
 	}
+}
+
+// ErrInterrupted says that [Options.Interrupted] ended the set-up before it changed
+// anything.
+var ErrInterrupted = errors.New("a stop signal came first")
+
+// plan observes and decides. A container can have so many mounts or processes that the
+// observation takes long, so o.Interrupted ends it.
+func (k *kernel) plan(o Options) (*Plan, error) {
+	f := k.until(o.Interrupted).observe("self")
+	if o.Interrupted != nil && o.Interrupted() {
+		return &Plan{HostPath: f.Unified, Options: o}, ErrInterrupted
+	}
+	return Decide(f, o), nil
 }
 
 // The shortest and the longest pause between two tries.
@@ -59,7 +84,7 @@ func (p *Plan) unsettled() bool {
 	if p.Refusal == nil {
 		return len(p.Steps) > 0
 	}
-	return slices.Contains([]State{NotOurs, Outside, Hidden, Threaded, Undelegated, SharedMount}, p.State)
+	return slices.Contains([]State{NotOurs, Outside, Hidden, Threaded, Undelegated, SharedMount, NoRoom}, p.State)
 }
 
 // moved reports whether a step failed because another program removed or replaced a
@@ -93,7 +118,11 @@ func (k *kernel) lock(deadline time.Time, interrupted func() bool) (unlock func(
 			}
 			if over(deadline, interrupted) {
 				k.close(fd)
-				return nil, &Error{Op: "flock", Path: dir, Err: err}
+				err = &Error{Op: "flock", Path: dir, Err: err}
+				if interrupted != nil && interrupted() {
+					err = fmt.Errorf("%w: %w", ErrInterrupted, err)
+				}
+				return nil, err
 			}
 			k.sleep(pause)
 		}

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -87,6 +88,11 @@ var setups = map[string]func(){
 		must("bind", unix.Mount(witness, mountPoint, "", unix.MS_BIND, ""))
 	},
 	"shared parent": func() { must("share", unix.Mount("", "/sys", "", unix.MS_SHARED|unix.MS_REC, "")) },
+	// As in a pod with a Bidirectional volume, where the peers are only the container's.
+	"all shared with a host": func() { sharedWithAHost("/") },
+	// As with `-v /sys:/sys:rshared`.
+	"/sys shared with a host": func() { sharedWithAHost("/sys") },
+	"private mount":           func() { must("private", unix.Mount("", mountPoint, "", unix.MS_PRIVATE, "")) },
 	"half-done": func() {
 		must("enable", os.WriteFile(witness+"/"+subtreeControl, []byte("+pids"), 0))
 		if v := look("init"); v.Type != "domain threaded" {
@@ -190,6 +196,37 @@ func keepWitness() string {
 	must("bind", unix.Mount(filepath.Dir(own), outside, "", unix.MS_BIND, ""))
 	beside, _ = os.OpenFile(outside+"/beside/cgroup.procs", os.O_WRONLY, 0)
 	return h
+}
+
+// host is a process in the mount namespace that this process was in before
+// sharedWithAHost, or 0.
+var (
+	host       int
+	hostBefore string // its mounts
+)
+
+// sharedWithAHost shares the mounts from point on, and leaves the mount namespace. The
+// old namespace is like a host's: its mounts are peers of the new one's.
+func sharedWithAHost(point string) {
+	must("share", unix.Mount("", point, "", unix.MS_SHARED|unix.MS_REC, ""))
+	host = sleeper(nil)
+	must("unshare", unix.Unshare(unix.CLONE_NEWNS))
+	hostBefore = mountsOfTheHost()
+}
+
+// mountsOfTheHost returns a line for each mount, without its root, which mountinfo shows
+// relative to the reader's cgroup namespace.
+func mountsOfTheHost() string {
+	if host == 0 {
+		return ""
+	}
+	mountinfo, err := os.ReadFile("/proc/" + strconv.Itoa(host) + "/mountinfo")
+	must("read", err)
+	var b strings.Builder
+	for _, m := range parseMountinfo(string(mountinfo), everywhere) {
+		fmt.Fprintln(&b, m.ID, m.Parent, m.Point, m.Options, m.Propagates, m.Type)
+	}
+	return b.String()
 }
 
 // refuseNewMountAPI installs a seccomp filter that answers errno to the mount calls of

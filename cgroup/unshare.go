@@ -1,7 +1,9 @@
 package cgroup
 
 import (
+	"cmp"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,12 +43,13 @@ const (
 	initNamespace = "/proc/1/ns/cgroup"
 )
 
-// Files that keepStep writes.
+// Files that keepStep and other steps write.
 const (
 	keptDir       = "/run/cgshim"
 	keptNamespace = keptDir + "/cgroup"
 	keptCgroup    = keptDir + "/base"
-	keptHolder    = keptDir + "/shared" // see placeTucked
+	keptHolder    = keptDir + "/shared"   // see placeTucked
+	keptReadOnly  = keptDir + "/readonly" // ID of the mount that writableStep has made writable
 )
 
 func (a *application) openNamespace(name string) (int, error) {
@@ -63,7 +66,7 @@ func (a *application) openNamespace(name string) (int, error) {
 // the leaf would begin one level too deep. So regainStep joins the namespace that the
 // killed run has kept. If there is no such namespace, regainStep moves this process back
 // into the container's cgroup and makes the namespace there. The kernel allows this move
-// as long as no controllers are enabled.
+// as long as no controllers are enabled, so regainStep disables them before.
 type regainStep struct{ base, leaf, below string }
 
 func (s regainStep) String() string {
@@ -79,6 +82,9 @@ func (s regainStep) do(a *application) error {
 	if a.joinAny(old, s.base, s.below) == nil {
 		return nil
 	}
+	if err := s.disable(a); err != nil {
+		return err
+	}
 	for _, pid := range []string{a.k.subjectPID(), strconv.Itoa(a.k.getpid())} {
 		if err := a.k.writeFile(unix.AT_FDCWD, s.base+"/cgroup.procs", pid); err != nil {
 			return err
@@ -86,6 +92,21 @@ func (s regainStep) do(a *application) error {
 		a.onFailure(func() error { return a.k.writeFile(unix.AT_FDCWD, s.base+s.below+"/cgroup.procs", pid) })
 	}
 	return unshareStep{}.do(a)
+}
+
+// disable disables the controllers that the killed run has enabled.
+func (s regainStep) disable(a *application) error {
+	file := s.base + "/" + subtreeControl
+	enabled, err := a.k.readFile(unix.AT_FDCWD, file)
+	controllers := strings.Fields(enabled)
+	if err != nil || len(controllers) == 0 {
+		return err
+	}
+	if err := a.k.writeFile(unix.AT_FDCWD, file, list("-", controllers)); err != nil {
+		return err
+	}
+	a.onFailure(func() error { return a.k.writeFile(unix.AT_FDCWD, file, list("+", controllers)) })
+	return nil
 }
 
 // keepStep stores facts that a later run of cgshim cannot find out. A later run has to
@@ -99,27 +120,39 @@ func (s regainStep) do(a *application) error {
 // can make the namespace again later, because a delegated cgroup can have no process of
 // its own. So keepStep comes before the first process is moved.
 type keepStep struct {
-	leaf string
-	pin  bool
+	leaf   string
+	pin    bool
+	shared bool // the bind mount could reach the host, so it is not made
+	quiet  bool // only a run after a killed one misses what is kept, so a failure is no warning
 }
 
 func (s keepStep) String() string {
 	line := "mkdir -p " + keptDir + "; echo $(stat -c %i .) " + s.leaf + " >" + keptCgroup
-	if s.pin {
+	if s.pin && !s.shared {
 		line += "; touch " + keptNamespace + "; mount --bind " + ownNamespace + " " + keptNamespace
 	}
 	return line
 }
 
 func (s keepStep) do(a *application) error {
+	if err := s.keep(a); err != nil && !s.quiet {
+		return err
+	}
+	return nil
+}
+
+func (s keepStep) keep(a *application) error {
 	if err := a.k.mkdirat(unix.AT_FDCWD, keptDir, 0o755); err != nil && err != unix.EEXIST {
 		return &Error{Op: "mkdir", Path: keptDir, Err: err}
 	}
 	if err := a.create(keptCgroup, strconv.FormatUint(a.report.ID, 10)+" "+s.leaf+"\n"); err != nil {
 		return err
 	}
-	if !s.pin {
+	switch {
+	case !s.pin:
 		return nil
+	case s.shared:
+		return &Error{Op: "mount", Path: keptNamespace, Data: "on a shared mount", Err: unix.EXDEV}
 	}
 	// Remove the mount of a killed run, which the new mount would only cover.
 	_ = a.k.umount(keptNamespace, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
@@ -143,12 +176,15 @@ func (a *application) create(name, content string) error {
 	if err := a.note(name, content); err != nil {
 		return err
 	}
-	a.onFailure(func() error {
-		if err := a.k.unlinkat(unix.AT_FDCWD, name, 0); err != nil {
-			return &Error{Op: "unlink", Path: name, Err: err}
-		}
-		return nil
-	})
+	a.onFailure(func() error { return a.unlink(name) })
+	return nil
+}
+
+// unlink removes a file, if it exists.
+func (a *application) unlink(name string) error {
+	if err := a.k.unlinkat(unix.AT_FDCWD, name, 0); err != nil && err != unix.ENOENT {
+		return &Error{Op: "unlink", Path: name, Err: err}
+	}
 	return nil
 }
 
@@ -232,7 +268,7 @@ func (a *application) join(name, below string) error {
 	if err != nil {
 		return err
 	}
-	if path := parseMembership(content).unified; path != below {
+	if path := parseMembership(content).unified; path != cmp.Or(below, "/") {
 		return &Error{Op: "setns", Path: name, Data: "this process's cgroup is " + path + " there", Err: unix.EXDEV}
 	}
 	return nil

@@ -31,7 +31,7 @@ func look(leaf string) (v view) {
 	must("stat ns", unix.Stat("/proc/self/ns/cgroup", &s))
 	v.Namespace = s.Ino
 	data, _ = os.ReadFile("/proc/self/mountinfo")
-	for _, m := range parseMountinfo(string(data)) {
+	for _, m := range parseMountinfo(string(data), everywhere) {
 		if m.Point == mountPoint || strings.HasPrefix(m.Point, mountPoint+"/") {
 			v.Mounts = append(v.Mounts, fmt.Sprint(m.ID, " ", m.Root, " ", m.Point, " ", m.Type, " ", slices.Contains(m.Options, "ro")))
 		}

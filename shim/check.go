@@ -61,6 +61,8 @@ func diagnoseCgroup(config Config) (d *diagnosis, possible bool) {
 	switch r := plan.Refusal; {
 	case r != nil:
 		d.Verdict, d.Reason, d.Hint = "cgroups will not be delegated", r.Reason, r.Hint
+	case plan.State == cgroup.Delegated && plan.NoRoom != nil:
+		d.Verdict, d.Reason, d.Hint = "delegated already, but no inner container can be created", plan.NoRoom.Reason, plan.NoRoom.Hint
 	case plan.State == cgroup.Delegated:
 		d.Verdict = "delegated already: inner containers are created under " + plan.HostPath
 	default:
@@ -85,13 +87,7 @@ func (d *diagnosis) running(plan *cgroup.Plan, o cgroup.Options) *cgroup.Plan {
 	d.note("not PID 1, but started into a running container: the report is about PID " + strconv.Itoa(entry.PID) +
 		", as this process sees it; an exec may be in another cgroup namespace")
 	o.Anywhere = true
-	then := *entry
-	if then.ParentShared {
-		// --dind makes every mount shared at the end.
-		then.ParentShared = false
-		d.note("the mount that holds /sys/fs/cgroup is shared now, and --dind makes it so at the end; whether it was shared at the start is not visible")
-	}
-	plan = cgroup.Decide(&then, o)
+	plan = cgroup.Decide(entry, o)
 	if plan.Refusal == nil && plan.State != cgroup.Delegated {
 		plan.Refusal = &cgroup.Refusal{
 			State:  plan.State,
@@ -158,6 +154,9 @@ func (d *diagnosis) text() string {
 		line("/sys/fs/cgroup", "not mounted")
 	}
 	line("symbolic link", yesNo(f.Symlink))
+	if f.Under != nil {
+		line("mount covered", mount(f.Under))
+	}
 	if f.Holder != nil {
 		line("mount above", mount(f.Holder))
 	}
@@ -165,6 +164,7 @@ func (d *diagnosis) text() string {
 		line("mount below all", mount(f.Ground))
 	}
 	line("mount above shared", yesNo(f.ParentShared))
+	line("/run shared", yesNo(f.RunShared))
 	line("mounts below", strings.Join(f.SubMounts, " "))
 	d.group(line, "own", f.Own)
 	for i, g := range f.Above {
@@ -172,7 +172,7 @@ func (d *diagnosis) text() string {
 	}
 	line("strangers", strconv.Itoa(f.Strangers))
 	if f.Kept != nil {
-		line("kept", "id "+strconv.FormatUint(f.Kept.ID, 10)+" leaf "+cgroup.Quote(f.Kept.Leaf)+" shared "+strconv.Itoa(f.Kept.Holder))
+		line("kept", "id "+strconv.FormatUint(f.Kept.ID, 10)+" leaf "+cgroup.Quote(f.Kept.Leaf)+" shared "+strconv.Itoa(f.Kept.Holder)+" at "+cgroup.Quote(f.Kept.Room))
 	}
 	line("cpu limit", d.Limits.CPU)
 	line("memory limit", d.Limits.Memory)
@@ -204,7 +204,7 @@ func (d *diagnosis) group(line func(key, value string), name string, g *cgroup.G
 }
 
 func mount(m *cgroup.Mount) string {
-	return m.Type + " " + m.Root + " on " + m.Point + " " + strings.Join(m.Options, ",") + " " + strings.Join(m.Propagates, " ") +
+	return m.Type + " " + m.Source + " " + m.Root + " on " + m.Point + " " + strings.Join(m.Options, ",") + " " + strings.Join(m.Propagates, " ") +
 		" super " + m.Super + " id " + strconv.Itoa(m.ID) + " parent " + strconv.Itoa(m.Parent)
 }
 

@@ -41,6 +41,9 @@ func (j *job) delegate() int {
 		j.log.Log(LevelWarn, "optional cgroup step failed", explainError(err)...)
 	}
 	facts := []any{"cgroup", report.HostPath, "id", report.ID, "controllers", strings.Join(report.Enabled, " ")}
+	if r := plan.NoRoom; r != nil {
+		j.log.Log(LevelWarn, "no room for inner cgroups", "reason", r.Reason, "hint", r.Hint)
+	}
 	if plan.State == cgroup.Delegated {
 		j.log.Log(LevelInfo, plan.State.String(), facts...)
 		return 0

@@ -105,9 +105,12 @@ func main() {
 	run(build)
 	startToExit()
 	for _, n := range []int{0, 100, 1000} {
-		delegation(n, 0)
+		delegation(n, 0, 0)
 	}
-	delegation(0, 200*time.Millisecond)
+	delegation(0, 0, 200*time.Millisecond)
+	for _, n := range []int{10, 1000, 20_000} {
+		delegation(0, n, 0)
+	}
 	signalLatency()
 	orphanStorm()
 	steadyOrphans()
@@ -200,19 +203,24 @@ func hierarchy() string {
 // delegation measures a delegated start. The kernel's lock for moves between cgroups costs its
 // first user a grace period of RCU, and costs less for a while after that (percpu_down_write,
 // rcu_sync_enter). So the stage uses the lock before each start, and then waits for rest.
-func delegation(others int, rest time.Duration) {
+func delegation(others, mounts int, rest time.Duration) {
 	work := fmt.Sprintf("exec of init to the child's first instruction, delegated, %d other processes", others)
 	if rest > 0 {
 		work += ", no move between cgroups shortly before"
 	}
+	peers := append(delegators, leastKernel)
+	if mounts > 0 {
+		work = fmt.Sprintf("exec of init to the child's first instruction, delegated by cgshim alone, %d mounts", mounts)
+		peers = []peer{{"tini-static", delegators[0].args[:2]}, delegators[1]}
+	}
 	top := hierarchy()
-	for range max(1, rounds/(1+others/300)) {
-		for _, p := range append(delegators, leastKernel) {
+	for range max(1, rounds/(1+others/300+mounts/1000)) {
+		for _, p := range peers {
 			group := filepath.Join(top, "cgshim-bench")
 			check(os.Mkdir(group, 0o755))
 			dir, err := os.Open(group)
 			check(err)
-			stage := []string{"stage", strconv.Itoa(others), strconv.FormatInt(rest.Milliseconds(), 10), top, group}
+			stage := []string{"stage", strconv.Itoa(others), strconv.Itoa(mounts), strconv.FormatInt(rest.Milliseconds(), 10), top, group}
 			cmd := exec.Command(helper, append(append(stage, p.args...), helper, "first")...)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS, UseCgroupFD: true, CgroupFD: int(dir.Fd())}
 			n := say(cmd)

@@ -4,9 +4,10 @@
  * is of CLOCK_MONOTONIC.
  *
  *   bench run COMMAND...            start COMMAND and wait; write how long that took
- *   bench stage N REST DIR GROUP COMMAND...
- *                                   as PID 1 of new PID and mount namespaces, mount DIR on
- *                                   /sys/fs/cgroup, start N sleeping processes in the
+ *   bench stage N MOUNTS REST DIR GROUP COMMAND...
+ *                                   as PID 1 of new PID and mount namespaces, make MOUNTS
+ *                                   mounts, mount DIR on /sys/fs/cgroup, start N sleeping
+ *                                   processes in the
  *                                   cgroup GROUP, which is the caller's, move once, wait
  *                                   REST milliseconds, write the point in time, and
  *                                   execute COMMAND
@@ -45,6 +46,20 @@ static int fail(const char *what)
 {
 	perror(what);
 	return 99;
+}
+
+/* Mounts as a container with the node's / has them. */
+static int mount_many(int n)
+{
+	char dir[32];
+	if (n && mount("tmpfs", "/mnt", "tmpfs", 0, NULL))
+		return -1;
+	for (; n > 0; n--) {
+		snprintf(dir, sizeof(dir), "/mnt/%d", n);
+		if (mkdir(dir, 0755) || mount("tmpfs", dir, "tmpfs", 0, NULL))
+			return -1;
+	}
+	return 0;
 }
 
 /* The least that a delegation takes. It reads no facts and checks nothing. */
@@ -86,10 +101,10 @@ int main(int argc, char **argv)
 		say(now() - began);
 		return WIFEXITED(status) ? WEXITSTATUS(status) : 98;
 	}
-	if (argc > 6 && strcmp(argv[1], "stage") == 0) {
+	if (argc > 7 && strcmp(argv[1], "stage") == 0) {
 		int fd;
-		if (chdir(argv[5]) || mount("", "/", "", MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", 0, NULL) ||
-		    mount(argv[4], "/sys/fs/cgroup", "", MS_BIND, NULL))
+		if (chdir(argv[6]) || mount("", "/", "", MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", 0, NULL) ||
+		    mount_many(atoi(argv[3])) || mount(argv[5], "/sys/fs/cgroup", "", MS_BIND, NULL))
 			return fail("mount");
 		for (int i = atoi(argv[2]); i > 0; i--)
 			if (fork() == 0)
@@ -99,10 +114,10 @@ int main(int argc, char **argv)
 		fd = open("cgroup.procs", O_WRONLY | O_CLOEXEC);
 		if (write(fd, "0", 1) != 1 || chdir("/"))
 			return fail("cgroup.procs");
-		usleep(1000 * atoi(argv[3]));
+		usleep(1000 * atoi(argv[4]));
 		say(now());
-		execv(argv[6], argv + 6);
-		return fail(argv[6]);
+		execv(argv[7], argv + 7);
+		return fail(argv[7]);
 	}
 	if (argc > 2 && strcmp(argv[1], "least") == 0) {
 		if (delegate())
