@@ -230,9 +230,9 @@ func options() []option {
 			set:  toggle(func(s *settings) *bool { return &s.quiet }),
 		},
 		{
-			long: "license", short: "l", help: "print the licence and exit",
-			full: "Print the licence and exit.",
-			set:  printer(func(*settings) string { return license }),
+			long: "license", short: "l", help: "print the licences and exit",
+			full: "Print the licence and those of the code that is linked in, and exit.",
+			set:  printer(licenses),
 		},
 		{
 			long: "help", short: "h", help: "print this list and exit",
