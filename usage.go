@@ -77,7 +77,7 @@ func usage(s *settings) string {
 	}
 	b.WriteString("\nVariables (a flag beats its variable, but TINI_VERBOSITY beats -v):\n ")
 	column := 1
-	for _, o := range options() {
+	for _, o := range append(options(), option{env: "CGSHIM_LOG_FORMAT"}) {
 		if o.env == "" {
 			continue
 		}
