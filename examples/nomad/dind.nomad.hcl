@@ -7,7 +7,7 @@ job "dind" {
       kill_timeout = "60s"
 
       config {
-        image      = "ghcr.io/cgshim/dind"
+        image      = "registry.example/cgshim-dind"
         args       = ["dockerd", "--host=unix:///run/docker.sock"]
         privileged = true
         # No `init = true`: cgshim is the init.

@@ -34,7 +34,8 @@ func lines(t *testing.T) (all []line) {
 			}
 		}
 	}
-	all = append(all, line{"Dockerfile.debian", "cgshim", words(t, "Dockerfile.debian", "ENTRYPOINT")[1:], nil})
+	debian := append(words(t, "Dockerfile.debian", "ENTRYPOINT"), words(t, "Dockerfile.debian", "CMD")...)
+	all = append(all, line{"Dockerfile.debian", "cgshim", debian[1:], nil})
 	for _, file := range []string{"envbox.md", "lxc/dockerd.conf"} {
 		for text := range strings.Lines(string(read(t, file))) {
 			text = strings.TrimSpace(text)

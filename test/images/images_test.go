@@ -156,7 +156,7 @@ func TestExamples(t *testing.T) {
 			"bin/dockerd": "testdata/dind/dockerd",
 		}))
 		d.BuildFrom(true, example("Dockerfile.debian"), "--network=none", "--build-arg=CGSHIM=cgshim:built", "--build-arg=BASE=debian:local", "--tag=debian:example")
-		got := d.Run("run", "--rm", "--network=none", "debian:example", "--host=unix:///run/docker.sock")
+		got := d.Run("run", "--rm", "--network=none", "debian:example", "dockerd", "--host=unix:///run/docker.sock")
 		if !strings.HasPrefix(got.Stdout, "arguments: --host=unix:///run/docker.sock\npid 1: /cgshim as /cgshim --dind -- dockerd ") || got.Status != 3 {
 			t.Errorf("%+v", got)
 		}
