@@ -231,7 +231,7 @@ func options() []option {
 		},
 		{
 			long: "license", short: "l", help: "print the licences and exit",
-			full: "Print the licence and those of the code that is linked in, and exit.",
+			full: "Print the licences of cgshim and of the code that is linked in, and exit.",
 			set:  printer(licenses),
 		},
 		{
