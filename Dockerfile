@@ -30,16 +30,19 @@ ARG COMMIT
 # may not run on the builder.
 RUN export GOARM="${TARGETVARIANT#v}" \
     && make build OUT=/out/cgshim VERSION="$VERSION" COMMIT="$COMMIT" ${TARGETARCH:+GOARCH="$TARGETARCH"} \
-    && mkdir -p /dind/usr/local/bin \
+    && mkdir -p /dind/usr/local/bin /out/licenses \
+    && cp LICENSE NOTICE /out/licenses/ \
     && cp /out/cgshim /dind/cgshim \
     && ln -s /cgshim /dind/usr/local/bin/docker-init \
     && echo "# cgshim does what this script did (docker-init)." >/dind/usr/local/bin/dind
 
 FROM scratch AS binary
 COPY --from=build /out/cgshim /cgshim
+COPY --from=build /out/licenses/ /usr/share/licenses/cgshim/
 ENTRYPOINT ["/cgshim"]
 
 # The entry point, the arguments and the other variables are the base's.
 FROM ${BASE} AS dind
 COPY --from=build /dind/ /
+COPY --from=build /out/licenses/ /usr/share/licenses/cgshim/
 ENV CGSHIM_CGROUP=auto CGSHIM_DIND=1

@@ -119,7 +119,7 @@ func options() []option {
 			full: "Choose when to delegate the container's cgroup. " +
 				"With `auto` cgshim delegates if it is the entry point of a container and a delegation is possible. Otherwise it starts PROGRAM without one. " +
 				"With `require` it acts in any process of a container, and ends with status 125 without starting PROGRAM if the delegation is not possible. " +
-				"`require-v2` is `require` where containers are in cgroup v2, and `off` on cgroup v1, in a hybrid and in gVisor. " +
+				"`require-v2` is `require` where containers are in cgroup v2, and `off` in a container on cgroup v1, in a hybrid or in gVisor. " +
 				"With `off` it leaves cgroups alone. " +
 				"If you set `auto` yourself and also `--exec`, cgshim acts in any process too. " +
 				"Under tini's names the default is `off`.",
@@ -223,9 +223,9 @@ func options() []option {
 			set:  toggle(func(s *settings) *bool { return &s.quiet }),
 		},
 		{
-			long: "license", short: "l", help: "print the licence and exit",
-			full: "Print the licence and exit.",
-			set:  printer(func(*settings) string { return license }),
+			long: "license", short: "l", help: "print the licences and exit",
+			full: "Print the licences of cgshim and of the code that is linked in, and exit.",
+			set:  printer(licenses),
 		},
 		{
 			long: "help", short: "h", help: "print this list and exit",

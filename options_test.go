@@ -196,3 +196,25 @@ func FuzzOptions(f *testing.F) {
 		}
 	})
 }
+
+// --license prints the licences of all code in the binary, and tells where the source of the
+// module with the MPL is. Under tini's names it prints the file LICENSE alone.
+func TestLicenses(t *testing.T) {
+	s, err := parseOptions([]string{"cgshim", "--license"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		license, "Mozilla Public License, version 2.0", "https://github.com/hashicorp/go-reap",
+		"Uber Technologies", "The Go Authors", "Alex Ogier", "Go's runtime and standard library",
+	} {
+		if !strings.Contains(s.print, text) {
+			t.Errorf("--license does not print %q", text)
+		}
+	}
+	for _, name := range tiniNames {
+		if s, err := parseOptions([]string{name, "-l"}, nil); err != nil || s.print != license {
+			t.Errorf("%s -l: %v, %q", name, err, s.print)
+		}
+	}
+}

@@ -10,6 +10,20 @@ import (
 //go:embed LICENSE
 var license string
 
+// notices has the licences of the modules that are linked in (tools/notices).
+//
+//go:embed NOTICE
+var notices string
+
+// licenses is the answer to --license. Under tini's names it is the licence alone, because
+// tini's tests compare it with the file LICENSE.
+func licenses(s *settings) string {
+	if s.Tini {
+		return license
+	}
+	return license + "\n" + notices
+}
+
 // tiniVersion is the version of tini whose command line and behaviour cgshim keeps.
 const tiniVersion = "0.19.0"
 
@@ -63,7 +77,7 @@ func usage(s *settings) string {
 	}
 	b.WriteString("\nVariables (a flag beats its variable, but TINI_VERBOSITY beats -v):\n ")
 	column := 1
-	for _, o := range options() {
+	for _, o := range append(options(), option{env: "CGSHIM_LOG_FORMAT"}) {
 		if o.env == "" {
 			continue
 		}

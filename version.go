@@ -10,8 +10,8 @@ import (
 var version, commit string
 
 // built returns the version, which is the tag without its v, and the name of the commit.
-// If the linker has not set them, as with `go install
-// github.com/cgshim/cgshim@v1.2.3`, built returns the values that Go has recorded.
+// If the linker has not set them, as with a plain `CGO_ENABLED=0 go build`, built returns the
+// values that Go has recorded.
 func built() (string, string) {
 	recorded, revision := "", ""
 	if info, ok := debug.ReadBuildInfo(); ok {

@@ -54,6 +54,10 @@ done
 for page in $(echo "$files" | grep -E '\.[1-8]$'); do
 	quiet mandoc -Tlint -Wwarning "$page"
 done
+# NOTICE has the licences of what the binary links, as its go.mod names it.
+# shellcheck disable=SC2317 # called by name
+notices() { tools/notices/notices.sh | diff NOTICE -; }
+quiet notices
 # Actions must be pinned by digest, because the owner of an action can move its tags.
 if grep -n 'uses:' .github/workflows/*.yml | grep -vE '@[0-9a-f]{40} # v[0-9]'; then
 	echo "lint: pin these actions by digest, with the version in a comment" >&2

@@ -26,8 +26,12 @@ import (
 	"github.com/cgshim/cgshim/cgroup"
 )
 
-// delegated is the first argument of the child.
-const delegated = "run-delegated"
+// delegated is the first argument of the child. notDelegated is its status where the container has
+// to be changed first, so that starting it again does not help.
+const (
+	delegated    = "run-delegated"
+	notDelegated = 125
+)
 
 // A process shows the cgroup namespace of its main thread, so main has to run on the main
 // thread.
@@ -41,7 +45,12 @@ func main() {
 	case len(args) == 0:
 		log.Fatal("no program given")
 	case args[0] == delegated && len(args) > 1:
-		log.Fatal(become(args[1:]))
+		err := become(args[1:])
+		log.Println(err)
+		if refusal := (*cgroup.Refusal)(nil); errors.As(err, &refusal) {
+			os.Exit(notDelegated)
+		}
+		os.Exit(1)
 	}
 	for {
 		err := run(args)
@@ -49,6 +58,9 @@ func main() {
 		if err == nil || !errors.As(err, &failed) {
 			log.Println("ended:", err)
 			return
+		}
+		if failed.ExitCode() == notDelegated {
+			os.Exit(notDelegated)
 		}
 		log.Println("starting it again:", err)
 		time.Sleep(time.Second)
@@ -67,7 +79,10 @@ func run(args []string) error {
 func become(args []string) error {
 	report, err := cgroup.Delegate(cgroup.RequireV2, cgroup.Options{OOMGroup: "0"})
 	if err != nil {
-		return fmt.Errorf("cgroup not delegated: %w; %s", err, cgroup.Hint(err))
+		if hint := cgroup.Hint(err); hint != "" {
+			return fmt.Errorf("cgroup not delegated: %w (%s)", err, hint)
+		}
+		return fmt.Errorf("cgroup not delegated: %w", err)
 	}
 	for _, warning := range report.Warnings {
 		log.Println(warning)

@@ -1,13 +1,17 @@
-# A Nomad job with a dockerd of its own. The client allows privileged containers: in its
-# configuration, plugin "docker" { config { allow_privileged = true } }.
+# A Nomad job with a dockerd of its own. The client's configuration needs
+#
+#   plugin "docker" { config { allow_privileged = true } }
+#
+# The client caps kill_timeout at its max_kill_timeout, which is 30 s by default. For more time set
+# `client { max_kill_timeout = "120s" }` first.
 job "dind" {
   group "dind" {
     task "docker" {
       driver       = "docker"
-      kill_timeout = "60s"
+      kill_timeout = "30s"
 
       config {
-        image      = "ghcr.io/cgshim/dind"
+        image      = "registry.example/cgshim-dind"
         args       = ["dockerd", "--host=unix:///run/docker.sock"]
         privileged = true
         # No `init = true`: cgshim is the init.
@@ -15,7 +19,7 @@ job "dind" {
 
       env {
         CGSHIM_CGROUP       = "require-v2"
-        CGSHIM_STOP_TIMEOUT = "50s"
+        CGSHIM_STOP_TIMEOUT = "25s" # less than kill_timeout
       }
 
       resources {

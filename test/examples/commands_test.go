@@ -34,11 +34,12 @@ func lines(t *testing.T) (all []line) {
 			}
 		}
 	}
-	all = append(all, line{"Dockerfile.debian", "cgshim", words(t, "Dockerfile.debian", "ENTRYPOINT")[1:], nil})
+	debian := append(words(t, "Dockerfile.debian", "ENTRYPOINT"), words(t, "Dockerfile.debian", "CMD")...)
+	all = append(all, line{"Dockerfile.debian", "cgshim", debian[1:], nil})
 	for _, file := range []string{"envbox.md", "lxc/dockerd.conf"} {
 		for text := range strings.Lines(string(read(t, file))) {
-			text = strings.TrimSpace(text)
-			if list, found := strings.CutPrefix(text, "ENTRYPOINT ["); found {
+			text = strings.TrimPrefix(strings.TrimSpace(text), "command = ")
+			if list, found := strings.CutPrefix(strings.TrimPrefix(text, "ENTRYPOINT "), "["); found {
 				text = strings.NewReplacer(`"`, "", ",", "", "]", "").Replace(list)
 			}
 			text = strings.TrimPrefix(text, "lxc.init.cmd = ")

@@ -197,8 +197,8 @@ func clientSocket(vars map[string]string) string {
 
 func isDind(c core.Container) bool { return strings.HasPrefix(c.Image, image) }
 
-// image is the image of a release.
-const image = "ghcr.io/cgshim/dind"
+// image is the image of the Dockerfile, in a registry of the reader's own.
+const image = "registry.example/cgshim-dind"
 
 // dockerd must listen on the socket that the probes and the clients in other containers use.
 func TestDockerdInPods(t *testing.T) {
@@ -415,6 +415,7 @@ func nomadTask(t *testing.T) service {
 	}
 	task := file.Job.Group.Task
 	grace, err := time.ParseDuration(task.KillTimeout)
+	grace = min(grace, 30*time.Second) // max_kill_timeout of a client that does not set it
 	if err != nil || task.Driver != "docker" || !task.Config.Privileged || task.Config.Image != image || task.Resources.Memory == 0 {
 		t.Errorf("%s: %+v, %v", name, task, err)
 	}
@@ -431,6 +432,8 @@ func TestGitLab(t *testing.T) {
 			Docker                     struct {
 				Image                  string
 				Privileged             bool
+				ServicesPrivileged     bool     `toml:"services_privileged"`
+				AllowedPrivileged      []string `toml:"allowed_privileged_services"`
 				Volumes                []string
 				ServiceMemory          string `toml:"service_memory"`
 				ServiceCPUs            string `toml:"service_cpus"`
@@ -444,7 +447,7 @@ func TestGitLab(t *testing.T) {
 	}
 	strictTOML(t, "gitlab/config.toml", &runner)
 	docker := runner.Runners[0].Docker
-	if !docker.Privileged || len(docker.Services) != 1 || docker.Services[0].Name != image || !slices.Contains(docker.Volumes, "/certs/client") || docker.ServiceMemory == "" {
+	if docker.Privileged || !docker.ServicesPrivileged || !slices.Equal(docker.AllowedPrivileged, []string{image}) || len(docker.Services) != 1 || docker.Services[0].Name != image || !slices.Contains(docker.Volumes, "/certs/client") || docker.ServiceMemory == "" {
 		t.Fatalf("%+v", docker)
 	}
 	env := map[string]string{}
@@ -466,6 +469,51 @@ func TestGitLab(t *testing.T) {
 	if host := jobs["build"].Variables["DOCKER_HOST"]; host != "tcp://"+docker.Services[0].Alias+":2376" {
 		t.Errorf("the job looks for dockerd at %s", host)
 	}
+}
+
+// The configuration for the Kubernetes executor may have only the keys below. Its service alone is
+// privileged and has limits, and shares the certificates with the job.
+func TestGitLabOnKubernetes(t *testing.T) {
+	const name = "gitlab/config-kubernetes.toml"
+	var runner struct {
+		Concurrent int
+		Runners    []struct {
+			Name, URL, Token, Executor string
+			Environment                []string
+			Kubernetes                 struct {
+				Image              string
+				Privileged         bool
+				ServiceCPULimit    string `toml:"service_cpu_limit"`
+				ServiceMemoryLimit string `toml:"service_memory_limit"`
+				Grace              int    `toml:"pod_termination_grace_period_seconds"`
+				Context            struct {
+					Privileged bool
+				} `toml:"service_container_security_context"`
+				Services []struct{ Name, Alias string }
+				Volumes  struct {
+					EmptyDir []struct {
+						Name, Medium string
+						MountPath    string `toml:"mount_path"`
+					} `toml:"empty_dir"`
+				}
+			}
+		}
+	}
+	strictTOML(t, name, &runner)
+	pod := runner.Runners[0].Kubernetes
+	if pod.Privileged || !pod.Context.Privileged || pod.ServiceMemoryLimit == "" || len(pod.Services) != 1 || pod.Services[0].Name != image || pod.Services[0].Alias != "docker" {
+		t.Errorf("%+v", pod)
+	}
+	if len(pod.Volumes.EmptyDir) != 1 || pod.Volumes.EmptyDir[0].MountPath != "/certs/client" {
+		t.Errorf("volumes %+v", pod.Volumes)
+	}
+	env := map[string]string{}
+	for _, v := range runner.Runners[0].Environment {
+		name, value, _ := strings.Cut(v, "=")
+		env[name] = value
+	}
+	knowsVariables(t, name, env)
+	stopsInTime(t, name, env, time.Duration(pod.Grace)*time.Second)
 }
 
 // dockerd.conf must have the keys below and no others. They are keys of
@@ -496,7 +544,7 @@ func composed(t *testing.T) service {
 	const name = "compose.yaml"
 	var file struct {
 		Services map[string]struct {
-			Image           string            `json:"image"`
+			Build           string            `json:"build"`
 			Command         []string          `json:"command"`
 			Privileged      bool              `json:"privileged"`
 			Environment     map[string]string `json:"environment"`
@@ -516,7 +564,7 @@ func composed(t *testing.T) service {
 		t.Fatal(err)
 	}
 	docker := file.Services["docker"]
-	if !docker.Privileged || docker.Image != image || docker.MemLimit == "" {
+	if _, err := os.Stat(filepath.Join(dir(t), docker.Build, "Dockerfile")); err != nil || !docker.Privileged || docker.MemLimit == "" {
 		t.Errorf("%+v", docker)
 	}
 	for _, v := range docker.Volumes {

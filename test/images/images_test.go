@@ -156,7 +156,7 @@ func TestExamples(t *testing.T) {
 			"bin/dockerd": "testdata/dind/dockerd",
 		}))
 		d.BuildFrom(true, example("Dockerfile.debian"), "--network=none", "--build-arg=CGSHIM=cgshim:built", "--build-arg=BASE=debian:local", "--tag=debian:example")
-		got := d.Run("run", "--rm", "--network=none", "debian:example", "--host=unix:///run/docker.sock")
+		got := d.Run("run", "--rm", "--network=none", "debian:example", "dockerd", "--host=unix:///run/docker.sock")
 		if !strings.HasPrefix(got.Stdout, "arguments: --host=unix:///run/docker.sock\npid 1: /cgshim as /cgshim --dind -- dockerd ") || got.Status != 3 {
 			t.Errorf("%+v", got)
 		}
@@ -175,7 +175,11 @@ func testBinary(t *testing.T, d *docker.Daemon, buildKit bool, image, says strin
 	if got := d.Run("run", "--rm", "--network=none", image, "--version"); got.Stdout != says || got.Status != 0 {
 		t.Errorf("--version: %+v", got)
 	}
-	d.BuildFrom(buildKit, "FROM plain:local\nCOPY --from="+image+" /cgshim /cgshim\nENTRYPOINT [\"/cgshim\", \"--\"]\n", "--tag=copied")
+	d.BuildFrom(buildKit, "FROM plain:local\nCOPY --from="+image+" / /\nENTRYPOINT [\"/cgshim\", \"--\"]\n", "--tag=copied")
+	texts := d.Run("run", "--rm", "--network=none", "copied", "cat", "/usr/share/licenses/cgshim/LICENSE", "/usr/share/licenses/cgshim/NOTICE")
+	if !strings.Contains(texts.Stdout, "Permission is hereby granted") || !strings.Contains(texts.Stdout, "Mozilla Public License, version 2.0") {
+		t.Errorf("the licences in the image: %+v", texts)
+	}
 	got := d.Run("run", "--rm", "--network=none", "copied", "sh", "-c", `echo "$(readlink /proc/1/exe) $PPID"; exit 7`)
 	if got.Stdout != "/cgshim 1\n" || got.Status != 7 {
 		t.Errorf("COPY --from: %+v", got)

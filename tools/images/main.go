@@ -48,7 +48,9 @@ func main() {
 	r := &release{}
 	flag.StringVar(&r.dist, "dist", "../dist", "the `directory` with the binaries")
 	flag.StringVar(&r.version, "version", "", "the `version`, which is the images' tag")
-	flag.StringVar(&r.registry, "registry", "", "where to push, for example ghcr.io/cgshim")
+	flag.StringVar(&r.registry, "registry", "", "where to push, a `host/path`")
+	flag.StringVar(&r.source, "source", os.Getenv("SOURCE"), "the `address` of the sources, for a label; default $SOURCE")
+	flag.StringVar(&r.licenses, "licenses", "..", "the `directory` with LICENSE and NOTICE")
 	flag.StringVar(&r.base, "base", "docker:dind", "the `image` that dind begins with")
 	flag.BoolVar(&r.latest, "latest", false, "push the tag latest too")
 	flag.Parse()
@@ -60,6 +62,7 @@ func main() {
 
 type release struct {
 	dist, version, registry, base string
+	source, licenses              string
 	latest                        bool
 }
 
@@ -174,7 +177,11 @@ func (r *release) bases() (all []platformImage, err error) {
 
 // alone makes the image of the Dockerfile's target binary.
 func (r *release) alone(program []byte, platform v1.Platform) (v1.Image, error) {
-	layer, err := layerOf(file("cgshim", program, 0o755))
+	texts, err := r.texts()
+	if err != nil {
+		return nil, err
+	}
+	layer, err := layerOf(append(texts, file("cgshim", program, 0o755))...)
 	if err != nil {
 		return nil, err
 	}
@@ -195,11 +202,15 @@ func (r *release) alone(program []byte, platform v1.Platform) (v1.Image, error) 
 
 // dind makes the image of the Dockerfile's target dind.
 func (r *release) dind(base v1.Image, program []byte) (v1.Image, error) {
-	layer, err := layerOf(
+	texts, err := r.texts()
+	if err != nil {
+		return nil, err
+	}
+	layer, err := layerOf(append(texts,
 		file("cgshim", program, 0o755),
 		entry{header: tar.Header{Name: "usr/local/bin/docker-init", Typeflag: tar.TypeSymlink, Linkname: "/cgshim", Mode: 0o777}},
 		file("usr/local/bin/dind", []byte(scriptNote), 0o644),
-	)
+	)...)
 	if err != nil {
 		return nil, err
 	}
@@ -217,13 +228,27 @@ func (r *release) dind(base v1.Image, program []byte) (v1.Image, error) {
 	return mutate.ConfigFile(image, config)
 }
 
+// texts returns the licences of the binary, in the place that the Dockerfile gives them.
+func (r *release) texts() (all []entry, err error) {
+	for _, name := range []string{"LICENSE", "NOTICE"} {
+		text, err := os.ReadFile(filepath.Join(r.licenses, name))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, file("usr/share/licenses/cgshim/"+name, text, 0o644))
+	}
+	return all, nil
+}
+
 // label sets the labels that registries show (OCI image specification, annotations).
 func (r *release) label(config *v1.ConfigFile) {
 	if config.Config.Labels == nil {
 		config.Config.Labels = map[string]string{}
 	}
-	config.Config.Labels["org.opencontainers.image.source"] = "https://github.com/cgshim/cgshim"
-	config.Config.Labels["org.opencontainers.image.licenses"] = "MIT"
+	if r.source != "" {
+		config.Config.Labels["org.opencontainers.image.source"] = r.source
+	}
+	config.Config.Labels["org.opencontainers.image.licenses"] = "MIT AND BSD-3-Clause AND MPL-2.0"
 	config.Config.Labels["org.opencontainers.image.version"] = r.version
 }
 

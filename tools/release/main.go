@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 
+	cyclonedx "github.com/CycloneDX/cyclonedx-go"
+
 	"github.com/cgshim/cgshim/tools/internal/tree"
 )
 
@@ -122,7 +124,7 @@ func (r *release) run(binariesOnly bool) (err error) {
 			}
 		}
 	}
-	if err := r.sbom(); err != nil {
+	if err := r.sbom(first); err != nil {
 		return err
 	}
 	if err := r.checksums(); err != nil {
@@ -152,13 +154,54 @@ func (r *release) build(dir string, t target, out, cache string) error {
 	return run(cmd)
 }
 
-// sbom lists the modules in the binaries. All binaries have the same modules.
-func (r *release) sbom() error {
-	cmd := exec.Command("go", "tool", "-modfile="+filepath.Join("tools", "go.mod"), "cyclonedx-gomod", "bin", "-json",
-		"-noserial", "-notimestamp", "-version", "v"+r.version, "-output", filepath.Join(r.out, "cgshim.cdx.json"),
-		filepath.Join(r.out, "cgshim-linux-"+r.targets[0].name))
-	cmd.Dir = r.root
-	return run(cmd)
+// sbom lists the modules in the binaries with their licences, and Go's standard library. All
+// binaries have the same modules. cyclonedx-gomod takes the version from a tag of a repository,
+// so dir, a copy of the sources, becomes one.
+func (r *release) sbom(dir string) error {
+	for _, args := range [][]string{
+		{"init", "--quiet"},
+		{"add", "--all"},
+		{"-c", "user.name=cgshim", "-c", "user.email=", "-c", "commit.gpgsign=false", "commit", "--quiet", "--message=" + r.version},
+		{"tag", "v" + r.version},
+	} {
+		cmd := exec.Command("git", args...)
+		cmd.Dir = dir
+		if err := run(cmd); err != nil {
+			return err
+		}
+	}
+	file := filepath.Join(r.out, "cgshim.cdx.json")
+	cmd := exec.Command("go", "tool", "-modfile="+filepath.Join("tools", "go.mod"), "cyclonedx-gomod", "app", "-json",
+		"-noserial", "-notimestamp", "-std", "-licenses", "-assert-licenses", "-short-purls", "-output", file)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+r.targets[0].goarch, "GOARM="+r.targets[0].goarm)
+	if err := run(cmd); err != nil {
+		return err
+	}
+	return licenseOfGo(file)
+}
+
+// licenseOfGo adds the licence of Go's standard library to an SBOM. cyclonedx-gomod knows the
+// licences of modules only.
+func licenseOfGo(file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	bom := cyclonedx.NewBOM()
+	if err := cyclonedx.NewBOMDecoder(bytes.NewReader(data), cyclonedx.BOMFileFormatJSON).Decode(bom); err != nil {
+		return err
+	}
+	for i := range *bom.Components {
+		if c := &(*bom.Components)[i]; c.Name == "std" {
+			c.Licenses = &cyclonedx.Licenses{{License: &cyclonedx.License{ID: "BSD-3-Clause"}}}
+		}
+	}
+	var out bytes.Buffer
+	if err := cyclonedx.NewBOMEncoder(&out, cyclonedx.BOMFileFormatJSON).SetPretty(true).Encode(bom); err != nil {
+		return err
+	}
+	return os.WriteFile(file, out.Bytes(), 0o644)
 }
 
 func (r *release) checksums() error {

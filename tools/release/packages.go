@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -14,21 +15,21 @@ import (
 	"github.com/cgshim/cgshim/tools/internal/tree"
 )
 
-const maintainer = "cgshim maintainers <cgshim@users.noreply.github.com>"
-
 // formats are the formats of the packages, for Debian, Fedora and Alpine.
 var formats = []string{"deb", "rpm", "apk"}
 
 // packages has nfpm pack a binary in each format. dir is a copy of the sources.
 func (r *release) packages(dir string, t target, binary string) (files []string, err error) {
-	released, err := r.released()
+	released, author, err := r.head()
 	if err != nil {
 		return nil, err
 	}
+	maintainer := cmp.Or(os.Getenv("MAINTAINER"), author)
 	page, err1 := os.ReadFile(filepath.Join(dir, "docs", "cgshim.8"))
 	license, err2 := os.ReadFile(filepath.Join(dir, "LICENSE"))
-	program, err3 := os.ReadFile(binary)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	notices, err3 := os.ReadFile(filepath.Join(dir, "NOTICE"))
+	program, err4 := os.ReadFile(binary)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		return nil, err
 	}
 	stage := filepath.Join(dir, "bin", "package-"+t.name)
@@ -36,8 +37,9 @@ func (r *release) packages(dir string, t target, binary string) (files []string,
 		"cgshim":            program,
 		"cgshim.8.gz":       compress(page),
 		"LICENSE":           license,
-		"copyright":         copyright(string(license)),
-		"changelog.gz":      compress(r.changelog(released)),
+		"NOTICE":            notices,
+		"copyright":         copyright(string(license), string(notices)),
+		"changelog.gz":      compress(r.changelog(released, maintainer)),
 		"lintian-overrides": []byte(overrides),
 	} {
 		if err := tree.Write(filepath.Join(stage, name), data, 0o644); err != nil {
@@ -49,7 +51,8 @@ func (r *release) packages(dir string, t target, binary string) (files []string,
 		cmd := exec.Command("go", "tool", "-modfile="+filepath.Join(dir, "tools", "go.mod"), "nfpm", "package",
 			"--config", filepath.Join(dir, "tools", "release", "nfpm.yaml"), "--packager", format, "--target", file)
 		cmd.Dir = stage
-		cmd.Env = append(os.Environ(), "VERSION="+r.version, "ARCH="+t.goarch+t.goarm, fmt.Sprintf("SOURCE_DATE_EPOCH=%d", released.Unix()))
+		cmd.Env = append(os.Environ(), "VERSION="+r.version, "ARCH="+t.goarch+t.goarm,
+			"MAINTAINER="+maintainer, fmt.Sprintf("SOURCE_DATE_EPOCH=%d", released.Unix()))
 		if err := run(cmd); err != nil {
 			return nil, err
 		}
@@ -63,44 +66,54 @@ const overrides = `# PID 1 of images that hold nothing else: no libc, no loader.
 cgshim: statically-linked-binary [usr/bin/cgshim]
 `
 
-// released returns the time of the commit. The build uses no other time.
-func (r *release) released() (time.Time, error) {
-	cmd := exec.Command("git", "log", "-1", "--format=%cI")
+// head returns the time and the author of the commit. The build uses no other time. The author is
+// the maintainer of the packages unless MAINTAINER names another one.
+func (r *release) head() (released time.Time, author string, err error) {
+	cmd := exec.Command("git", "log", "-1", "--format=%cI%n%an <%ae>")
 	cmd.Dir = r.root
 	out, err := cmd.Output()
 	if err != nil {
-		return time.Time{}, fmt.Errorf("git log: %w", err)
+		return time.Time{}, "", fmt.Errorf("git log: %w", err)
 	}
-	return time.Parse(time.RFC3339, strings.TrimSpace(string(out)))
+	date, author, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	released, err = time.Parse(time.RFC3339, date)
+	return released, author, err
 }
 
 // changelog returns the changelog that Debian's policy asks for. A pre-release needs a
 // tilde in its version to sort before the release (deb-version(7)). nfpm writes the
 // version in the same way.
-func (r *release) changelog(released time.Time) []byte {
+func (r *release) changelog(released time.Time, maintainer string) []byte {
 	return fmt.Appendf(nil, "cgshim (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md in the sources.\n\n -- %s  %s\n",
 		strings.Replace(r.version, "-", "~", 1), maintainer, released.Format(time.RFC1123Z))
 }
 
-// copyright returns the copyright file in Debian's machine-readable format 1.0.
-func copyright(license string) []byte {
+// copyright returns the copyright file in Debian's machine-readable format 1.0. The sources
+// have no code of others, so the licences of what is linked in are a comment.
+func copyright(license, notices string) []byte {
 	var out strings.Builder
 	out.WriteString("Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n")
-	out.WriteString("Upstream-Name: cgshim\nSource: https://github.com/cgshim/cgshim\n\nFiles: *\n")
+	out.WriteString("Upstream-Name: cgshim\nComment:\n" + indented(notices) + "\nFiles: *\n")
 	for _, line := range strings.Split(license, "\n") {
 		if holder, found := strings.CutPrefix(line, "Copyright (c) "); found {
 			out.WriteString("Copyright: " + holder + "\n")
 		}
 	}
-	out.WriteString("License: Expat\n")
 	_, text, _ := strings.Cut(license, "\n\nPermission")
-	for _, line := range strings.Split(strings.TrimSpace("Permission"+text), "\n") {
-		if line == "" {
+	out.WriteString("License: Expat\n" + indented("Permission"+text))
+	return []byte(out.String())
+}
+
+// indented returns text as the value of a field of several lines (deb822(5)).
+func indented(text string) string {
+	var out strings.Builder
+	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		if strings.TrimSpace(line) == "" {
 			line = "."
 		}
 		out.WriteString(" " + line + "\n")
 	}
-	return []byte(out.String())
+	return out.String()
 }
 
 // compress compresses data without a name and a time, as gzip -n does (Debian policy

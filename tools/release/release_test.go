@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -14,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	cyclonedx "github.com/CycloneDX/cyclonedx-go"
 )
 
 // dist is the directory that `make release` has just filled.
@@ -174,13 +177,13 @@ func TestPackagesHaveNoComplaint(t *testing.T) {
 	}
 }
 
-// Each package has the binary of its port and the man page. It calls the port by the name
-// that the distribution uses.
+// Each package has the binary of its port, the man page and the licences of the code in the
+// binary. It calls the port by the name that the distribution uses.
 func TestPackagesHoldTheBinary(t *testing.T) {
-	for _, c := range []struct{ format, extract, arch string }{
-		{"deb", `dpkg-deb --extract "$0" .`, `dpkg-deb --field "$0" Architecture`},
-		{"rpm", `rpm2cpio "$0" | busybox cpio -id`, `rpm -qp --queryformat '%{ARCH}\n' "$0"`},
-		{"apk", `tar -xzf "$0" 2>/dev/null`, `sed -n 's/^arch = //p' .PKGINFO`},
+	for _, c := range []struct{ format, extract, arch, licenses string }{
+		{"deb", `dpkg-deb --extract "$0" .`, `dpkg-deb --field "$0" Architecture`, "usr/share/doc/cgshim/copyright"},
+		{"rpm", `rpm2cpio "$0" | busybox cpio -id`, `rpm -qp --queryformat '%{ARCH}\n' "$0"`, "usr/share/licenses/cgshim/*"},
+		{"apk", `tar -xzf "$0" 2>/dev/null`, `sed -n 's/^arch = //p' .PKGINFO`, "usr/share/licenses/cgshim/*"},
 	} {
 		for _, target := range targets {
 			t.Run(c.format+" "+target.name, func(t *testing.T) {
@@ -206,6 +209,9 @@ func TestPackagesHoldTheBinary(t *testing.T) {
 				if page := sh("gzip -cd usr/share/man/man8/cgshim.8.gz | mandoc -Tlint -Wwarning; gzip -cd usr/share/man/man8/cgshim.8.gz"); !strings.Contains(page, "Dt CGSHIM 8") {
 					t.Error("no man page")
 				}
+				if licenses := sh("cat " + c.licenses); !strings.Contains(licenses, "Permission is hereby granted") || !strings.Contains(licenses, "Mozilla Public License, version 2.0") {
+					t.Errorf("%s does not have the licences of the code in the binary", c.licenses)
+				}
 				if arch := sh(c.arch); arch != architectures[target.name][c.format] {
 					t.Errorf("architecture %q, want %q", arch, architectures[target.name][c.format])
 				}
@@ -227,15 +233,38 @@ var architectures = map[string]map[string]string{
 	"loong64": {"deb": "loong64", "rpm": "loongarch64", "apk": "loongarch64"},
 }
 
-func TestBillOfMaterialsNamesEveryModule(t *testing.T) {
-	bom, err := os.ReadFile(filepath.Join(dist, "cgshim.cdx.json"))
+// The bill of materials has every module of the binary and Go's standard library, each with its
+// licence.
+func TestBillOfMaterials(t *testing.T) {
+	file, err := os.Open(filepath.Join(dist, "cgshim.cdx.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, module := range []string{"golang.org/x/sys", "github.com/hashicorp/go-reap", "go.uber.org/zap", "github.com/spf13/pflag"} {
-		if !bytes.Contains(bom, []byte("pkg:golang/"+module+"@v")) {
-			t.Errorf("no component %s", module)
+	defer file.Close()
+	bom := cyclonedx.NewBOM()
+	if err := cyclonedx.NewBOMDecoder(file, cyclonedx.BOMFileFormatJSON).Decode(bom); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, c := range append(*bom.Components, *bom.Metadata.Component) {
+		got[c.Name] = ""
+		if c.Licenses != nil && len(*c.Licenses) == 1 && (*c.Licenses)[0].License != nil {
+			got[c.Name] = (*c.Licenses)[0].License.ID
 		}
+		if c.Version == "" {
+			t.Errorf("%s has no version", c.Name)
+		}
+	}
+	if want := map[string]string{
+		"github.com/cgshim/cgshim":     "MIT",
+		"github.com/hashicorp/go-reap": "MPL-2.0",
+		"github.com/spf13/pflag":       "BSD-3-Clause",
+		"go.uber.org/multierr":         "MIT",
+		"go.uber.org/zap":              "MIT",
+		"golang.org/x/sys":             "BSD-3-Clause",
+		"std":                          "BSD-3-Clause",
+	}; !maps.Equal(got, want) {
+		t.Errorf("the components are %q, want %q", got, want)
 	}
 }
 
