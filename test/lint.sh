@@ -66,7 +66,7 @@ fi
 # This counts the words that make a text hard to follow. tools/words/main.go has the limits.
 # shellcheck disable=SC2086 # a list of words
 {
-	say go -C tools test ./words ./mutants
+	say go -C tools test ./words ./mutants ./pid1walk
 	say go -C tools run ./words -root "$root" $files
 }
 exit $bad
