@@ -26,9 +26,9 @@ func ActFor(p Process) {
 		if _, errno := p.Call(unix.SYS_UNSHARE, uintptr(flags)); errno != 0 {
 			return errno
 		}
-		err := joinThread("/proc/"+strconv.Itoa(p.PID)+"/ns/cgroup", flags)
+		err := joinProcess(p.PID, flags)
 		if err != nil { // the step has not been done
-			_ = p.join("/proc/"+strconv.Itoa(unix.Getpid())+"/ns/cgroup", flags)
+			_ = p.follow(flags)
 		}
 		return err
 	}
@@ -36,31 +36,56 @@ func ActFor(p Process) {
 		if err := unix.Setns(fd, nstype); err != nil {
 			return err
 		}
-		return p.join("/proc/"+strconv.Itoa(unix.Getpid())+"/ns/cgroup", nstype)
+		return p.follow(nstype)
 	}
 }
 
-// joinThread makes this thread join a namespace.
-func joinThread(name string, nstype int) error {
-	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
+// joinProcess makes this thread join a namespace of a process. A pidfd means the right
+// process even if /proc shows another PID namespace (setns(2), Linux 5.8).
+func joinProcess(pid, nstype int) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err == nil {
+		err = unix.Setns(fd, nstype)
+		unix.Close(fd)
+	}
+	if err == nil || is(err, unix.EPERM) {
+		return err
+	}
+	if fd, err = unix.Open(namespaceFile(pid), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
 		return err
 	}
 	defer unix.Close(fd)
 	return unix.Setns(fd, nstype)
 }
 
-// join makes p join a namespace.
-func (p Process) join(name string, nstype int) error {
+func namespaceFile(pid int) string { return "/proc/" + strconv.Itoa(pid) + "/ns/cgroup" }
+
+// follow makes p join the namespace of this thread, which is the main thread.
+func (p Process) follow(nstype int) error {
+	self := unix.Getpid()
+	fd, errno := p.Call(unix.SYS_PIDFD_OPEN, uintptr(self), 0)
+	if errno == 0 {
+		errno = p.setns(fd, nstype)
+	}
+	if errno == 0 || errno == unix.EPERM {
+		return failure(errno)
+	}
 	const cwd = ^uintptr(99) // AT_FDCWD, -100
-	path, release := p.String(name)
-	fd, errno := p.Call(unix.SYS_OPENAT, cwd, path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	release()
-	if errno != 0 {
+	path, release := p.String(namespaceFile(self))
+	defer release()
+	if fd, errno = p.Call(unix.SYS_OPENAT, cwd, path, unix.O_RDONLY|unix.O_CLOEXEC, 0); errno != 0 {
 		return errno
 	}
-	_, errno = p.Call(unix.SYS_SETNS, fd, uintptr(nstype))
+	return failure(p.setns(fd, nstype))
+}
+
+func (p Process) setns(fd uintptr, nstype int) syscall.Errno {
+	_, errno := p.Call(unix.SYS_SETNS, fd, uintptr(nstype))
 	p.Call(unix.SYS_CLOSE, fd)
+	return errno
+}
+
+func failure(errno syscall.Errno) error {
 	if errno != 0 {
 		return errno
 	}

@@ -72,7 +72,7 @@ func (j *job) explainEnd() string {
 		}
 	}
 	if kills, known := cgroup.OOMKills(o.Delegated); known && o.KillsKnown && kills > o.Kills {
-		facts, level = append(facts, "oom_kills", kills-o.Kills), LevelWarn
+		facts, level = append(facts, "oom_kills", int(kills-o.Kills)), LevelWarn
 	}
 	return j.log.Render(level, msg, facts...)
 }

@@ -68,3 +68,10 @@ func entries(dir string) (names []string) {
 	}
 	return names
 }
+
+// procIsOurs reports whether /proc shows the PID namespace of this process, so that numbers
+// mean the same there (pid_namespaces(7), "/proc and PID namespaces").
+func procIsOurs() bool {
+	link, err := os.Readlink("/proc/self")
+	return err == nil && link == strconv.Itoa(os.Getpid())
+}

@@ -38,7 +38,7 @@ func (j *job) listWithoutProc() {
 
 func (j *job) listDescriptor(fd int) {
 	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-	if fd > 2 && err == nil && flags&unix.FD_CLOEXEC == 0 && !locked(j.orders.PID, fd) {
+	if fd > 2 && err == nil && flags&unix.FD_CLOEXEC == 0 && !(procIsOurs() && locked(j.orders.PID, fd)) {
 		j.orders.Close(fd)
 	}
 }

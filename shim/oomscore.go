@@ -1,8 +1,6 @@
 package shim
 
 import (
-	"strconv"
-
 	"golang.org/x/sys/unix"
 )
 
@@ -15,7 +13,7 @@ func (j *job) setOOMScoreAdj() {
 	if j.OOMScoreAdj == "" {
 		return
 	}
-	if err := writeFile("/proc/"+strconv.Itoa(j.orders.PID)+"/oom_score_adj", j.OOMScoreAdj); err != nil {
+	if err := j.writeInPID1("/proc/self/oom_score_adj", j.OOMScoreAdj); err != nil {
 		facts := []any{"value", j.OOMScoreAdj, "err", err}
 		if err == unix.EACCES {
 			facts = append(facts, "hint", "to go below the value that the container was started with, give it CAP_SYS_RESOURCE: "+
@@ -25,13 +23,21 @@ func (j *job) setOOMScoreAdj() {
 	}
 }
 
-// writeFile writes data into an existing file in one call.
-func writeFile(name, data string) error {
-	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return err
+// writeInPID1 has PID 1 write data into an existing file in one call. By its number PID 1
+// could be another process in /proc, which may show another PID namespace.
+func (j *job) writeInPID1(name, data string) error {
+	const cwd = ^uintptr(99) // AT_FDCWD, -100
+	path, release := j.orders.CString(name)
+	defer release()
+	fd, errno := j.call(unix.SYS_OPENAT, cwd, path, unix.O_WRONLY|unix.O_CLOEXEC)
+	if errno != 0 {
+		return errno
 	}
-	defer unix.Close(fd)
-	_, err = unix.Write(fd, []byte(data))
-	return err
+	defer j.closeInPID1(fd)
+	text, releaseText := j.orders.CString(data)
+	defer releaseText()
+	if _, errno = j.call(unix.SYS_WRITE, fd, text, uintptr(len(data))); errno != 0 {
+		return errno
+	}
+	return nil
 }

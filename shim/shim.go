@@ -134,7 +134,7 @@ func (j *job) orderOptions() {
 	for from, to := range j.Rewrite {
 		o.Options.Rewrite[from] = uint8(to)
 	}
-	o.Job = !j.Exec && startedByShell(o.PID, o.Parent)
+	o.Job = !j.Exec && procIsOurs() && startedByShell(o.PID, o.Parent)
 	o.Require = 0
 	if j.required() {
 		o.Require = 1

@@ -77,6 +77,9 @@ func core(vector, room uintptr) {
 	if !l.bare() {
 		l.prepare()
 	}
+	if l.orders.Pause {
+		l.goOnInPlace()
+	}
 	l.live()
 }
 

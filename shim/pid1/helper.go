@@ -48,6 +48,16 @@ func (l *life) goOn() {
 	launch(newVector(o.vector))
 }
 
+// goOnInPlace makes this process go on into the runtime, for --pause. A signal that asks for
+// the end may have come already, and would end the runtime with another status.
+func (l *life) goOnInPlace() {
+	l.orders.role, l.orders.stderr = Pause, -1
+	if l.pending()&(bit(unix.SIGTERM)|bit(unix.SIGINT)) != 0 {
+		exit(0)
+	}
+	launch(newVector(l.orders.vector))
+}
+
 // launch goes on into the runtime, on a stack whose end is the vector. It does not return.
 func launch(vector uintptr)
 

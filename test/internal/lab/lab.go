@@ -180,14 +180,18 @@ func (r *Run) Do(t testing.TB) int {
 // PID returns the PID of the init in this PID namespace.
 func (r *Run) PID() int { return r.Cmd.Process.Pid }
 
-// Child returns the PID of the init's child in this PID namespace.
+// Child returns the PID of the program in this PID namespace. A child that has the binary of
+// the init is a helper of the init, or has not executed the program yet.
 func (r *Run) Child(t testing.TB) int {
 	t.Helper()
 	child := 0
 	Until(t, "the init's child", func() bool {
+		own, _ := os.Readlink("/proc/" + strconv.Itoa(r.PID()) + "/exe")
 		data, _ := os.ReadFile("/proc/" + strconv.Itoa(r.PID()) + "/task/" + strconv.Itoa(r.PID()) + "/children")
-		if fields := strings.Fields(string(data)); len(fields) > 0 {
-			child, _ = strconv.Atoi(fields[0])
+		for _, pid := range strings.Fields(string(data)) {
+			if exe, err := os.Readlink("/proc/" + pid + "/exe"); err == nil && exe != own {
+				child, _ = strconv.Atoi(pid)
+			}
 		}
 		return child != 0
 	})
