@@ -92,10 +92,13 @@ type job struct {
 type system struct {
 	delegate func(cgroup.Mode, cgroup.Options) (*cgroup.Report, error)
 	undo     func(cgroup.Options) error
+	decide   func(cgroup.Options) *cgroup.Plan
 	mount    func(source, target, fstype string, flags uintptr, data string) error
 }
 
-var kernel = system{delegate: cgroup.Delegate, undo: cgroup.Undo, mount: unix.Mount}
+var kernel = system{delegate: cgroup.Delegate, undo: cgroup.Undo, decide: decide, mount: unix.Mount}
+
+func decide(o cgroup.Options) *cgroup.Plan { return cgroup.Decide(cgroup.Observe(), o) }
 
 // prepare fills in the orders. If it returns a status other than 0, the program does not
 // start.

@@ -41,20 +41,12 @@ func (l *life) helperKilled(e reaper.Exit) {
 	l.page.number(int(e.Signal()))
 	l.page.byte('\n')
 	l.flush()
-	l.returnToNamespace()
 	o.Killed++
 	switch {
 	case o.Require == 1:
 		exit(125)
 	case o.Read == 0 || o.Killed > 1:
 		exit(1)
-	}
-}
-
-// returnToNamespace undoes a change of the cgroup namespace.
-func (l *life) returnToNamespace() {
-	if l.oldNS >= 0 {
-		call(unix.SYS_SETNS, uintptr(l.oldNS), unix.CLONE_NEWCGROUP, 0, 0)
 	}
 }
 
@@ -157,14 +149,13 @@ func (l *life) becomes(pid int) bool {
 	return true
 }
 
-var ownNamespace = [...]byte{'/', 'p', 'r', 'o', 'c', '/', 's', 'e', 'l', 'f', '/', 'n', 's', '/', 'c', 'g', 'r', 'o', 'u', 'p', 0}
-
-// keepNamespace keeps the cgroup namespace from before the set-up, for returnToNamespace.
+// keepNamespace keeps the cgroup namespace from before the set-up. If the helper is killed,
+// the next one returns this process to it.
 func (l *life) keepNamespace() {
 	if l.oldNS >= 0 {
 		return
 	}
-	if fd, errno := openat(address(&ownNamespace), unix.O_RDONLY|unix.O_CLOEXEC); errno == 0 {
-		l.oldNS = fd
+	if fd, errno := openat(address(&names.ownNamespace), unix.O_RDONLY|unix.O_CLOEXEC); errno == 0 {
+		l.oldNS, l.orders.OldNamespace = fd, fd
 	}
 }
