@@ -116,6 +116,14 @@ func (l *life) startLate(role Role, limit time.Duration) {
 	l.helper = helper{pid: l.startHelper(role), role: role, left: countdownOf(limit)}
 }
 
+// helperEnded notes that the helper is gone.
+func (l *life) helperEnded(e reaper.Exit) {
+	l.helper.pid, l.helper.left = 0, countdown{}
+	if l.helper.role == Resize {
+		l.resized(e)
+	}
+}
+
 // awaitLate waits for the helper, as long as its limit and until a stop signal comes.
 func (l *life) awaitLate() {
 	h := &l.helper

@@ -66,7 +66,7 @@ func (l *life) serve(pid int) (e reaper.Exit) {
 		switch {
 		case errno != 0:
 			return reaper.Exit{PID: pid, Status: uint32(unix.SIGKILL)}
-		case e.PID == pid && !e.Stopped() || l.becomes(pid):
+		case e.PID == pid && !e.Stopped() || l.becomes(pid) || l.goesOn(pid):
 			l.requeue(&taken)
 			return e
 		case e.PID == pid:
@@ -138,6 +138,17 @@ func (l *life) glance() time.Duration {
 		return time.Millisecond
 	}
 	return forever
+}
+
+// goesOn reports whether this process need not wait for the end of the helper, which is
+// reaped later. A program that this process becomes must not have it as a child.
+func (l *life) goesOn(pid int) bool {
+	o := l.orders
+	if o.ready == 0 || o.Exec || o.Pause {
+		return false
+	}
+	l.helper.pid, l.helper.role = pid, Prepare
+	return true
 }
 
 // becomes reports whether the helper has become the program.
