@@ -102,7 +102,7 @@ const mostAuxiliary = 48
 var settings = [...]string{
 	"GOMAXPROCS=1\x00",
 	"GOGC=off\x00",
-	"GODEBUG=containermaxprocs=0,updatemaxprocs=0\x00",
+	"GODEBUG=asyncpreemptoff=1\x00",
 }
 
 // startLate starts a helper while the program runs or after its end. In an ordinary Go
