@@ -32,7 +32,11 @@ func (l *life) flush() {
 	if l.writer != 0 && !reaper.Gone(l.writer) { // it still writes
 		return
 	}
-	pid, errno := fork(written)
+	end := written
+	if l.host != nil { // another thread of the runtime would take the signal
+		end = 0
+	}
+	pid, errno := fork(end)
 	if errno != 0 {
 		l.writer = 0
 		return
