@@ -33,6 +33,10 @@ func (l *life) flush() {
 		return
 	}
 	pid, errno := fork(written)
+	if errno == unix.EINVAL { // QEMU's user mode makes no process that sends another signal than SIGCHLD
+		writeAll(2, address(&l.page.text), uintptr(size))
+		return
+	}
 	if errno != 0 {
 		l.writer = 0
 		return
