@@ -29,9 +29,9 @@ func Host(source Source) *Orders {
 	}
 	o := l.orders
 	l.about()
-	var mask Set
-	call(unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, 0, address(&mask), sigsetSize)
-	o.inherited = mask
+	var inherited mask
+	call(unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, 0, address(&inherited), sigsetSize)
+	o.inherited = inherited.set()
 	return o
 }
 

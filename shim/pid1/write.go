@@ -37,6 +37,10 @@ func (l *life) flush() {
 		end = 0
 	}
 	pid, errno := fork(end)
+	if errno == unix.EINVAL { // QEMU's user mode makes no process that sends another signal than SIGCHLD
+		writeAll(2, address(&l.page.text), uintptr(size))
+		return
+	}
 	if errno != 0 {
 		l.writer = 0
 		return
