@@ -99,6 +99,8 @@ func (l *life) handle(sig Signal) {
 	case sig == unix.SIGCHLD:
 		l.tellChild()
 		l.due = true
+	case sig == written: // a child that was killed has ended
+		l.writing()
 	case l.changesLimits(sig):
 		l.resize()
 	case Forwardable(sig) || terminalUse.Has(sig):
