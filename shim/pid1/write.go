@@ -29,7 +29,7 @@ func (l *life) flush() {
 	}
 	size := l.page.n
 	l.page.n = 0
-	if l.writer != 0 && !reaper.Gone(l.writer) { // it still writes
+	if l.writing() {
 		return
 	}
 	end := written
@@ -42,7 +42,6 @@ func (l *life) flush() {
 		return
 	}
 	if errno != 0 {
-		l.writer = 0
 		return
 	}
 	if pid == 0 {
@@ -52,6 +51,14 @@ func (l *life) flush() {
 	}
 	l.writer = pid
 	l.awaitWriter()
+}
+
+// writing reports whether a child still writes, although it was killed.
+func (l *life) writing() bool {
+	if l.writer != 0 && reaper.Gone(l.writer) {
+		l.writer = 0
+	}
+	return l.writer != 0
 }
 
 // awaitWriter waits for the child that writes. It does not count on the signal, which the
