@@ -100,6 +100,7 @@ func runChild(spec string) {
 		must("private mounts", unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""))
 		must("mount proc", unix.Mount("proc", "/proc", "proc", 0, ""))
 		must("mount run", unix.Mount("tmpfs", "/run", "tmpfs", 0, ""))
+		must("mount shm", unix.Mount("tmpfs", "/dev/shm", "tmpfs", 0, ""))
 	}
 	start, err := os.Open("/proc/self/ns/cgroup")
 	must("open", err)

@@ -77,7 +77,8 @@ type Plan struct {
 	Steps     []Step
 	Options   Options
 
-	leaf string // name of the leaf, which may not exist yet
+	leaf    string // name of the leaf, which may not exist yet
+	mountNS uint64 // see note
 
 	// These are set in state Delegated only.
 	outside bool     // this process is outside of the container's cgroup namespace
@@ -97,7 +98,7 @@ func refuse(s State, reason, hint string) *Refusal {
 // Decide turns facts into a plan. It touches nothing.
 func Decide(f *Facts, o Options) *Plan {
 	o = o.withDefaults()
-	p := &Plan{HostPath: f.Unified, Options: o, leaf: o.Leaf}
+	p := &Plan{HostPath: f.Unified, Options: o, leaf: o.Leaf, mountNS: f.MountNS}
 	if p.Refusal = p.decide(f); p.Refusal != nil {
 		p.State = p.Refusal.State
 	}
@@ -333,6 +334,8 @@ func (f *Facts) entry() bool {
 func (f *Facts) exclude(o Options) *Refusal {
 	mounted := f.Mount != nil && f.Mount.Type == "cgroup2"
 	switch {
+	case f.OnHost && f.HostUnseen:
+		return skip(Host, "PID 1 is the host's and its mounts cannot be seen: this may be the host, and cgshim never changes the host's cgroups")
 	case f.OnHost:
 		return skip(Host, "this is the host's own PID and mount namespace, and cgshim never changes the host's cgroups")
 	case mounted && f.Unified != "":

@@ -37,6 +37,7 @@ type Facts struct {
 	PIDNS         uint64   `json:"pid_namespace"`
 	MountNS       uint64   `json:"mount_namespace"`
 	OnHost        bool     `json:"on_host"`                // the mount namespace is the host's, or may be
+	HostUnseen    bool     `json:"host_unseen"`            // it may be, because the mounts of the host's PID 1 cannot be seen
 	Unified       string   `json:"cgroup"`                 // path in the v2 line of /proc/PID/cgroup
 	Unreadable    string   `json:"cgroup_error,omitempty"` // why /proc/PID/cgroup cannot be read
 	Init          string   `json:"init_cgroup"`            // path of PID 1, if PID 1 is another process with the same mounts
@@ -54,7 +55,7 @@ type Facts struct {
 	Own           *Group   `json:"own"`             // the process's cgroup, or nil if the mount does not show it
 	Above         []*Group `json:"above,omitempty"` // the visible cgroups above Own, the nearest first
 	Strangers     int      `json:"strangers"`       // number of processes of other PID namespaces beside the leaf of a delegated mount
-	Kept          *Kept    `json:"kept"`            // what an earlier run of cgshim has left in /run
+	Kept          *Kept    `json:"kept"`            // what an earlier run of cgshim has noted
 	Errors        []string `json:"errors,omitempty"`
 }
 
@@ -77,7 +78,7 @@ type Group struct {
 	ProcsErr       string   `json:"procs_error,omitempty"`
 }
 
-// Kept names the container's cgroup and its leaf as an earlier run of cgshim has stored
+// Kept names the container's cgroup and its leaf as an earlier run of cgshim has noted
 // them (see keepStep).
 type Kept struct {
 	ID     uint64 `json:"id"`
@@ -232,6 +233,15 @@ func (k *kernel) start(pid int) uint64 {
 	return stat.start
 }
 
+// OnHost reports whether this process has the host's mounts. It says so too if PID 1 is
+// the host's and its mounts cannot be seen.
+func OnHost() bool {
+	o := observation{kernel: &linux, Facts: new(Facts)}
+	o.PIDNS, o.MountNS = o.namespace("/proc/self", "pid"), o.namespace("/proc/self", "mnt")
+	o.host()
+	return o.OnHost
+}
+
 // host decides whether this process has the host's mounts, which are the mounts of PID
 // 1 of the initial PID namespace. After `unshare --pid` alone, /proc still shows the
 // initial PID namespace, in which this process has another PID.
@@ -241,9 +251,11 @@ func (o *observation) host() {
 	foreign := err == nil && string(link[:n]) != strconv.Itoa(o.getpid())
 	if o.PIDNS == initialPIDNamespace || foreign {
 		init := o.namespace("/proc/1", "mnt")
-		o.OnHost = init == 0 || init == o.MountNS
+		o.OnHost, o.HostUnseen = init == 0 || init == o.MountNS, init == 0
 	}
-	o.OnHost = o.OnHost || o.MountNS == initialMountNamespace
+	if o.MountNS == initialMountNamespace {
+		o.OnHost, o.HostUnseen = true, false
+	}
 }
 
 // file returns the content of a file. On failure it returns "" and notes the error.
@@ -400,14 +412,19 @@ func (f *Facts) mayWrite(s *unix.Stat_t) bool {
 	return s.Mode&unix.S_IWOTH != 0
 }
 
-// kept reads the files of keepStep.
+// kept reads the note of an earlier run with the same mounts. The outermost cgroup with
+// such a note is the container's.
 func (o *observation) kept() {
-	content, _ := o.readFile(unix.AT_FDCWD, keptCgroup)
-	id, leaf, ok := strings.Cut(strings.TrimSuffix(content, "\n"), " ")
-	if n, err := strconv.ParseUint(id, 10, 64); ok && err == nil && leaf != "" {
-		o.Kept = &Kept{ID: n, Leaf: leaf}
-		holder, _ := o.readFile(unix.AT_FDCWD, keptHolder)
-		o.Kept.Holder, _ = strconv.Atoi(holder)
+	for _, g := range append([]*Group{o.Own}, o.Above...) {
+		if g == nil {
+			continue
+		}
+		if n, ok := o.readNote(g.Path); ok && n.mountNS == o.MountNS {
+			o.Kept = &Kept{ID: g.ID, Leaf: n.leaf, Holder: n.holder}
+		}
+	}
+	for _, err := range o.foreignRooms() {
+		o.Errors = append(o.Errors, err.Error())
 	}
 }
 

@@ -2,8 +2,6 @@ package cgroup
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +15,7 @@ const (
 // openStep uses the mount that is at /sys/fs/cgroup.
 type openStep struct{}
 
-func (openStep) String() string { return "cd " + mountPoint }
+func (openStep) String() string { return "use the mount at " + mountPoint }
 
 func (openStep) do(a *application) (err error) {
 	if a.base, err = a.openDir(unix.AT_FDCWD, mountPoint); err != nil {
@@ -32,7 +30,7 @@ func (openStep) do(a *application) (err error) {
 type writableStep struct{ options []string }
 
 func (s writableStep) String() string {
-	return "mount -o remount,bind,rw," + strings.Join(s.flagNames(), ",") + " " + mountPoint
+	return "make the mount at " + mountPoint + " writable"
 }
 
 // remountFlags are the flags of a single mount that mountinfo shows.
@@ -46,15 +44,6 @@ var remountFlags = []struct {
 	{"noatime", unix.MS_NOATIME},
 	{"nodiratime", unix.MS_NODIRATIME},
 	{"relatime", unix.MS_RELATIME},
-}
-
-func (s writableStep) flagNames() (names []string) {
-	for _, f := range remountFlags {
-		if slices.Contains(s.options, f.name) {
-			names = append(names, f.name)
-		}
-	}
-	return names
 }
 
 func (s writableStep) do(a *application) error {
@@ -90,7 +79,9 @@ type buildStep struct {
 	place  placeStep // how to attach the new mount
 }
 
-func (s buildStep) String() string { return "mount -t cgroup2 cgroup2 $(mktemp -d)" }
+func (s buildStep) String() string {
+	return "make a mount of the container's cgroup that no other process sees yet"
+}
 
 func (s buildStep) do(a *application) (err error) {
 	a.mount, err = a.detachedMount()
@@ -197,14 +188,14 @@ type placeStep struct {
 }
 
 func (s placeStep) String() string {
-	line := "mount --move $DIR " + mountPoint
+	text := "put the new mount on " + mountPoint
 	if s.replace {
-		line = "mount --beneath --move $DIR " + mountPoint + "; umount -l " + mountPoint
+		text = "put the new mount in the place of the one at " + mountPoint
 	}
 	if s.isolate {
-		line = "mount --make-private " + mountPoint + "; " + line
+		text = "make the mount at " + mountPoint + " private, and " + text
 	}
-	return line
+	return text
 }
 
 func (s placeStep) do(a *application) error {
@@ -301,10 +292,10 @@ func (a *application) placeTucked(s placeStep) (placed bool, err error) {
 		return false, nil
 	}
 	if s.keep > 0 {
-		if a.note(keptHolder, strconv.Itoa(s.keep)) != nil {
+		if a.writeNote(s.keep) != nil {
 			return false, nil
 		}
-		defer a.k.unlinkat(unix.AT_FDCWD, keptHolder, 0)
+		defer a.writeNote(0)
 	}
 	if a.k.mount("", s.holder, "", unix.MS_SHARED, "") != nil {
 		return false, nil
@@ -337,7 +328,7 @@ func (a *application) placeTucked(s placeStep) (placed bool, err error) {
 type settleStep struct{ holder, room string }
 
 func (s settleStep) String() string {
-	return "umount -l " + s.room + "; mount --make-private " + s.holder
+	return "undo what a killed run has left: remove the mount at " + s.room + ", and make the mount " + s.holder + " private"
 }
 
 func (s settleStep) do(a *application) error {
