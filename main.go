@@ -14,6 +14,7 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/cgshim/cgshim/shim"
 )
@@ -34,6 +35,11 @@ func run(args, env []string) int {
 		return rejectUsage(s, log, err)
 	case s.print != "":
 		return output(s.print)
+	}
+	if len(s.unknown) > 0 {
+		log.Log(shim.LevelWarn, "unknown variables", "names", strings.Join(s.unknown, " "))
+	}
+	switch {
 	case s.check:
 		return shim.Check(s.Config, s.json, shim.Stdout{})
 	case !s.Pause && len(s.Args) == 0:

@@ -25,7 +25,8 @@ type settings struct {
 	check        bool
 	print        string // the text to print on stdout, after which cgshim exits
 	mirrorLimits bool
-	mirrorCPUMax bool
+	noEnv        bool
+	unknown      []string // variables of cgshim's prefix that cgshim does not know
 	single       bool // there is one argument, under a name of tini
 
 	Path string // argv[0]
@@ -166,27 +167,15 @@ func options() []option {
 			set: toggle(func(s *settings) *bool { return &s.mirrorLimits }),
 		},
 		{
-			long: "mirror-cpu-max", env: "CGSHIM_MIRROR_CPU_MAX", initial: "off",
-			help: "copy cpu.max even if --mirror-limits is off",
-			full: "Copy the container's cpu.max to the leaf even if `--mirror-limits` is off. " +
-				"The option has no effect while `--mirror-limits` is on.",
-			set: toggle(func(s *settings) *bool { return &s.mirrorCPUMax }),
-		},
-		{
 			long: "dind", env: "CGSHIM_DIND", initial: "off",
 			help: "do the other work of docker:dind's entry script",
 			full: "Do the work of docker:dind's entry script that does not concern cgroups. " +
 				"Set the variable container to `docker` for PROGRAM if it is not set. Mount securityfs. " +
 				"Remove the pid files of a dockerd or containerd that no longer runs, including the files that dockerd's options `--pidfile`, `--exec-root` and `--data-root` name. " +
 				"As the last step, make the mount `/` and all mounts below it shared. " +
-				"If a step fails, cgshim logs it and starts PROGRAM all the same.",
+				"If a step fails, cgshim logs it and starts PROGRAM all the same. " +
+				"With the mounts of the host, cgshim does none of these steps but the variable.",
 			set: toggle(func(s *settings) *bool { return &s.Dind }),
-		},
-		{
-			long: "tmp-tmpfs", env: "CGSHIM_TMP_TMPFS", initial: "off",
-			help: "mount a tmpfs on /tmp unless it is a mount",
-			full: "Mount a tmpfs on `/tmp` unless something is mounted there. The files that the image has in `/tmp` are then hidden.",
-			set:  toggle(func(s *settings) *bool { return &s.TmpTmpfs }),
 		},
 		{
 			long: "exec", short: "x", env: "CGSHIM_EXEC", initial: "off",
@@ -228,6 +217,15 @@ func options() []option {
 			help: "log warnings and errors only",
 			full: "Log warnings and errors only, and no notice of a delegation.",
 			set:  toggle(func(s *settings) *bool { return &s.quiet }),
+		},
+		{
+			// No variable says this, because the variables may be an image's.
+			long: "no-env", initial: "off",
+			help: "ignore the variables CGSHIM_* and TINI_*",
+			full: "Take the settings from the command line alone, and ignore every variable of cgshim and of tini. " +
+				"An image can set variables, so an operator who does not trust the image gives this option. " +
+				"PROGRAM gets the variables all the same.",
+			set: toggle(func(s *settings) *bool { return &s.noEnv }),
 		},
 		{
 			long: "license", short: "l", help: "print the licence and exit",
@@ -284,16 +282,13 @@ func parseOptions(args, env []string) (*settings, error) {
 	case err != nil:
 		return s, usageError(s, err)
 	}
-	for i := range table {
-		if err := table[i].fromEnv(s, given(table[i].long)); err != nil {
+	if !s.noEnv {
+		if err := s.fromEnv(table, given); err != nil {
 			return s, err
 		}
 	}
-	if format, _ := shim.LookupEnv(env, "CGSHIM_LOG_FORMAT"); format != "" && !given("json") {
-		if format != "json" && format != "console" {
-			return s, fmt.Errorf("CGSHIM_LOG_FORMAT: %q is not a log format: use json or console", format)
-		}
-		s.json = format == "json"
+	if given("cgroup") {
+		s.CgroupFrom = "--cgroup=" + s.CgroupMode.String()
 	}
 	s.Cgroup.Anywhere = s.CgroupMode == shim.CgroupRequire || s.CgroupMode == shim.CgroupRequireV2 || s.CgroupMode == shim.CgroupExplicit && s.Exec
 	s.completeCgroup()
@@ -349,11 +344,7 @@ func (s *settings) completeCgroup() {
 	if s.Cgroup.Timeout == 0 {
 		s.Cgroup.Timeout = -1 // no retry; the package cgroup takes 0 for its default
 	}
-	switch {
-	case s.mirrorLimits:
-	case s.mirrorCPUMax:
-		s.Cgroup.Mirror = cgroup.MirrorCPUMax
-	default:
+	if !s.mirrorLimits {
 		s.Cgroup.Mirror = cgroup.MirrorNothing
 	}
 }
@@ -395,6 +386,35 @@ func usageError(s *settings, err error) error {
 		return &tiniError{message: "Not a valid option for -" + invalid.GetFlag().Shorthand + ": " + invalid.GetValue(), value: true}
 	}
 	return err
+}
+
+const logFormat = "CGSHIM_LOG_FORMAT"
+
+// fromEnv applies the variables, and notes those of cgshim's prefix that are no variable of
+// cgshim.
+func (s *settings) fromEnv(table []option, given func(long string) bool) error {
+	for i := range table {
+		if err := table[i].fromEnv(s, given(table[i].long)); err != nil {
+			return err
+		}
+	}
+	if s.CgroupMode != shim.CgroupAuto {
+		s.CgroupFrom = "CGSHIM_CGROUP=" + s.CgroupMode.String()
+	}
+	if format, _ := shim.LookupEnv(s.Env, logFormat); format != "" && !given("json") {
+		if format != "json" && format != "console" {
+			return fmt.Errorf("%s: %q is not a log format: use json or console", logFormat, format)
+		}
+		s.json = format == "json"
+	}
+	for _, entry := range s.Env {
+		name, _, _ := strings.Cut(entry, "=")
+		known := name == logFormat || slices.ContainsFunc(table, func(o option) bool { return o.env == name })
+		if strings.HasPrefix(name, "CGSHIM_") && !known {
+			s.unknown = append(s.unknown, name)
+		}
+	}
+	return nil
 }
 
 // fromEnv applies the option's variable unless the flag was given.

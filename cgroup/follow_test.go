@@ -130,7 +130,7 @@ func TestALimitBelowTheUseIsLeft(t *testing.T) {
 }
 
 func TestOOMGroupIsKept(t *testing.T) {
-	for _, o := range []Options{{OOMGroup: "0"}, {OOMGroup: "0", Mirror: MirrorNothing}, {OOMGroup: "0", Mirror: MirrorCPUMax}} {
+	for _, o := range []Options{{OOMGroup: "0"}, {OOMGroup: "0", Mirror: MirrorNothing}} {
 		t.Run(fmt.Sprintf("%+v", o), func(t *testing.T) {
 			r := newResized(t, map[string]string{"memory.oom.group": "1", "init/memory.oom.group": "1"})
 			f := r.follow(o)
@@ -193,7 +193,6 @@ func TestNothingToFollow(t *testing.T) {
 	}{
 		"nothing is asked for":        {full, Options{Mirror: MirrorNothing}},
 		"no controllers":              {nil, Options{OOMGroup: "0"}},
-		"none of what is asked for":   {map[string]string{"pids.max": "5"}, Options{Mirror: MirrorCPUMax}},
 		"memory.oom.group is missing": {full, Options{Mirror: MirrorNothing, OOMGroup: "1"}},
 	} {
 		t.Run(name, func(t *testing.T) {

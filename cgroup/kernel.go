@@ -29,11 +29,15 @@ type kernel struct {
 	lstat     func(name string, s *unix.Stat_t) error
 	readlink  func(name string, p []byte) (int, error)
 	getdents  func(fd int, p []byte) (int, error)
+	getxattr  func(name, attr string, p []byte) (int, error)
+	setxattr  func(fd int, attr string, p []byte) error
+	delxattr  func(fd int, attr string) error
 	flock     func(fd, how int) error
 	uname     func(*unix.Utsname) error
 	getpid    func() int
 	getppid   func() int
 	getsid    func(pid int) (int, error)
+	geteuid   func() int
 	close     func(fd int) error
 	sleep     func(time.Duration)
 }
@@ -46,8 +50,10 @@ var linux = kernel{
 	read: unix.Read, write: unix.Write, close: unix.Close,
 	fstatfs: unix.Fstatfs, fstat: unix.Fstat, fstatat: unix.Fstatat, stat: unix.Stat, lstat: unix.Lstat,
 	readlink: unix.Readlink, getdents: unix.Getdents, flock: unix.Flock,
-	uname: unix.Uname, getpid: unix.Getpid, getppid: unix.Getppid, getsid: unix.Getsid,
-	sleep: time.Sleep,
+	uname: unix.Uname, getpid: unix.Getpid, getppid: unix.Getppid, getsid: unix.Getsid, geteuid: unix.Geteuid,
+	getxattr: unix.Lgetxattr, delxattr: unix.Fremovexattr,
+	setxattr: func(fd int, attr string, p []byte) error { return unix.Fsetxattr(fd, attr, p, 0) },
+	sleep:    time.Sleep,
 }
 
 // until returns a kernel that opens and reads nothing more once stop returns true. It is
@@ -94,6 +100,28 @@ func (k *kernel) readFile(dir int, name string) (string, error) {
 			return string(data), nil
 		default:
 			data = data[:len(data)+n]
+		}
+	}
+}
+
+// readUpTo reads at most limit bytes of a file in /proc.
+func (k *kernel) readUpTo(name string, limit int) ([]byte, error) {
+	fd, err := k.openat(unix.AT_FDCWD, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, &Error{Op: "open", Path: name, Err: err}
+	}
+	defer k.close(fd)
+	data := make([]byte, limit)
+	for size := 0; ; {
+		n, err := k.read(fd, data[size:])
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return nil, &Error{Op: "read", Path: name, Err: err}
+		case n == 0:
+			return data[:size], nil
+		default:
+			size += n
 		}
 	}
 }

@@ -47,7 +47,6 @@ func TestLimitsAreMirrored(t *testing.T) {
 	for _, setup := range []string{"private", "host"} {
 		for what, same := range map[Mirror][]string{
 			MirrorLimits:  {"cpu.max", "memory.high", "memory.max", "pids.max", oomGroupFile},
-			MirrorCPUMax:  {"cpu.max"},
 			MirrorNothing: nil,
 		} {
 			t.Run(fmt.Sprintf("%s, mirror %d", setup, what), func(t *testing.T) {

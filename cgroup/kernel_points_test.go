@@ -133,7 +133,7 @@ func (p *pointsOf) undo(nth int, whole outcome) {
 	problem := differs(pid1.Before, pid1.End)
 	delegated := differs(whole.End, pid1.End)
 	if problem == "" && len(pid1.Kept) > 0 {
-		problem = fmt.Sprintf("%q is left in %s", pid1.Kept, keptDir)
+		problem = fmt.Sprintf("%q is left in %s", pid1.Kept, rooms[0])
 	}
 	if problem != "" && delegated != "" {
 		p.t.Errorf("killed before call %d, then undo: neither as before: %s; nor delegated: %s", nth, problem, delegated)

@@ -11,18 +11,14 @@ type Mirror int
 
 const (
 	MirrorLimits  Mirror = iota // all limits and memory.oom.group
-	MirrorCPUMax                // the CPU quota alone
 	MirrorNothing               // no limits
 )
 
 // files returns the names of the files to copy, in order. memory.high comes before
 // memory.max. If both are lowered, the limit that only throttles takes effect first.
 func (m Mirror) files() []string {
-	switch m {
-	case MirrorLimits:
+	if m == MirrorLimits {
 		return []string{"cpu.max", "cpu.max.burst", "memory.high", "memory.max", "memory.swap.max", "pids.max", oomGroupFile}
-	case MirrorCPUMax:
-		return []string{"cpu.max", "cpu.max.burst"}
 	}
 	return nil
 }
@@ -44,7 +40,7 @@ type mirrorStep struct {
 }
 
 func (s mirrorStep) String() string {
-	return "for f in " + strings.Join(s.what.files(), " ") + "; do [ ! -e " + s.leaf + "/$f ] || cat $f >" + s.leaf + "/$f; done"
+	return "copy " + strings.Join(s.what.files(), ", ") + " of the container's cgroup to the leaf " + s.leaf
 }
 
 func (s mirrorStep) do(a *application) error {

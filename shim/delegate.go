@@ -107,7 +107,7 @@ func (s *shim) required() bool {
 // delegation, it logs an error and returns the status to exit with.
 func (s *shim) notDelegated(level Level, facts []any) int {
 	if s.required() {
-		s.log.Log(LevelError, "cgroup not delegated, which --cgroup=require asks for", facts...)
+		s.log.Log(LevelError, "cgroup not delegated, so the program does not start", append(facts, "required_by", s.CgroupFrom)...)
 		return ExitRequire
 	}
 	s.log.Log(level, "cgroup not delegated", facts...)
