@@ -166,6 +166,9 @@ func (d *diagnosis) text() string {
 		line("/sys/fs/cgroup", "not mounted")
 	}
 	line("symbolic link", yesNo(f.Symlink))
+	if f.Under != nil {
+		line("mount covered", mount(f.Under))
+	}
 	if f.Holder != nil {
 		line("mount above", mount(f.Holder))
 	}
@@ -173,6 +176,7 @@ func (d *diagnosis) text() string {
 		line("mount below all", mount(f.Ground))
 	}
 	line("mount above shared", yesNo(f.ParentShared))
+	line("/run shared", yesNo(f.RunShared))
 	line("mounts below", strings.Join(f.SubMounts, " "))
 	d.group(line, "own", f.Own)
 	for i, g := range f.Above {
@@ -180,7 +184,7 @@ func (d *diagnosis) text() string {
 	}
 	line("strangers", strconv.Itoa(f.Strangers))
 	if f.Kept != nil {
-		line("kept", "id "+strconv.FormatUint(f.Kept.ID, 10)+" leaf "+cgroup.Quote(f.Kept.Leaf)+" shared "+strconv.Itoa(f.Kept.Holder))
+		line("kept", "id "+strconv.FormatUint(f.Kept.ID, 10)+" leaf "+cgroup.Quote(f.Kept.Leaf)+" shared "+strconv.Itoa(f.Kept.Holder)+" at "+cgroup.Quote(f.Kept.Room))
 	}
 	line("cpu limit", d.Limits.CPU)
 	line("memory limit", d.Limits.Memory)
@@ -211,7 +215,7 @@ func (d *diagnosis) group(line func(key, value string), name string, g *cgroup.G
 }
 
 func mount(m *cgroup.Mount) string {
-	return m.Type + " " + m.Root + " on " + m.Point + " " + strings.Join(m.Options, ",") + " " + strings.Join(m.Propagates, " ") +
+	return m.Type + " " + m.Source + " " + m.Root + " on " + m.Point + " " + strings.Join(m.Options, ",") + " " + strings.Join(m.Propagates, " ") +
 		" super " + m.Super + " id " + strconv.Itoa(m.ID) + " parent " + strconv.Itoa(m.Parent)
 }
 
