@@ -176,7 +176,7 @@ func (d *diagnosis) text() string {
 		line("mount below all", mount(f.Ground))
 	}
 	line("mount above shared", yesNo(f.ParentShared))
-	line("/run shared", yesNo(f.RunShared))
+	line("shared rooms", strings.Join(f.SharedRooms, " "))
 	line("mounts below", strings.Join(f.SubMounts, " "))
 	d.group(line, "own", f.Own)
 	for i, g := range f.Above {
