@@ -84,7 +84,7 @@ func (a *application) empty(f *Facts, where place) (err error) {
 			err = left
 		}
 	}()
-	if n, ok := a.k.readNote(descriptor(a.base)); where.group == nil && ok && n.holder != 0 {
+	if n, ok := a.k.readNote(descriptor(a.base) + "/."); where.group == nil && ok && n.holder != 0 {
 		return &Error{Op: "getxattr", Path: mountPoint, Data: "the new mount was being placed", Err: unix.EXDEV}
 	}
 	if err := a.vacate(where); err != nil {
