@@ -106,6 +106,7 @@ func runChild(spec string) {
 		must("private mounts", unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""))
 		must("mount proc", unix.Mount("proc", "/proc", "proc", 0, ""))
 		must("mount run", unix.Mount("tmpfs", "/run", "tmpfs", 0, ""))
+		must("mount shm", unix.Mount("tmpfs", "/dev/shm", "tmpfs", 0, ""))
 	}
 	start, err := os.Open("/proc/self/ns/cgroup")
 	must("open", err)
@@ -142,10 +143,7 @@ func runChild(spec string) {
 		d := dying(k, c.Dies, die, &out.Points)
 		surviving(func() { p, report, err = d.setUp(c.Options) })
 		if strings.HasPrefix(c.Then, "undo") {
-			err = k.undo(c.Options)
-			if Decide(Observe(), c.Options).State != Delegated { // as PID 1 does after Undo
-				must("setns", unix.Setns(int(before.Fd()), unix.CLONE_NEWCGROUP))
-			}
+			err = c.undoInPID1(k, before)
 		}
 		if strings.HasSuffix(c.Then, "again") && err == nil {
 			p, report, err = k.setUp(c.Options)
@@ -213,7 +211,7 @@ func runChild(spec string) {
 		must("umount", unix.Unmount(mountPoint, 0))
 	}
 	out.End = look(c.Options.Leaf)
-	out.Kept = namesIn(keptDir)
+	out.Kept = namesIn(rooms[0])
 	out.Host = [2]string{hostBefore, mountsOfTheHost()}
 	data, err := json.Marshal(out)
 	must("marshal", err)
@@ -222,6 +220,24 @@ func runChild(spec string) {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}
 	os.Exit(0)
+}
+
+// undoInPID1 does what PID 1 does after a helper was killed: it calls Undo in the namespace
+// that it has, calls it again in the one before if that fails, and ends in the one that
+// fits.
+func (c child) undoInPID1(k *kernel, before *os.File) error {
+	enter := func(namespace *os.File) { must("setns", unix.Setns(int(namespace.Fd()), unix.CLONE_NEWCGROUP)) }
+	made, err := os.Open("/proc/self/ns/cgroup")
+	must("open", err)
+	if err = k.undo(c.Options); err != nil {
+		enter(before)
+		err = k.undo(c.Options)
+	}
+	enter(before)
+	if Decide(Observe(), c.Options).State == Delegated {
+		enter(made)
+	}
+	return err
 }
 
 // watch looks at the cgroup mount from another thread. Any process of the container may

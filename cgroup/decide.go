@@ -79,8 +79,9 @@ type Plan struct {
 	Steps     []Step
 	Options   Options
 
-	leaf  string // name of the leaf, which may not exist yet
-	again bool   // the steps only remove what a killed run has left, so observe again afterwards
+	leaf    string // name of the leaf, which may not exist yet
+	again   bool   // the steps only remove what a killed run has left, so observe again afterwards
+	mountNS uint64 // see note
 
 	// These are set in state Delegated only.
 	outside bool     // this process is outside of the container's cgroup namespace
@@ -100,7 +101,7 @@ func refuse(s State, reason, hint string) *Refusal {
 // Decide turns facts into a plan. It touches nothing.
 func Decide(f *Facts, o Options) *Plan {
 	o = o.withDefaults()
-	p := &Plan{HostPath: f.Unified, Options: o, leaf: o.Leaf}
+	p := &Plan{HostPath: f.Unified, Options: o, leaf: o.Leaf, mountNS: f.MountNS}
 	if p.Refusal = p.decide(f); p.Refusal != nil {
 		p.State = p.Refusal.State
 	}
@@ -178,7 +179,7 @@ func (p *Plan) decide(f *Facts) *Refusal {
 		}
 		p.add(build)
 	case readOnly:
-		p.add(writableStep{f.Mount.Options, f.Mount.ID})
+		p.add(writableStep{f.Mount.Options})
 		fallthrough
 	default:
 		p.add(openStep{})
@@ -186,7 +187,7 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	// The leaf alone does not tell a run that was killed in a mount of the whole hierarchy
 	// from a container with the name of a leaf.
 	if pin := unshare && f.PID != 1; pin || remount || !known(p.leaf) {
-		p.addOptional(keepStep{leaf: p.leaf, pin: pin, shared: f.RunShared, quiet: !pin && known(p.leaf)})
+		p.addOptional(keepStep{leaf: p.leaf, pin: pin, shared: f.SharedRooms, quiet: !pin && known(p.leaf)})
 	}
 	var controllers []string // for the printed plan only; enableStep reads the list again
 	if base == nil || base.Type == "domain threaded" {
@@ -389,6 +390,8 @@ func (f *Facts) entry() bool {
 func (f *Facts) exclude(o Options) *Refusal {
 	mounted := f.Mount != nil && (f.Mount.Type == "cgroup2" || f.Mount.between())
 	switch {
+	case f.OnHost && f.HostUnseen:
+		return skip(Host, "PID 1 is the host's and its mounts cannot be seen: this may be the host, and cgshim never changes the host's cgroups")
 	case f.OnHost:
 		return skip(Host, "this is the host's own PID and mount namespace, and cgshim never changes the host's cgroups")
 	case mounted && f.Unified != "":

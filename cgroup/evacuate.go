@@ -15,7 +15,7 @@ import (
 type evacuateStep struct{ leaf string }
 
 func (s evacuateStep) String() string {
-	return "mkdir -p " + s.leaf + "; grep -vx 0 cgroup.procs | xargs -rn1 >" + s.leaf + "/cgroup.procs"
+	return "move every process of the container's cgroup into the leaf " + s.leaf
 }
 
 func (s evacuateStep) do(a *application) error {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -43,6 +44,13 @@ func shown(t *testing.T, files map[string]string, pid int) *kernel {
 	k.stat = func(name string, s *unix.Stat_t) error { return linux.stat(below(name), s) }
 	k.lstat = func(name string, s *unix.Stat_t) error { return linux.lstat(below(name), s) }
 	k.readlink = func(name string, p []byte) (int, error) { return linux.readlink(below(name), p) }
+	k.getxattr = func(name, attr string, p []byte) (int, error) {
+		text, found := files[strings.TrimPrefix(name, "/")+" "+attr]
+		if !found {
+			return 0, unix.ENODATA
+		}
+		return copy(p, text), nil
+	}
 	k.fstatfs = func(_ int, s *unix.Statfs_t) error {
 		s.Type = unix.CGROUP2_SUPER_MAGIC
 		return nil
@@ -101,7 +109,7 @@ func TestObserveBesideAnInit(t *testing.T) {
 	k := shown(t, all(
 		proc(1, 0, 1, 100, "/ctr", ourMounts), proc(7, 1, 1, 101, "/ctr", ourMounts),
 		dir("", "cpu memory", ""), dir("/ctr", "", "1\n7\n"), dir("/init", "", "0\n0\n"), dir("/init/init", "", "0\n"), dir("/docker", "", "0\n"), dir("/docker/x", "", "0\n"),
-		map[string]string{"run/cgshim/base": "4711 a leaf\n", "run/cgshim/shared": "26 /sys/fs/cgroup/ctr/a leaf"},
+		map[string]string{"sys/fs/cgroup user.cgshim": "0 26 a leaf", "sys/fs/cgroup/ctr user.cgshim": "1 0 other"},
 	), 7)
 	f := k.observe("self")
 	if f.PID != 7 || f.Parent != 1 || f.Session != 1 || f.Init != "/ctr" || f.InitSession != 1 || f.Elsewhere || f.First || !f.entry() {
@@ -117,7 +125,7 @@ func TestObserveBesideAnInit(t *testing.T) {
 	if f.Strangers != 4 {
 		t.Errorf("%d strangers", f.Strangers)
 	}
-	if f.Kept == nil || *f.Kept != (Kept{4711, "a leaf", 26, "/sys/fs/cgroup/ctr/a leaf"}) {
+	if f.Kept == nil || *f.Kept != (Kept{f.Above[0].ID, "a leaf", 26, mountPoint + "/a leaf"}) {
 		t.Errorf("%+v", f.Kept)
 	}
 	if f.Holder == nil || f.Holder.Point != "/sys" || f.ParentShared {

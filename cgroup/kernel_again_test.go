@@ -100,7 +100,7 @@ func TestRunsAtOnce(t *testing.T) {
 func TestARunThatDoesNotEndIsWaitedForUntilTheDeadline(t *testing.T) {
 	s := newSandbox(t)
 	out := s.run(child{Setup: []string{"host", "locked"}, SetUp: true, Options: Options{Timeout: 200 * time.Millisecond}})
-	if !strings.HasPrefix(out.Err, "flock /run: ") || !strings.Contains(out.Hint, "--cgroup-timeout") {
+	if !strings.HasPrefix(out.Err, `flock /run/cgshim "PID 1": `) || !strings.Contains(out.Hint, "--cgroup-timeout") {
 		t.Errorf("err %q, hint %q", out.Err, out.Hint)
 	}
 	s.untouched(out)

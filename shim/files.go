@@ -60,15 +60,6 @@ func look(pid int) (p process) {
 	return p
 }
 
-// entries returns the names in a directory, as far as they can be read.
-func entries(dir string) (names []string) {
-	list, _ := os.ReadDir(dir)
-	for _, entry := range list {
-		names = append(names, entry.Name())
-	}
-	return names
-}
-
 // procIsOurs reports whether /proc shows the PID namespace of this process, so that numbers
 // mean the same there (pid_namespaces(7), "/proc and PID namespaces").
 func procIsOurs() bool {
