@@ -27,7 +27,7 @@ type settings struct {
 	mirrorLimits bool
 	noEnv        bool
 	unknown      []string // variables of cgshim's prefix that cgshim does not know
-	single       bool // there is one argument, under a name of tini
+	single       bool     // there is one argument, under a name of tini
 
 	Path string // argv[0]
 }
