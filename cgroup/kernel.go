@@ -56,10 +56,11 @@ var linux = kernel{
 	sleep:    time.Sleep,
 }
 
-// readFile reads the whole file name below dir. The kernel returns cgroup.procs one
-// page at a time.
+// readFile reads the whole file name below dir, which is a file of the kernel. The kernel
+// returns cgroup.procs one page at a time. O_NONBLOCK is for something else that is
+// mounted in the place of cgroup2.
 func (k *kernel) readFile(dir int, name string) (string, error) {
-	fd, err := k.openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	fd, err := k.openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return "", &Error{Op: "open", Path: name, Err: err}
 	}
