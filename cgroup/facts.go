@@ -238,11 +238,13 @@ func (k *kernel) start(pid int) uint64 {
 
 // OnHost reports whether this process has the host's mounts. It says so too if PID 1 is
 // the host's and its mounts cannot be seen.
-func OnHost() bool {
-	o := observation{kernel: &linux, Facts: new(Facts)}
+func OnHost() bool { return linux.onHost().OnHost }
+
+func (k *kernel) onHost() *Facts {
+	o := observation{kernel: k, Facts: new(Facts)}
 	o.PIDNS, o.MountNS = o.namespace("/proc/self", "pid"), o.namespace("/proc/self", "mnt")
 	o.host()
-	return o.OnHost
+	return o.Facts
 }
 
 // host decides whether this process has the host's mounts, which are the mounts of PID

@@ -190,3 +190,49 @@ func TestObserveTheRealRoot(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// A process is on the host if it has the mounts of the PID 1 of the initial PID namespace.
+func TestOnHost(t *testing.T) {
+	const mounts, others = 4026540000, 4026540001
+	for _, c := range []struct {
+		name         string
+		self         int
+		pids         uint64
+		own, init    uint64 // mount namespaces, 0 if unreadable
+		host, unseen bool
+	}{
+		{"a shell on the host", 1000, initialPIDNamespace, mounts, mounts, true, false},
+		{"a container with the host's PID namespace", 1000, initialPIDNamespace, mounts, others, false, false},
+		{"one that may not see the mounts of PID 1", 1000, initialPIDNamespace, mounts, 0, true, true},
+		{"a container", 1, initialPIDNamespace + 7, mounts, mounts, false, false},
+		{"unshare --pid alone, where /proc shows the host's", 1, initialPIDNamespace + 7, mounts, mounts, true, false},
+		{"the initial mount namespace", 1, initialPIDNamespace + 7, initialMountNamespace, 0, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := linux
+			k.getpid = func() int { return c.self }
+			k.readlink = func(_ string, p []byte) (int, error) {
+				if strings.HasPrefix(c.name, "unshare") {
+					return copy(p, "4711"), nil
+				}
+				return copy(p, strconv.Itoa(c.self)), nil
+			}
+			k.stat = func(name string, s *unix.Stat_t) error {
+				s.Ino = map[string]uint64{"/proc/self/ns/pid": c.pids, "/proc/self/ns/mnt": c.own, "/proc/1/ns/mnt": c.init}[name]
+				if s.Ino == 0 {
+					return unix.EACCES
+				}
+				return nil
+			}
+			f := k.onHost()
+			if f.OnHost != c.host || f.HostUnseen != c.unseen {
+				t.Errorf("on the host %v, unseen %v", f.OnHost, f.HostUnseen)
+			}
+			if c.host {
+				if p := Decide(f, Options{Anywhere: true}); p.State != Host || strings.Contains(p.Refusal.Reason, "may be") != c.unseen {
+					t.Errorf("%+v", p.Refusal)
+				}
+			}
+		})
+	}
+}

@@ -114,7 +114,7 @@ const (
 	unkept         = "make /run or /dev/shm writable: a later run of cgshim --exec in this container may not find the cgroup namespace of this run, and may start its program without it"
 	unnoted        = "the name of the leaf could not be noted on the cgroup: a later run of cgshim in this container may not know the leaf"
 	notKept        = "this process stays in the host's cgroup namespace: the run of cgshim that delegated could not keep its namespace in /run/cgshim, and its processes have ended; make /run writable, and restart the container"
-	otherRoom      = "cgshim ignores what is in the place of its directory, which has to belong to its user with mode 0700: remove it, and find out who may write to the directory above"
+	otherRoom      = "cgshim ignores what is in the place of its directory, which has to belong to its user with mode 0700: remove it, and find out which processes may write to the directory above"
 	otherHolder    = "cgshim does not wait for a process of another container: do not share the volume at /run or /dev/shm with it"
 	noNamespaces   = "the kernel has no cgroup namespaces (Linux 4.6, CONFIG_CGROUPS), or /proc is not mounted"
 	noCgroup2      = "the kernel has no cgroup v2 (Linux 4.5, CONFIG_CGROUPS)"

@@ -15,8 +15,8 @@ import (
 )
 
 // These tests attack the places where cgshim leaves something for later runs. The
-// attacker is another user of the container, or root in another container with the same
-// volume, who has this user's ID.
+// attacker is another user of the container. It may also be root in another container with
+// the same volume, and then has this user's ID.
 
 const someUser = 65534
 
@@ -69,12 +69,12 @@ func twoRooms(t *testing.T) (one, two string) {
 func locked(t *testing.T, room string) (ignored []error) {
 	t.Helper()
 	start := time.Now()
-	unlock, ignored, err := linux.lock(start.Add(time.Minute), nil)
+	unlock, ignored, err := linux.lock(start.Add(10*time.Second), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unlock()
-	if spent := time.Since(start); spent > 10*time.Second {
+	if spent := time.Since(start); spent > 5*time.Second {
 		t.Errorf("it took %v", spent)
 	}
 	if fd, err := linux.openRoom(room, false); err != nil {
@@ -291,7 +291,7 @@ func TestHostileRunDoesNotKeepFromDelegating(t *testing.T) {
 			above := filepath.Dir(s.dir)
 			enabled := readFile(t, above+"/"+subtreeControl)
 			start := time.Now()
-			out := s.run(child{Setup: []string{"host", setup}, SetUp: true, Options: Options{Timeout: time.Minute}})
+			out := s.run(child{Setup: []string{"host", setup}, SetUp: true, Options: Options{Timeout: 10 * time.Second}})
 			s.delegated(out)
 			if spent := time.Since(start); spent > 20*time.Second {
 				t.Errorf("it took %v", spent)
@@ -307,12 +307,12 @@ func TestHostileRunDoesNotKeepFromDelegating(t *testing.T) {
 }
 
 // A run beside another PID 1 keeps its namespace in the other room, and the next run
-// finds it there. Nobody can forge a namespace.
+// finds it there. A namespace cannot be forged.
 func TestHostileRunDoesNotKeepFromKeepingTheNamespace(t *testing.T) {
 	for _, setup := range slices.Concat(setupsOf("room is "), setupsOf("pin is "), []string{"forged files", "read-only run"}) {
 		t.Run(setup, func(t *testing.T) {
 			s := newSandbox(t)
-			run := child{SetUp: true, Options: Options{Anywhere: true, Timeout: time.Minute}}
+			run := child{SetUp: true, Options: Options{Anywhere: true, Timeout: 10 * time.Second}}
 			out := s.run(child{Setup: []string{"host", setup}, Idle: true, Exec: []child{run, run}})
 			s.once(out, "init")
 			if out.Exec[1].State != Delegated {
@@ -326,7 +326,7 @@ func TestHostileRunDoesNotKeepFromKeepingTheNamespace(t *testing.T) {
 // Its processes have no PID here.
 func TestALockOfAnotherContainerIsNotWaitedFor(t *testing.T) {
 	s := newSandbox(t)
-	out := s.run(child{Setup: []string{"private", "locked"}, Inner: &child{Bare: true, Setup: []string{"own proc", "host"}, SetUp: true, Options: Options{Timeout: time.Minute}}})
+	out := s.run(child{Setup: []string{"private", "locked"}, Inner: &child{Bare: true, Setup: []string{"own proc", "host"}, SetUp: true, Options: Options{Timeout: 10 * time.Second}}})
 	s.delegated(out)
 	inner := out.Inner
 	if inner.State != HostView || inner.Err != "" || inner.After.Membership != "/init" {
@@ -340,7 +340,7 @@ func TestALockOfAnotherContainerIsNotWaitedFor(t *testing.T) {
 // A second run needs no lock, so nobody can keep it from starting its program.
 func TestADelegatedContainerNeedsNoLock(t *testing.T) {
 	s := newSandbox(t)
-	out := s.run(child{Setup: []string{"host", "locked"}, Exec: []child{{SetUp: true, Options: Options{Anywhere: true, Timeout: time.Minute}}}})
+	out := s.run(child{Setup: []string{"host", "locked"}, Exec: []child{{SetUp: true, Options: Options{Anywhere: true, Timeout: 10 * time.Second}}}})
 	s.delegated(out)
 	if again := out.Exec[0]; again.State != Delegated || again.Err != "" || again.Calls["flock"] != 0 || again.After.Membership != "/init" {
 		t.Errorf("%+v", again)

@@ -60,8 +60,8 @@ var linux = kernel{
 	uname: unix.Uname, getpid: unix.Getpid, getsid: unix.Getsid, geteuid: unix.Geteuid,
 	getxattr: unix.Lgetxattr, delxattr: unix.Fremovexattr,
 	setxattr: func(fd int, attr string, p []byte) error { return unix.Fsetxattr(fd, attr, p, 0) },
-	subject: func() (int, int) { return unix.Getpid(), unix.Getppid() },
-	sleep:   time.Sleep,
+	subject:  func() (int, int) { return unix.Getpid(), unix.Getppid() },
+	sleep:    time.Sleep,
 
 	affinity: unix.SchedGetaffinity, setAffinity: unix.SchedSetaffinity,
 	inotifyInit: unix.InotifyInit1, inotifyAddWatch: unix.InotifyAddWatch,
@@ -89,10 +89,11 @@ func (k *kernel) until(stop func() bool) *kernel {
 	return &limited
 }
 
-// readFile reads the whole file name below dir. The kernel returns cgroup.procs one
-// page at a time.
+// readFile reads the whole file name below dir, which is a file of the kernel. The kernel
+// returns cgroup.procs one page at a time. O_NONBLOCK is for something else that is
+// mounted in the place of cgroup2.
 func (k *kernel) readFile(dir int, name string) (string, error) {
-	fd, err := k.openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	fd, err := k.openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return "", &Error{Op: "open", Path: name, Err: err}
 	}

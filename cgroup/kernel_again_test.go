@@ -151,9 +151,9 @@ func TestAKilledRunIsTakenUp(t *testing.T) {
 		faults []fault
 		ops    []string
 	}{
-		{"init", []string{"host"}, nil, []string{"write", "unshare", "mkdir", "move_mount"}},
-		{"shim", []string{"private"}, nil, []string{"write", "mkdir"}},
-		{"init", []string{"host", "plain"}, noBeneath, []string{"mount", "move_mount", "umount"}},
+		{"init", []string{"host"}, nil, []string{"write", "unshare", "mkdir", "setxattr", "move_mount"}},
+		{"shim", []string{"private"}, nil, []string{"write", "mkdir", "setxattr"}},
+		{"init", []string{"host", "plain"}, noBeneath, []string{"mount", "move_mount", "setxattr", "umount"}},
 	} {
 		leaf := c.leaf
 		run := child{SetUp: true, Options: Options{Anywhere: true, Leaf: leaf}, Faults: c.faults}
@@ -178,6 +178,21 @@ func TestAKilledRunIsTakenUp(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Before Linux 5.7 a cgroup has no user attributes.
+func TestTheNoteIsATrustedAttributeWhereThereAreNoOthers(t *testing.T) {
+	s := newSandbox(t)
+	run := child{SetUp: true, Options: Options{Anywhere: true, Leaf: "shim"}}
+	old := run
+	old.Faults = []fault{{Op: "setxattr", Nth: 1, Errno: unix.EOPNOTSUPP}}
+	run.Options.Leaf = "init"
+	out := s.run(child{Setup: []string{"private"}, Idle: true, Exec: []child{old, run}})
+	s.leafName = "shim"
+	s.once(out, "shim")
+	if len(out.Exec[0].Warned) > 0 || out.Exec[0].Calls["setxattr"] != 2 || out.Exec[1].State != Delegated {
+		t.Errorf("%q, %d calls, then %q", out.Exec[0].Warned, out.Exec[0].Calls["setxattr"], out.Exec[1].State)
 	}
 }
 

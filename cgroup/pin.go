@@ -97,9 +97,8 @@ func (k *kernel) unpin(room int) {
 	}
 }
 
-// isNamespace reports whether an open file is a namespace. Nobody can put a namespace
-// into the room without CAP_SYS_ADMIN over this mount namespace, because that takes a
-// mount.
+// isNamespace reports whether an open file is a namespace. It takes a mount to put
+// a namespace into the room, and so CAP_SYS_ADMIN over this mount namespace.
 func (k *kernel) isNamespace(fd int) bool {
 	var fs unix.Statfs_t
 	return k.fstatfs(fd, &fs) == nil && int64(fs.Type) == unix.NSFS_MAGIC

@@ -9,9 +9,9 @@ import (
 
 // What a run of cgshim leaves for later runs has two parts.
 //
-// Notes about the container's cgroup are an extended attribute of its directory. Whoever
-// may write the attribute may change the cgroup itself, so a note says nothing that its
-// writer could not do. A file in /run would not do. A pod's volume may be mounted there,
+// Notes about the container's cgroup are an extended attribute of its directory. A process
+// that may write the attribute may change the cgroup itself, so a note says nothing that
+// its writer could not do. A file in /run would not do. A pod's volume may be mounted there,
 // and root in another container of the pod has the same user ID as root in this one. A
 // note also ends with its cgroup.
 //
