@@ -1,7 +1,9 @@
 package cgroup
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -41,6 +43,7 @@ type child struct {
 	Command []string // command to run after a delegation
 	Follow  bool     // follow the limits afterwards, until the leaf may have lastPIDs processes
 	Others  bool     // afterwards start a process in a cgroup beside the leaf, and call KillOthers
+	Enter   []string // afterwards clone a process into each of these cgroups of the container
 	Hide    string   // directory that appears empty meanwhile
 	Watch   bool     // look at the mount all the time
 	Idle    bool     // make no delegation, for cases with Exec
@@ -66,8 +69,9 @@ type outcome struct {
 	After   view
 	Calls   map[string]int
 	Output  string
-	Again   State  // with Twice
-	Killed  string // with Others: how the other process ended
+	Again   State             // with Twice
+	Killed  string            // with Others: how the other process ended
+	Entered map[string]string // with Enter: what happened
 	OOM     uint64
 	Allocs  map[string]float64 // allocations of each call that PID 1 makes while its program runs
 	Leaf    map[string]string  // limits of the leaf
@@ -111,7 +115,7 @@ func runChild(spec string) {
 		setup()
 	}
 	out := outcome{Calls: map[string]int{}}
-	out.Before = look(c.Options.Leaf)
+	out.Before = look(cmp.Or(c.Options.Leaf, leafA))
 	k := faulty(c.Faults, out.Calls)
 	if c.Hide != "" {
 		must("hide", unix.Mount("tmpfs", c.Hide, "tmpfs", 0, ""))
@@ -153,7 +157,7 @@ func runChild(spec string) {
 	if c.Hide != "" {
 		must("show", unix.Unmount(c.Hide, unix.MNT_DETACH))
 	}
-	out.After = look(c.Options.Leaf)
+	out.After = look(cmp.Or(c.Options.Leaf, leafA))
 	out.Leaf = map[string]string{}
 	for _, name := range MirrorLimits.files() {
 		value, _ := os.ReadFile(witness + "/init/" + name)
@@ -165,7 +169,7 @@ func runChild(spec string) {
 		if _, err := p.apply(&linux); err != nil {
 			out.Err = err.Error()
 		}
-		out.After = look(c.Options.Leaf)
+		out.After = look(cmp.Or(c.Options.Leaf, leafA))
 	}
 	if len(c.Command) > 0 {
 		b, err := exec.Command(c.Command[0], c.Command[1:]...).CombinedOutput()
@@ -182,6 +186,10 @@ func runChild(spec string) {
 	if c.Others {
 		out.Killed = killOthers(h)
 		out.Allocs["KillOthers"] = testing.AllocsPerRun(10, func() { h.KillOthers() })
+	}
+	out.Entered = map[string]string{}
+	for _, group := range c.Enter {
+		out.Entered[group] = enter(group)
 	}
 	out.Exec = runExecs(c, start)
 	if c.Inner != nil {
@@ -265,6 +273,25 @@ func followUntilTheEnd(f *Follower, out *outcome) {
 }
 
 var witnessGroup = terminated(witness + "/" + oomGroupFile)
+
+// enter clones a process into a cgroup of the container, and returns what happened.
+func enter(group string) string {
+	dir, err := os.Open(witness + "/" + group)
+	if err == nil {
+		defer dir.Close()
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = []string{sleeperEnv + "=1"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd()), Cloneflags: unix.CLONE_NEWPID}
+		if err = cmd.Start(); err == nil {
+			must("kill", cmd.Process.Kill())
+			_ = cmd.Wait()
+			return "entered"
+		}
+	}
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	return errno.Error()
+}
 
 // killOthers starts a process as dockerd would, and returns how KillOthers ended it.
 func killOthers(h *Handle) string {

@@ -102,7 +102,7 @@ func undelegated(f *Facts) {
 }
 
 const (
-	evacuateAndEnable = `mkdir -p init; grep -vx 0 cgroup.procs | xargs -rn1 >init/cgroup.procs
+	evacuateAndEnable = `mkdir -p init spare; grep -vx 0 cgroup.procs | xargs -rn1 >init/cgroup.procs
 until echo "+cpu +memory +pids" >cgroup.subtree_control; do evacuate; done`
 	optional = "  # optional"
 	join     = "nsenter --cgroup=/proc/1/ns/cgroup || nsenter --cgroup=/run/cgshim/cgroup"
@@ -113,6 +113,11 @@ until echo "+cpu +memory +pids" >cgroup.subtree_control; do evacuate; done`
 	remount  = "unshare --cgroup\n" + build
 	replace  = "\nmount --beneath --move $DIR /sys/fs/cgroup; umount -l /sys/fs/cgroup"
 )
+
+// withLeaf returns the steps for a leaf of another name.
+func withLeaf(leaf, steps string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(steps, "init", leaf), " spare;", " init;")
+}
 
 func TestDecide(t *testing.T) {
 	for _, c := range []struct {
@@ -149,7 +154,7 @@ func TestDecide(t *testing.T) {
 		},
 		{"runc's exec without CAP_SYS_ADMIN", container(nested("init"), execed, mountOfOwn, unprivileged), Delegated, ""},
 		{"drained by somebody who enabled nothing", container(nested("init"), nothingEnabled), Interrupted, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
-		{"not even drained", container(nested("init.scope"), nothingEnabled, func(f *Facts) { f.Above[0].Processes = 3 }), Interrupted, "cd /sys/fs/cgroup\n" + strings.ReplaceAll(evacuateAndEnable, "init", "init.scope")},
+		{"not even drained", container(nested("init.scope"), nothingEnabled, func(f *Facts) { f.Above[0].Processes = 3 }), Interrupted, "cd /sys/fs/cgroup\n" + withLeaf("init.scope", evacuateAndEnable)},
 		{
 			"one by one with processes inside", container(nested("init"), func(f *Facts) {
 				f.Above[0].Type, f.Above[0].Enabled, f.Above[0].Processes, f.Own.Type = "domain threaded", []string{"pids"}, 1, "domain invalid"
@@ -208,7 +213,7 @@ func TestDecide(t *testing.T) {
 		{"what was kept is another leaf's", container(nested("payload"), kept(7, "init")), HostView, remount + evacuateAndEnable + replace},
 		{"killed before it enabled anything", container(hostView, nested("init"), nothingEnabled, execed, initIn("/init")), Interrupted, regain + build + keep + evacuateAndEnable + replace},
 		{"killed before it replaced the mount", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init")), Interrupted, regain + build + keep + evacuateAndEnable + replace},
-		{"killed, with a leaf of another name", container(hostView, nested("shim"), nothingEnabled, execed, initIn("/shim"), kept(7, "shim")), Interrupted, strings.ReplaceAll(regain+build+keep+evacuateAndEnable+replace, "init", "shim")},
+		{"killed, with a leaf of another name", container(hostView, nested("shim"), nothingEnabled, execed, initIn("/shim"), kept(7, "shim")), Interrupted, withLeaf("shim", regain+build+keep+evacuateAndEnable+replace)},
 
 		// The process that acts.
 		{"not PID 1", container(func(f *Facts) { f.PID = 7 }), NotInit, ""},

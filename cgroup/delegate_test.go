@@ -100,7 +100,7 @@ func TestZeroOptionsAreTheDefaults(t *testing.T) {
 		steps = append(steps, step.String())
 	}
 	all := strings.Join(steps, "\n")
-	for _, part := range []string{"mkdir -p init;", "cpu.max cpu.max.burst memory.high memory.max memory.swap.max pids.max memory.oom.group", ">init/$f"} {
+	for _, part := range []string{"mkdir -p init spare;", "cpu.max cpu.max.burst memory.high memory.max memory.swap.max pids.max memory.oom.group", ">init/$f"} {
 		if !strings.Contains(all, part) {
 			t.Errorf("no %q in %s", part, all)
 		}

@@ -55,7 +55,7 @@ func ExampleDecide() {
 	// private cgroup namespace
 	// mount -o remount,bind,rw,nosuid /sys/fs/cgroup
 	// cd /sys/fs/cgroup
-	// mkdir -p init; grep -vx 0 cgroup.procs | xargs -rn1 >init/cgroup.procs
+	// mkdir -p init spare; grep -vx 0 cgroup.procs | xargs -rn1 >init/cgroup.procs
 	// until echo "+cpu +memory" >cgroup.subtree_control; do evacuate; done
 }
 

@@ -38,6 +38,7 @@ type Facts struct {
 	MountNS       uint64   `json:"mount_namespace"`
 	OnHost        bool     `json:"on_host"`                // the mount namespace is the host's, or may be
 	Unified       string   `json:"cgroup"`                 // path in the v2 line of /proc/PID/cgroup
+	Container     string   `json:"container_id"`           // the ID that the runtime has given to the container, or "" if nothing shows it
 	Unreadable    string   `json:"cgroup_error,omitempty"` // why /proc/PID/cgroup cannot be read
 	Init          string   `json:"init_cgroup"`            // path of PID 1, if PID 1 is another process with the same mounts
 	InitSession   int      `json:"init_session"`           // session of PID 1, in the same case
@@ -267,6 +268,7 @@ func (o *observation) namespace(proc, name string) uint64 {
 
 func (o *observation) mounts(mountinfo string) {
 	mounts := parseMountinfo(mountinfo)
+	o.Container = containerID(o.Unified, mounts)
 	var link unix.Stat_t
 	switch err := o.lstat(mountPoint, &link); err {
 	case nil:

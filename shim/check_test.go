@@ -29,7 +29,7 @@ func TestCheckPrintsWhatTheJSONHas(t *testing.T) {
 		Limits: cgroup.Limits{CPU: "7901", Memory: "7902", PIDs: "7903", OOMGroup: "7904"},
 		Facts: &cgroup.Facts{
 			PID: 8001, Parent: 8002, Session: 8003, UID: 8004, GID: 8005, Groups: []int{8006, 8007}, Kernel: "kernel8008", IDMap: "8009 8010 8011",
-			CgroupNS: 8012, PIDNS: 8013, MountNS: 8014, Unified: "/unified", Unreadable: "unreadable8015", Init: "/init8016", InitSession: 8017, V1: []string{"v1controller"},
+			CgroupNS: 8012, PIDNS: 8013, MountNS: 8014, Unified: "/unified", Container: "container8024", Unreadable: "unreadable8015", Init: "/init8016", InitSession: 8017, V1: []string{"v1controller"},
 			Mount: mount(1), Holder: mount(2), Ground: mount(3), SubMounts: []string{"/sub8018"}, Own: group(1), Above: []*cgroup.Group{group(2), group(3)},
 			Strangers: 8019, Kept: &cgroup.Kept{ID: 8020, Leaf: "leaf8021", Holder: 8023}, Errors: []string{"error8022"},
 		},
