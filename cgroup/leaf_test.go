@@ -68,6 +68,7 @@ func TestTheIDInTheMountsOfAPrivateNamespace(t *testing.T) {
 		{"Podman", files("/containers/overlay-containers/"+idA+"/userdata", append(etc, "/run/.containerenv")...), idA},
 		{"Podman, in the network of another container", append(files("/c/overlay-containers/"+idB+"/userdata", "/etc/resolv.conf", "/etc/hosts"), files("/c/overlay-containers/"+idA+"/userdata", "/etc/hostname", "/run/.containerenv")...), idA},
 		{"containerd for Kubernetes, which shows the sandbox", append(files("/var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/"+idB, etc[:2]...), kubelet...), ""},
+		{"containerd for crictl, without a kubelet", files("/var/lib/containerd/io.containerd.grpc.v1.cri/sandboxes/"+idB, etc[:2]...), ""},
 		{"CRI-O, which shows the sandbox", slices.Concat(sandbox, kubelet, ofPod), ""},
 		{"CRI-O without a file for the last words", slices.Concat(sandbox, ofPod), ""},
 		{"CRI-O with hosts of the user's", slices.Concat(sandbox, kubelet), ""},
