@@ -173,6 +173,7 @@ func burstable(t *testing.T, n *node) {
 	step(t, "exec works and lands in the leaf", func() error { return c.execLands() })
 	step(t, "cgshim --check by exec says so", func() error { return c.checks(400 << 20) })
 	step(t, "the kubelet's summary has the inner memory", func() error { return c.summary(60 << 20) })
+	step(t, "cAdvisor has one labelled series for the container", func() error { return c.observed() })
 	step(t, "an inner container's own limit ends it alone", func() error {
 		return c.hog(300, "--memory=64m", "--memory-swap=64m")
 	})

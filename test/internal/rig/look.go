@@ -129,6 +129,12 @@ func InLeaf(cgroup, path string) bool {
 	return below && leafName.MatchString(name)
 }
 
+// NamedAfter reports whether path is a leaf that has the name of the container with this
+// ID, by which agents on the machine find the container.
+func NamedAfter(id, path string) bool {
+	return filepath.Base(path) == id[:40]+strings.Repeat(".", 20)+"init"
+}
+
 var leafName = regexp.MustCompile(`^(?:[0-9a-f]{40}\.{20})?init$`)
 
 // Processes returns the PIDs whose command line contains the text.
