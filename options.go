@@ -128,10 +128,13 @@ func options() []option {
 			set: setCgroup,
 		},
 		{
-			long: "cgroup-leaf", arg: "NAME", env: "CGSHIM_CGROUP_LEAF", initial: "init",
+			long: "cgroup-leaf", arg: "NAME", env: "CGSHIM_CGROUP_LEAF", initial: "auto",
 			help: "cgroup for the container's own processes",
 			full: "Move the container's own processes to the cgroup NAME below the container's cgroup. " +
-				"No inner container may have that name.",
+				"With `auto` agents on the node find the container by the name: 40 digits of the container's ID, 20 dots and `init`. " +
+				"If nothing shows the ID, the name is `init`. " +
+				"An empty cgroup is made beside NAME, as far as cgroup.max.descendants leaves room. It is called `init`, or `spare` if NAME is `init`. " +
+				"No inner container may have one of these names.",
 			set: setLeaf,
 		},
 		{
@@ -583,7 +586,10 @@ func setCgroup(s *settings, v string) error {
 
 func setLeaf(s *settings, v string) error {
 	if v == "" || v == "." || v == ".." || len(v) > 255 || strings.ContainsAny(v, "/\n") || strings.HasPrefix(v, "cgroup.") {
-		return fmt.Errorf("%q is not a cgroup name: use a plain name such as init", v)
+		return fmt.Errorf("%q is not a cgroup name: use auto, or a plain name such as init", v)
+	}
+	if v == "auto" {
+		v = ""
 	}
 	s.Cgroup.Leaf = v
 	return nil

@@ -55,6 +55,8 @@ func TestOptions(t *testing.T) {
 		{"auto by default does not", []string{"cgshim", "-x", "x"}, nil, func(s *settings) bool { return !s.Cgroup.Anywhere }},
 		{"nor does auto by name without -x", []string{"cgshim", "--cgroup=auto", "x"}, nil, func(s *settings) bool { return !s.Cgroup.Anywhere }},
 		{"require acts anywhere", []string{"cgshim", "--cgroup=require", "x"}, nil, func(s *settings) bool { return s.Cgroup.Anywhere }},
+		{"the name of the leaf is chosen", []string{"cgshim", "--cgroup-leaf=auto", "x"}, []string{"CGSHIM_CGROUP_LEAF=shim"}, func(s *settings) bool { return s.Cgroup.Leaf == "" }},
+		{"init is a name of the leaf", []string{"cgshim", "--cgroup-leaf=init", "x"}, nil, func(s *settings) bool { return s.Cgroup.Leaf == "init" }},
 		{"limits are mirrored", []string{"cgshim", "x"}, nil, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorLimits }},
 		{"--mirror-limits=off", []string{"cgshim", "--mirror-limits=off", "x"}, nil, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorNothing }},
 		{"CGSHIM_MIRROR_LIMITS=off", []string{"cgshim", "x"}, []string{"CGSHIM_MIRROR_LIMITS=off"}, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorNothing }},

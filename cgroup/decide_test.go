@@ -103,7 +103,7 @@ func undelegated(f *Facts) {
 
 const (
 	use               = "use the mount at /sys/fs/cgroup\n"
-	evacuateAndEnable = "move every process of the container's cgroup into the leaf init\n" +
+	evacuateAndEnable = "move every process of the container's cgroup into the leaf init, and make the empty cgroup spare beside it\n" +
 		"enable all controllers (cpu memory pids) for inner containers in one write, and move processes that enter meanwhile"
 	optional = " (optional)"
 	join     = "join the cgroup namespace of PID 1, or the one that an earlier run has kept"
@@ -120,6 +120,11 @@ const (
 	replace  = "\nput the new mount in the place of the one at /sys/fs/cgroup"
 	isolated = "\nmake the mount at /sys/fs/cgroup private, and put the new mount in the place of the one at /sys/fs/cgroup"
 )
+
+// withLeaf returns the steps for a leaf of another name.
+func withLeaf(leaf, steps string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(steps, "init", leaf), "cgroup spare", "cgroup init")
+}
 
 func TestDecide(t *testing.T) {
 	for _, c := range []struct {
@@ -156,7 +161,7 @@ func TestDecide(t *testing.T) {
 		},
 		{"runc's exec without CAP_SYS_ADMIN", container(nested("init"), execed, mountOfOwn, unprivileged), Delegated, ""},
 		{"drained by somebody who enabled nothing", container(nested("init"), nothingEnabled), Interrupted, use + evacuateAndEnable},
-		{"not even drained", container(nested("init.scope"), nothingEnabled, func(f *Facts) { f.Above[0].Processes = 3 }), Interrupted, use + strings.ReplaceAll(evacuateAndEnable, "init", "init.scope")},
+		{"not even drained", container(nested("init.scope"), nothingEnabled, func(f *Facts) { f.Above[0].Processes = 3 }), Interrupted, use + withLeaf("init.scope", evacuateAndEnable)},
 		{
 			"one by one with processes inside", container(nested("init"), func(f *Facts) {
 				f.Above[0].Type, f.Above[0].Enabled, f.Above[0].Processes, f.Own.Type = "domain threaded", []string{"pids"}, 1, "domain invalid"
@@ -215,7 +220,7 @@ func TestDecide(t *testing.T) {
 		{"what was kept is another leaf's", container(nested("payload"), kept(7, "init")), HostView, remount + record + evacuateAndEnable + replace},
 		{"killed before it enabled anything", container(hostView, nested("init"), nothingEnabled, execed, initIn("/init")), Interrupted, regain + build + keep + evacuateAndEnable + replace},
 		{"killed before it replaced the mount", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init")), Interrupted, regain + build + keep + evacuateAndEnable + replace},
-		{"killed, with a leaf of another name", container(hostView, nested("shim"), nothingEnabled, execed, initIn("/shim"), kept(7, "shim")), Interrupted, strings.ReplaceAll(regain+build+keep+evacuateAndEnable+replace, "init", "shim")},
+		{"killed, with a leaf of another name", container(hostView, nested("shim"), nothingEnabled, execed, initIn("/shim"), kept(7, "shim")), Interrupted, withLeaf("shim", regain+build+keep+evacuateAndEnable+replace)},
 
 		{"killed while PID 1 was in the leaf and its supervisor was not", container(hostView, execed, kept(7, "init"), func(f *Facts) { f.Init = f.Unified + "/init" }), Interrupted, regain + build + keep + evacuateAndEnable + replace},
 		{"the same, and PID 1 is not yet in the leaf", container(hostView, nested("init"), nothingEnabled, execed, kept(7, "init"), func(f *Facts) { f.Init = "/kubepods/pod1/ctr" }), Interrupted, regain + build + keep + evacuateAndEnable + replace},

@@ -55,7 +55,7 @@ func ExampleDecide() {
 	// private cgroup namespace
 	// make the mount at /sys/fs/cgroup writable
 	// use the mount at /sys/fs/cgroup
-	// move every process of the container's cgroup into the leaf init
+	// move every process of the container's cgroup into the leaf init, and make the empty cgroup spare beside it
 	// enable all controllers (cpu memory) for inner containers in one write, and move processes that enter meanwhile
 }
 

@@ -39,6 +39,7 @@ type Facts struct {
 	OnHost        bool     `json:"on_host"`                // the mount namespace is the host's, or may be
 	HostUnseen    bool     `json:"host_unseen"`            // it may be, because the mounts of the host's PID 1 cannot be seen
 	Unified       string   `json:"cgroup"`                 // path in the v2 line of /proc/PID/cgroup
+	Container     string   `json:"container_id"`           // the ID that the runtime has given to the container, or "" if nothing shows it
 	Unreadable    string   `json:"cgroup_error,omitempty"` // why /proc/PID/cgroup cannot be read
 	Init          string   `json:"init_cgroup"`            // path of PID 1, if PID 1 is another process with the same mounts
 	InitSession   int      `json:"init_session"`           // session of PID 1, in the same case
@@ -284,6 +285,7 @@ func (o *observation) namespace(proc, name string) uint64 {
 
 func (o *observation) mounts(mountinfo string) {
 	mounts := parseMountinfo(mountinfo, concerns)
+	o.Container = containerID(o.Unified, mounts)
 	var link unix.Stat_t
 	switch err := o.lstat(mountPoint, &link); err {
 	case nil:
@@ -331,14 +333,14 @@ func (o *observation) mounts(mountinfo string) {
 }
 
 // concerns reports whether a mount at point can hold, cover or be the mount at
-// /sys/fs/cgroup, is below it, or can hold a room.
+// /sys/fs/cgroup, is below it, can hold a room, or can show the container's ID.
 func concerns(point string) bool {
 	holds := func(dir string) bool {
 		_, ok := below(dir, point)
 		return ok
 	}
 	_, inside := below(point, mountPoint)
-	return inside || holds(mountPoint) || slices.ContainsFunc(rooms, holds)
+	return inside || holds(mountPoint) || slices.ContainsFunc(rooms, holds) || slices.Contains(idFiles, point)
 }
 
 // visible returns the mount with this ID, if no other mount covers it.

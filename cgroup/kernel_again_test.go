@@ -19,7 +19,7 @@ func TestSecondRunDoesNotNest(t *testing.T) {
 				t.Errorf("%s: second run is %q", setup, out.Again)
 			}
 			s.delegated(out)
-			if !slices.Equal(out.After.Children, []string{"init"}) {
+			if !slices.Equal(out.After.Children, family("init")) {
 				t.Errorf("children %q", out.After.Children)
 			}
 		})
@@ -59,7 +59,7 @@ func TestRunsOfASupervisorDoNotNest(t *testing.T) {
 				}})
 				s.leafName = leaves[0]
 				for i, run := range out.Exec {
-					if (run.State == Delegated) != (i > 0) || run.Err != "" || run.After.Membership != "/"+leaves[0] || !slices.Equal(run.After.Children, leaves[:1]) {
+					if (run.State == Delegated) != (i > 0) || run.Err != "" || run.After.Membership != "/"+leaves[0] || !slices.Equal(run.After.Children, family(leaves[0])) {
 						t.Errorf("%s, %q: run %d: %q %s, own cgroup %s, children %q", setup, leaves, i+1, run.State, run.Err, run.After.Membership, run.After.Children)
 					}
 					if setup == "host" && run.After.Namespace != out.Exec[0].After.Namespace {
@@ -222,7 +222,7 @@ func TestAProgramThatMovesDeeper(t *testing.T) {
 			s.delegated(out)
 			for i, run := range out.Exec {
 				if run.State != Delegated || run.Err != "" || run.After.Membership != "/init/init" || run.After.Namespace != out.After.Namespace ||
-					!slices.Equal(run.After.Children, []string{"init"}) || !slices.Equal(run.After.Mounts, out.After.Mounts) {
+					!slices.Equal(run.After.Children, family("init")) || !slices.Equal(run.After.Mounts, out.After.Mounts) {
 					t.Errorf("%s: run %d: %+v", setup, i+1, run)
 				}
 			}
@@ -242,7 +242,7 @@ func TestAContainerInADelegatedOne(t *testing.T) {
 			if inner.State != HostView || inner.Err != "" || inner.After.Membership != "/init" || inner.Report.HostPath != "/inner" || !slices.Contains(inner.After.Leaf, "1") {
 				t.Errorf("%s: %+v", setup, inner)
 			}
-			if got := childrenOf(t, s.dir+"/inner"); !slices.Equal(got, []string{"init"}) || len(childrenOf(t, s.dir+"/init")) > 0 {
+			if got := childrenOf(t, s.dir+"/inner"); !slices.Equal(got, family("init")) || len(childrenOf(t, s.dir+"/init")) > 0 {
 				t.Errorf("%s: %q", setup, got)
 			}
 		})

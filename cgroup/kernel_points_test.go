@@ -25,6 +25,7 @@ func TestEveryPointOfARunIsTakenUp(t *testing.T) {
 		faults []fault
 	}{
 		{"init", []string{"host"}, nil},
+		{automaticLeaf, []string{"host"}, nil},
 		{"shim", []string{"host", "plain"}, nil},
 		{"init", []string{"host", "plain"}, []fault{noBeneath}},
 		{"init", []string{"host", "plain", "/sys shared with a host"}, nil},
@@ -59,7 +60,7 @@ func TestEveryPointOfARunIsTakenUp(t *testing.T) {
 				agains := []string{"again"}
 				if helper {
 					agains = []string{"undo, again"}
-					if len(c.faults) == 0 { // else the new namespace hides where the old mount can be replaced
+					if len(c.faults) == 0 && c.leaf != automaticLeaf { // else the new namespace hides where the old mount can be replaced, or the ID
 						agains = append(agains, "again")
 					}
 				}
@@ -94,6 +95,9 @@ func (p *pointsOf) run(nth int, then string) (pid1, last outcome) {
 	dying.Dies = nth
 	s := newSandbox(p.t)
 	defer s.remove()
+	if p.dying.Options.Leaf == automaticLeaf {
+		s = s.named("/" + idA)
+	}
 	if p.helper {
 		dying.Setup, dying.Helper, dying.Then = p.setup, true, then
 		pid1 = s.run(dying)

@@ -99,7 +99,8 @@ var setups = map[string]func(){
 			panic("type " + v.Type)
 		}
 	},
-	"leaf of another": func() { must("mkdir", os.Mkdir(witness+"/init", 0o755)) },
+	"sibling of another": func() { must("mkdir", os.Mkdir(witness+"/spare", 0o755)) },
+	"leaf of another":    func() { must("mkdir", os.Mkdir(witness+"/init", 0o755)) },
 	"threaded leaf": func() {
 		must("mkdir", os.Mkdir(witness+"/init", 0o755))
 		must("type", os.WriteFile(witness+"/init/cgroup.type", []byte("threaded"), 0))

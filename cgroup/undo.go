@@ -84,8 +84,13 @@ func (a *application) empty(f *Facts, where place) (err error) {
 			err = left
 		}
 	}()
-	if n, ok := a.k.readNote(descriptor(a.base) + "/."); where.group == nil && ok && n.holder != 0 {
-		return &Error{Op: "getxattr", Path: mountPoint, Data: "the new mount was being placed", Err: unix.EXDEV}
+	if n, ok := a.k.readNote(descriptor(a.base) + "/."); ok && n.mountNS == f.MountNS {
+		if where.group == nil && n.holder != 0 {
+			return &Error{Op: "getxattr", Path: mountPoint, Data: "the new mount was being placed", Err: unix.EXDEV}
+		}
+		if !where.begun { // the new namespace may hide the ID that the leaf is called by
+			where.leaf = n.leaf
+		}
 	}
 	if err := a.vacate(where); err != nil {
 		return err
@@ -100,7 +105,9 @@ func (a *application) empty(f *Facts, where place) (err error) {
 
 func (a *application) vacate(where place) error {
 	if !where.begun {
-		_ = a.k.unlinkat(a.base, where.leaf, unix.AT_REMOVEDIR)
+		if a.k.unlinkat(a.base, where.leaf, unix.AT_REMOVEDIR) == nil {
+			a.removeSibling(where.leaf)
+		}
 		return nil
 	}
 	if err := a.disable(); err != nil {
@@ -109,7 +116,16 @@ func (a *application) vacate(where place) error {
 	if err := a.moveBack(where.leaf, nil); err != nil {
 		return err
 	}
-	return a.removeLeaf(where.leaf)
+	if err := a.removeLeaf(where.leaf); err != nil {
+		return err
+	}
+	a.removeSibling(where.leaf)
+	return nil
+}
+
+// removeSibling removes the cgroup beside the leaf, if it is empty.
+func (a *application) removeSibling(leaf string) {
+	_ = a.k.unlinkat(a.base, siblingOf(leaf), unix.AT_REMOVEDIR)
 }
 
 // reach opens the container's cgroup for writing.

@@ -154,6 +154,7 @@ func (d *diagnosis) text() string {
 	line("mount namespace", namespace(f.MountNS))
 	line("on the host", onTheHost(f))
 	line("cgroup", f.Unified)
+	line("container id", f.Container)
 	line("cgroup of PID 1", f.Init)
 	if f.Init != "" {
 		line("session of PID 1", strconv.Itoa(f.InitSession))

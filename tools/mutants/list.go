@@ -15,6 +15,7 @@ type mutant struct {
 // kernel, because some would move the processes of the host.
 const (
 	pure     = "^(TestDecide|TestOptionalSteps|TestAnywhere|TestDelegatedReports|TestRulesHold|TestParentOfTheMount|TestModes|TestZeroOptions)"
+	naming   = "^(TestTheID|TestTheName|TestEveryRunKnows|TestAgents)"
 	parsing  = "^(TestParse|TestSplit|TestIsInitial|TestMayWrite|TestLimit$|TestBelow|Fuzz)"
 	resizing = "^(TestLimitsAreFollowed|TestALimitBelow|TestOOMGroupIsKept|TestAFailedCopy|TestMirrored|TestAnotherCgroup|TestNothing|TestUpdate|TestTheCount|TestWhichCgroups|TestACgroupThatGoes|TestProtectionIsCopied|TestLosses|TestFactsOfTheLeaf|TestAffinityAround)"
 )
@@ -273,6 +274,19 @@ var mutants = []mutant{
 	{name: "what an exec has left is the entry point", file: "cgroup/decide.go", old: " && (f.Session == f.InitSession || f.Session == f.PID)", new: "", run: pure},
 	{name: "a service is the entry point", file: "cgroup/decide.go", old: ` && f.Init == f.Unified && (`, new: " && (", run: pure},
 	{name: "init.scope is no leaf", file: "cgroup/decide.go", old: `name == "init.scope" || `, new: "", run: pure},
+	{name: "a leaf with the ID is no leaf", file: "cgroup/decide.go", old: "automatic(name) || ", new: "", run: naming},
+	{name: "the leaf ends in a row of 64 digits", file: "cgroup/leaf.go", old: `strings.Repeat(".", `, new: `strings.Repeat("0", `, run: naming},
+	{name: "a name of any digits is a leaf", file: "cgroup/leaf.go", old: "len(id) == idKept && hexadecimal(id)", new: "len(id) == idKept", run: naming},
+	{name: "a pod is named after its sandbox", file: "cgroup/leaf.go", old: `roots["/dev/termination-log"] != "" || `, new: "", run: naming},
+	{name: "a pod with a log of its own is named after its sandbox", file: "cgroup/leaf.go", old: ` || path.Base(roots["/etc/hosts"]) == "etc-hosts"`, new: "", run: naming},
+	{name: "the files of two containers name one", file: "cgroup/leaf.go", old: "if id != \"\" && id != found {", new: "if false {", run: naming},
+	{name: "a container of any directory is Docker's", file: "cgroup/leaf.go", old: ` || path.Base(path.Dir(dir)) != "containers"`, new: "", run: naming},
+	{name: "an ID above is the container's", file: "cgroup/leaf.go", old: `strings.CutSuffix(p, "/container")`, new: `path.Dir(p), true`, run: naming},
+	{name: "the mounts name a container whose path has no ID", file: "cgroup/leaf.go", old: `if path == "/" { //`, new: "if true { //", run: naming},
+	{name: "the sibling has the name of the leaf", file: "cgroup/leaf.go", old: "if leaf == DefaultLeaf {", new: "if false {", run: naming},
+	{name: "the sibling takes the last room", file: "cgroup/leaf.go", old: "most-now >= 3", new: "most-now >= 1", run: "TestNoRoomForASibling$", root: true},
+	{name: "the sibling stays after a failure", file: "cgroup/leaf.go", old: "a.onFailure(func() error { return a.removeLeaf(name) })", new: "", run: "TestTheSiblingIsUndone", root: true},
+	{name: "there is no sibling", file: "cgroup/evacuate.go", old: "a.makeSibling(s.sibling)", new: "", run: "TestAutomaticLeaf", root: true},
 	{name: "a threaded domain is delegated already", file: "cgroup/decide.go", old: `len(g.Enabled) > 0 && g.Type == "domain"`, new: "len(g.Enabled) > 0", run: pure},
 	{name: "the leaf of the real root is a leaf", file: "cgroup/decide.go", old: "case g.Root:", new: "case false:", run: pure},
 	{name: "what was kept of another cgroup counts", file: "cgroup/decide.go", old: "f.Kept.ID == g.ID && ", new: "", run: pure},

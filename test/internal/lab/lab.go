@@ -236,7 +236,9 @@ func Cgroup(t testing.TB) (dir string) {
 	}
 	t.Cleanup(func() {
 		Until(t, "the test's cgroup to be removed", func() bool {
-			_ = syscall.Rmdir(dir + "/init")
+			for _, leaf := range []string{"init", "spare"} {
+				_ = syscall.Rmdir(dir + "/" + leaf)
+			}
 			return syscall.Rmdir(dir) == nil
 		})
 	})
