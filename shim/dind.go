@@ -205,8 +205,8 @@ func daemonOf(owner uint32, pid int) bool {
 	if unix.Stat(process, &s) != nil || s.Uid != owner {
 		return false
 	}
-	comm, err := os.ReadFile(process + "/comm")
-	return err == nil && isDaemon(string(comm))
+	comm, err := readFile(process + "/comm")
+	return err == nil && isDaemon(comm)
 }
 
 // readPidFile reads a regular file that is not larger than a PID. Without O_NONBLOCK, a

@@ -153,3 +153,21 @@ func openat(path, flags uintptr) (fd int, errno syscall.Errno) {
 }
 
 func closeFile(fd int) { call(unix.SYS_CLOSE, uintptr(fd), 0, 0, 0) }
+
+// names are C strings for system calls. They are variables and not constants, so that they
+// lie in a page that PID 1 can make its own (pin.go).
+var names = struct {
+	dot, root    [2]byte
+	shell        [8]byte
+	devTTY       [9]byte
+	defaultPath  [14]byte
+	ownNamespace [21]byte
+	end          byte
+}{
+	dot:          [2]byte{'.'},
+	root:         [2]byte{'/'},
+	shell:        [8]byte{'/', 'b', 'i', 'n', '/', 's', 'h'},
+	devTTY:       [9]byte{'/', 'd', 'e', 'v', '/', 't', 't', 'y'},
+	defaultPath:  [14]byte{'/', 'b', 'i', 'n', ':', '/', 'u', 's', 'r', '/', 'b', 'i', 'n'},
+	ownNamespace: [21]byte{'/', 'p', 'r', 'o', 'c', '/', 's', 'e', 'l', 'f', '/', 'n', 's', '/', 'c', 'g', 'r', 'o', 'u', 'p'},
+}
