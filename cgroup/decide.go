@@ -75,9 +75,10 @@ type Plan struct {
 	Steps     []Step
 	Options   Options
 
-	leaf    string // name of the leaf, which may not exist yet
-	again   bool   // the steps only remove what a killed run has left, so observe again afterwards
-	mountNS uint64 // see note
+	leaf     string // name of the leaf, which may not exist yet
+	again    bool   // the steps only remove what a killed run has left, so observe again afterwards
+	mountNS  uint64 // see note
+	readOnly int    // see note
 
 	// These are set in state Delegated only.
 	outside bool     // this process is outside of the container's cgroup namespace
@@ -176,13 +177,14 @@ func (p *Plan) decide(f *Facts) *Refusal {
 		p.add(build)
 	case readOnly:
 		p.add(writableStep{f.Mount.Options})
+		p.readOnly = f.Mount.ID // Undo has to know it
 		fallthrough
 	default:
 		p.add(openStep{})
 	}
 	// The leaf alone does not tell a run that was killed in a mount of the whole hierarchy
 	// from a container with the name of a leaf.
-	if pin := unshare && f.PID != 1; pin || remount || !known(p.leaf) {
+	if pin := unshare && f.PID != 1; pin || remount || p.readOnly != 0 || !known(p.leaf) {
 		p.addOptional(keepStep{leaf: p.leaf, pin: pin, shared: f.SharedRooms, quiet: !pin && known(p.leaf)})
 	}
 	var controllers []string // for the printed plan only; enableStep reads the list again

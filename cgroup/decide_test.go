@@ -261,11 +261,11 @@ func TestDecide(t *testing.T) {
 		// Privileges.
 		{"no CAP_SYS_ADMIN, writable", container(unprivileged), Private, use + evacuateAndEnable},
 		{"no CAP_SYS_ADMIN, host namespace", container(hostView, unprivileged), Unprivileged, ""},
-		{"read-only with CAP_SYS_ADMIN", container(readOnly), Private, writably + use + evacuateAndEnable},
+		{"read-only with CAP_SYS_ADMIN", container(readOnly), Private, writably + use + record + evacuateAndEnable},
 		{"read-only with CAP_SYS_ADMIN, host namespace", container(hostView, readOnly), HostView, remount + record + evacuateAndEnable + replace},
 		{
 			"read-only mount of the own cgroup, host namespace", container(hostView, readOnly, func(f *Facts) { f.Mount.Root, f.Own.Path, f.Above = f.Unified, mountPoint, nil }), HostView,
-			unshare + writably + use + evacuateAndEnable,
+			unshare + writably + use + record + evacuateAndEnable,
 		},
 		{"read-only without", container(readOnly, unprivileged), ReadOnly, ""},
 		{"user namespace, not delegated", container(undelegated), Undelegated, ""},

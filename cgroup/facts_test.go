@@ -109,7 +109,7 @@ func TestObserveBesideAnInit(t *testing.T) {
 	k := shown(t, all(
 		proc(1, 0, 1, 100, "/ctr", ourMounts), proc(7, 1, 1, 101, "/ctr", ourMounts),
 		dir("", "cpu memory", ""), dir("/ctr", "", "1\n7\n"), dir("/init", "", "0\n0\n"), dir("/init/init", "", "0\n"), dir("/docker", "", "0\n"), dir("/docker/x", "", "0\n"),
-		map[string]string{"sys/fs/cgroup user.cgshim": "0 26 a leaf", "sys/fs/cgroup/ctr user.cgshim": "1 0 other"},
+		map[string]string{"sys/fs/cgroup user.cgshim": "0 26 0 a leaf", "sys/fs/cgroup/ctr user.cgshim": "1 0 0 other"},
 	), 7)
 	f := k.observe("self")
 	if f.PID != 7 || f.Parent != 1 || f.Session != 1 || f.Init != "/ctr" || f.InitSession != 1 || f.Elsewhere || f.First || !f.entry() {

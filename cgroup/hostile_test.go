@@ -268,7 +268,7 @@ func init() {
 	}
 	// A note of a run in another container, whose cgroup is the one above.
 	setups["note of the cgroup above"] = func() {
-		text := note{1, 1, filepath.Base(os.Getenv("CGSHIM_TEST_GROUP"))}.String()
+		text := note{1, 1, 0, filepath.Base(os.Getenv("CGSHIM_TEST_GROUP"))}.String()
 		must("setxattr", unix.Setxattr(outside, noteNames[0], []byte(text), 0))
 	}
 	setups["run locked"] = func() {

@@ -72,7 +72,7 @@ func TestEveryPointOfARunIsTakenUp(t *testing.T) {
 						p.again(n, again, whole)
 					}
 					if helper || c.setup[0] == "host" || c.leaf == "shim" {
-						p.undo(n, pid1) // else nothing is kept, and a process outside of the leaf cannot tell
+						p.undo(n, whole.Points.Noted, pid1) // else nothing is kept, and a process outside of the leaf cannot tell
 					}
 				}
 			})
@@ -128,13 +128,13 @@ func (p *pointsOf) again(nth int, again string, whole outcome) {
 	}
 }
 
-func (p *pointsOf) undo(nth int, whole outcome) {
+func (p *pointsOf) undo(nth, noted int, whole outcome) {
 	p.t.Helper()
 	pid1, got := p.run(nth, "undo")
 	if got.Err != "" {
 		p.t.Errorf("killed before call %d, then undo: %s", nth, got.Err)
 	}
-	if slices.Contains(p.setup, "read-only") && p.setup[0] == "private" { // the mount may stay writable
+	if nth <= noted { // a mount that the run has just made writable stays so
 		for _, mounts := range [][]string{pid1.Before.Mounts, pid1.End.Mounts} {
 			for i, m := range mounts {
 				mounts[i] = strings.Replace(m, " true", " false", 1)

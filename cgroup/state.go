@@ -94,25 +94,27 @@ var noteNames = []string{"user.cgshim", "trusted.cgshim"}
 // note is what a run knows of the container's cgroup. It counts only for processes with
 // the same mounts, because an inner container may have its cgroup below the leaf.
 type note struct {
-	mountNS uint64
-	holder  int // see Kept
-	leaf    string
+	mountNS  uint64
+	holder   int // see Kept
+	readOnly int // ID of the mount that writableStep has made writable, or 0
+	leaf     string
 }
 
 func (n note) String() string {
-	return strconv.FormatUint(n.mountNS, 10) + " " + strconv.Itoa(n.holder) + " " + n.leaf
+	return strconv.FormatUint(n.mountNS, 10) + " " + strconv.Itoa(n.holder) + " " + strconv.Itoa(n.readOnly) + " " + n.leaf
 }
 
 func parseNote(s string) (n note, ok bool) {
-	fields := strings.SplitN(s, " ", 3)
-	if len(fields) < 3 || fields[2] == "" {
+	fields := strings.SplitN(s, " ", 4)
+	if len(fields) < 4 || fields[3] == "" {
 		return note{}, false
 	}
-	var err1, err2 error
+	var err1, err2, err3 error
 	n.mountNS, err1 = strconv.ParseUint(fields[0], 10, 64)
 	n.holder, err2 = strconv.Atoi(fields[1])
-	n.leaf = fields[2]
-	return n, err1 == nil && err2 == nil
+	n.readOnly, err3 = strconv.Atoi(fields[2])
+	n.leaf = fields[3]
+	return n, err1 == nil && err2 == nil && err3 == nil
 }
 
 // readNote reads the note of the cgroup in a directory.
@@ -129,7 +131,7 @@ func (k *kernel) readNote(dir string) (n note, ok bool) {
 // writeNote writes the note of the container's cgroup. The note is removed again if the
 // set-up fails.
 func (a *application) writeNote(holder int) error {
-	text := note{a.plan.mountNS, holder, a.plan.leaf}.String()
+	text := note{a.plan.mountNS, holder, a.plan.readOnly, a.plan.leaf}.String()
 	dir, err := a.k.openat(a.base, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return &Error{Op: "open", Path: mountPoint, Err: err}

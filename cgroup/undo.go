@@ -8,10 +8,10 @@ import (
 
 // Undo takes back what a run of [Delegate] has left that was killed, so that the container
 // can go on without a delegation. It disables the controllers, moves the processes of the
-// leaf back, and removes the leaf and what the run has stored. A mount that the run has
-// made writable stays so. If the run had begun to
-// attach the new mount, Undo attaches it to the end, because nothing can bring the old mount
-// back. If the cgroup is delegated, or nothing was begun, Undo changes nothing.
+// leaf back, makes a mount read-only again that the run has noted, and removes the leaf and
+// what the run has stored. If the run had begun to attach the new mount, Undo attaches it to
+// the end, because nothing can bring the old mount back. If the cgroup is delegated, or
+// nothing was begun, Undo changes nothing.
 //
 // Call it on the main thread (see [ErrThread]), in the cgroup namespace that the killed run
 // has made for this process. If that fails, return to the namespace before and call it
@@ -84,7 +84,9 @@ func (a *application) empty(f *Facts, where place) (err error) {
 			err = left
 		}
 	}()
-	if n, ok := a.k.readNote(descriptor(a.base) + "/."); ok && n.mountNS == f.MountNS {
+	n, ok := a.k.readNote(descriptor(a.base) + "/.")
+	ok = ok && n.mountNS == f.MountNS
+	if ok {
 		if where.group == nil && n.holder != 0 {
 			return &Error{Op: "getxattr", Path: mountPoint, Data: "the new mount was being placed", Err: unix.EXDEV}
 		}
@@ -99,6 +101,9 @@ func (a *application) empty(f *Facts, where place) (err error) {
 		if err := a.removeNote(name); err != nil && !is(err, unix.EOPNOTSUPP, unix.EPERM) {
 			return err
 		}
+	}
+	if ok && f.Mount != nil && f.Mount.ID == n.readOnly {
+		return writableStep{f.Mount.Options}.restore(a)
 	}
 	return nil
 }
