@@ -174,7 +174,8 @@ func options() []option {
 			long: "dind", env: "CGSHIM_DIND", initial: "off",
 			help: "do the other work of docker:dind's entry script",
 			full: "Do the work of docker:dind's entry script that does not concern cgroups. " +
-				"Set the variable container to `docker` for PROGRAM if it is not set. Mount securityfs. " +
+				"If no PROGRAM is given, or an option of dockerd in its place, start dockerd. " +
+				"Set the variable container to `docker` for PROGRAM if it is not set or empty. Mount securityfs. " +
 				"Remove the pid files of a dockerd or containerd that no longer runs, including the files that dockerd's options `--pidfile`, `--exec-root` and `--data-root` name. " +
 				"As the last step, make the mount `/` and all mounts below it shared. " +
 				"If a step fails, cgshim logs it and starts PROGRAM all the same. " +
