@@ -295,9 +295,26 @@ func parseOptions(args, env []string) (*settings, error) {
 	if given("cgroup") {
 		s.CgroupFrom = "--cgroup=" + s.CgroupMode.String()
 	}
+	if s.Dind && !s.Tini && !s.check && !s.Pause {
+		s.completeDockerd()
+	}
 	s.Cgroup.Anywhere = s.CgroupMode == shim.CgroupRequire || s.CgroupMode == shim.CgroupRequireV2 || s.CgroupMode == shim.CgroupExplicit && s.Exec
 	s.completeCgroup()
 	return s, nil
+}
+
+// completeDockerd puts dockerd before arguments that are only options, as docker:dind's entry
+// script does. dockerd has no option --check, so that is cgshim's.
+func (s *settings) completeDockerd() {
+	switch {
+	case len(s.Args) > 0 && !strings.HasPrefix(s.Args[0], "-"):
+	case slices.Equal(s.Args, []string{"--check"}):
+		s.check = true
+	case slices.Equal(s.Args, []string{"--check", "--json"}):
+		s.check, s.json = true, true
+	default:
+		s.Args = append([]string{"dockerd"}, s.Args...)
+	}
 }
 
 // flagSet returns a parser for the options of the table. The parser stops at the first
