@@ -182,7 +182,7 @@ func (o *Orders) Finish() {
 	}
 	// PID 1 need not wait for the end of this process, which takes long. The signal makes it
 	// look at the orders.
-	if native && !o.Exec {
+	if native && o.early() {
 		_ = unix.Kill(o.PID, unix.SIGCHLD)
 	}
 }

@@ -58,9 +58,6 @@ func (l *life) goOnInPlace() {
 	launch(newVector(l.orders.vector))
 }
 
-// launch goes on into the runtime, on a stack whose end is the vector. It does not return.
-func launch(vector uintptr)
-
 // newVector makes the initial stack of a process that goes on into the runtime. Arguments
 // and auxiliary vector are those of this process. The environment is for the runtime alone,
 // because a variable such as GOMEMLIMIT is meant for the program and may end a runtime that

@@ -140,11 +140,14 @@ func (l *life) glance() time.Duration {
 	return forever
 }
 
-// goesOn reports whether this process need not wait for the end of the helper, which is
-// reaped later. A program that this process becomes must not have it as a child.
+// early reports whether PID 1 need not wait for the end of the helper. A program that PID 1
+// becomes must not have it as a child, and tini would not log that it has ended.
+func (o *Orders) early() bool { return !o.Exec && !o.Pause && !o.Tini }
+
+// goesOn reports whether the orders are complete and the helper can be reaped later.
 func (l *life) goesOn(pid int) bool {
 	o := l.orders
-	if o.ready == 0 || o.Exec || o.Pause {
+	if o.ready == 0 || !o.early() {
 		return false
 	}
 	l.helper.pid, l.helper.role = pid, Prepare
