@@ -35,7 +35,7 @@ func TestDelegateSaysWhatWasDone(t *testing.T) {
 		{name: "one that the user can change is", plan: readOnly, want: []string{"warn cgroup not delegated state=read-only mount reason=ro hint=rw"}},
 		{
 			name: "require ends the run in either", mode: CgroupRequire, plan: legacy, status: ExitRequire,
-			want: []string{"error cgroup not delegated, which --cgroup=require asks for state=cgroup v1 reason=v1"},
+			want: []string{"error cgroup not delegated, so the program does not start state=cgroup v1 reason=v1 required_by="},
 		},
 		{
 			name: "require-v2 is content with v1", mode: CgroupRequireV2, plan: legacy,
@@ -43,7 +43,7 @@ func TestDelegateSaysWhatWasDone(t *testing.T) {
 		},
 		{
 			name: "and not with what the user can change", mode: CgroupRequireV2, plan: readOnly, status: ExitRequire,
-			want: []string{"error cgroup not delegated, which --cgroup=require asks for state=read-only mount reason=ro hint=rw"},
+			want: []string{"error cgroup not delegated, so the program does not start state=read-only mount reason=ro hint=rw required_by="},
 		},
 		{
 			name: "a step that failed is a warning, and the program starts", plan: &cgroup.Plan{State: cgroup.HostView}, report: &cgroup.Report{}, err: denied,
@@ -51,7 +51,7 @@ func TestDelegateSaysWhatWasDone(t *testing.T) {
 		},
 		{
 			name: "with require it does not", mode: CgroupRequire, plan: &cgroup.Plan{State: cgroup.HostView}, report: &cgroup.Report{}, err: denied, status: ExitRequire,
-			want: []string{"error cgroup not delegated, which --cgroup=require asks for err=" + denied.Error() + hintOf(denied)},
+			want: []string{"error cgroup not delegated, so the program does not start err=" + denied.Error() + hintOf(denied) + " required_by="},
 		},
 		{
 			name: "a delegation is told of once", plan: &cgroup.Plan{State: cgroup.HostView},

@@ -51,6 +51,10 @@ func (p *Process) Env() []string { return p.orders.Environ() }
 // PID returns the PID of PID 1.
 func (p *Process) PID() int { return p.orders.PID }
 
+// Prepares reports whether this process prepares the start, which is the first to read the
+// options.
+func (p *Process) Prepares() bool { return p.role == pid1.Prepare }
+
 // Run does what this process is to do, and returns its exit status.
 func (p *Process) Run(config Config, log Log) int {
 	j := &job{Config: config, log: log, orders: p.orders, native: p.host == nil}

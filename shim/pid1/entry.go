@@ -54,11 +54,12 @@ type life struct {
 	clock    stopwatch
 	info     siginfo // of the last signal
 
-	terminal terminal
-	events   [4096]byte // of inotify
-	helper   helper
-	room     uintptr // free space on the stack for newVector
-	oldNS    int     // descriptor of the cgroup namespace before the set-up, or -1
+	terminal  terminal
+	events    [4096]byte // of inotify
+	helper    helper
+	dismissed int     // a helper with whose end nothing has to be done, or 0
+	room      uintptr // free space on the stack for newVector
+	oldNS     int     // descriptor of the cgroup namespace before the set-up, or -1
 
 	page      page
 	writer    int // the child that writes a log line, or 0

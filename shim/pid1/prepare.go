@@ -170,7 +170,7 @@ func (l *life) goesOn(pid int) bool {
 	if o.ready == 0 || !o.early() {
 		return false
 	}
-	l.helper.pid, l.helper.role = pid, Prepare
+	l.dismissed = pid
 	return true
 }
 
