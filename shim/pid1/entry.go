@@ -46,6 +46,7 @@ type life struct {
 	stopping countdown
 	settling countdown // until the pages are copied
 	settles  int       // number of tries to copy them
+	failures int       // of the runtime to start in a helper
 	pageSize uintptr
 	sum      byte          // of the bytes that loadPages has read
 	copying  countdown     // until the limits are copied again
@@ -147,9 +148,12 @@ func (l *life) mayWait() {
 	}
 }
 
-// cannotStart ends this process with a message.
+// cannotStart ends this process with a message. It writes the message itself where there can
+// be no child for that, if there is room for it.
 func (l *life) cannotStart(message string) {
 	l.page.word(message)
-	l.flush()
+	if !l.flush() && writable(2) {
+		writeAll(2, address(&l.page.text), uintptr(len(message)))
+	}
 	exit(1)
 }
