@@ -10,6 +10,13 @@
  *   starved refuse NUMBER ERRNO COMMAND... without the system call NUMBER, which fails with ERRNO
  *   starved closed COMMAND...              with the descriptors 0 to 2 closed
  *   starved before N COMMAND...            with N children that have ended, as zombies
+ *   starved apart FLAGS COMMAND...         after unshare(FLAGS), hexadecimal
+ *   starved mdwe COMMAND...                without memory that becomes executable (PR_SET_MDWE)
+ *   starved deleted COMMAND...             from a file that is deleted
+ *   starved bare COMMAND...                with an empty environment
+ *   starved hide DIR COMMAND...            with an empty directory mounted over DIR
+ *   starved join FILE COMMAND...           after setns(2) to the namespace FILE
+ *   starved many N COMMAND...              with N more arguments
  *
  * Programs. A quoted word is printed. Where nothing else is said, a program ends by TERM
  * with status 42:
@@ -43,6 +50,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -132,6 +140,7 @@ static int limit(char **args)
 	} names[] = {
 		{"as", RLIMIT_AS}, {"data", RLIMIT_DATA}, {"stack", RLIMIT_STACK},
 		{"nofile", RLIMIT_NOFILE}, {"nproc", RLIMIT_NPROC}, {"fsize", RLIMIT_FSIZE},
+		{"sigpending", RLIMIT_SIGPENDING},
 	};
 	struct rlimit l;
 	l.rlim_cur = l.rlim_max = strtoull(args[1], NULL, 10);
@@ -164,6 +173,44 @@ static int before(char **args)
 		waitid(P_PID, pid, &info, WEXITED | WNOWAIT);
 	}
 	return run(args + 1);
+}
+
+/* The kernel knows it since Linux 6.3. */
+static int mdwe(char **command)
+{
+	const int set_mdwe = 65, refuse_exec_gain = 1;
+	return prctl(set_mdwe, refuse_exec_gain, 0, 0, 0) ? fail("PR_SET_MDWE") : run(command);
+}
+
+static int deleted(char **command)
+{
+	extern char **environ;
+	int fd = open(command[0], O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || unlink(command[0]) < 0)
+		return fail(command[0]);
+	fexecve(fd, command, environ);
+	return fail(command[0]);
+}
+
+static int hide(char **args)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("none", args[0], "tmpfs", 0, NULL))
+		return fail(args[0]);
+	return run(args + 1);
+}
+
+static int many(char **args)
+{
+	int n = atoi(args[0]), have = 0;
+	while (args[1 + have])
+		have++;
+	char **command = calloc(have + n + 1, sizeof *command);
+	if (!command)
+		return fail("calloc");
+	memcpy(command, args + 1, have * sizeof *command);
+	for (int i = 0; i < n; i++)
+		command[have + i] = "x";
+	return run(command);
 }
 
 /* Two processes fork without a pause, so that they take every place at pids.max that becomes
@@ -337,6 +384,20 @@ int main(int argc, char **argv)
 			close(fd);
 		return run(argv + 2);
 	}
+	if (IS("apart", 2))
+		return unshare(strtol(argv[2], NULL, 16)) ? fail("unshare") : run(argv + 3);
+	if (IS("mdwe", 1))
+		return mdwe(argv + 2);
+	if (IS("deleted", 1))
+		return deleted(argv + 2);
+	if (IS("bare", 1))
+		return clearenv() ? fail("clearenv") : run(argv + 2);
+	if (IS("hide", 2))
+		return hide(argv + 2);
+	if (IS("join", 2))
+		return setns(open(argv[2], O_RDONLY | O_CLOEXEC), 0) ? fail(argv[2]) : run(argv + 3);
+	if (IS("many", 2))
+		return many(argv + 2);
 	if (IS("before", 3))
 		return before(argv + 2);
 	if (IS("exit", 2))
