@@ -7,7 +7,8 @@
  *   starved in DIR COMMAND...              in the cgroup DIR
  *   starved limit NAME VALUE COMMAND...    with this hard and soft resource limit and with
  *                                          PR_SET_NO_NEW_PRIVS
- *   starved refuse NUMBER ERRNO COMMAND... without the system call NUMBER, which fails with ERRNO
+ *   starved refuse NUMBERS WHAT COMMAND... without these system calls, with commas; WHAT is an
+ *                                          errno, "kill" or "trap"
  *   starved closed COMMAND...              with the descriptors 0 to 2 closed
  *   starved before N COMMAND...            with N children that have ended, as zombies
  *   starved apart FLAGS COMMAND...         after unshare(FLAGS), hexadecimal
@@ -116,17 +117,24 @@ static int deaf(const char *word)
 	return 0;
 }
 
-/* The number of a system call belongs to an architecture. This filter asks only for the number,
- * because no program here makes calls of another architecture. */
+/* A list of numbers of system calls, and what the kernel does in place of the call. The number
+ * of a system call belongs to an architecture. This filter asks only for the number, because no
+ * program here makes calls of another architecture. */
 static int refuse(char **args)
 {
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, atoi(args[0]), 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | atoi(args[1])),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = {4, filter};
+	struct sock_filter filter[256] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+	unsigned action = SECCOMP_RET_ERRNO | atoi(args[1]);
+	unsigned short n = 1;
+	if (strcmp(args[1], "kill") == 0)
+		action = SECCOMP_RET_KILL_PROCESS;
+	if (strcmp(args[1], "trap") == 0)
+		action = SECCOMP_RET_TRAP;
+	for (char *number = strtok(args[0], ","); number && n < 250; number = strtok(NULL, ",")) {
+		filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, atoi(number), 0, 1);
+		filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action);
+	}
+	filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {n, filter};
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
 		return fail("seccomp");
 	return run(args + 2);
