@@ -83,7 +83,13 @@ func (l *life) serve(pid int) (e reaper.Exit) {
 		switch {
 		case errno != 0:
 			return reaper.Exit{PID: pid, Status: uint32(unix.SIGKILL)}
-		case e.PID == pid && !e.Stopped() || l.becomes(pid) || l.goesOn(pid):
+		case e.PID == pid && !e.Stopped():
+			if l.becomes(pid) { // the program has ended already
+				l.exit, l.ended = e, true
+			}
+			l.requeue(&taken)
+			return e
+		case l.becomes(pid) || l.goesOn(pid):
 			l.requeue(&taken)
 			return e
 		case e.PID == pid:
