@@ -1,8 +1,8 @@
 package shim
 
 import (
-	"cmp"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"os"
