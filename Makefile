@@ -27,8 +27,8 @@ LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION)) $(if $(COMMIT),-X m
 #   -E                          on these ports the process starts at an entry point of its
 #                               own, so that PID 1 never starts Go's runtime
 #                               (docs/adr/0008-no-runtime.md)
-ENTRY_amd64 := github.com/cgshim/cgshim/shim/pid1.entry
-ENTRY_arm64 := github.com/cgshim/cgshim/shim/pid1.entry
+NATIVE := 386 amd64 arm arm64 loong64 ppc64le riscv64 s390x
+$(foreach port,$(NATIVE),$(eval ENTRY_$(port) := github.com/cgshim/cgshim/shim/pid1.entry))
 LDFLAGS += $(if $(ENTRY_$(GOARCH)),-E $(ENTRY_$(GOARCH)))
 #   GOEXPERIMENT=nojsonv2       with Go 1.27, whose second encoding/json is 0.7 MB larger
 #                               (docs/adr/0006-size.md)

@@ -15,8 +15,9 @@ import (
 // root package zap would add net/http (docs/adr/0002-zapcore-only.md).
 type logger struct {
 	settings *settings
-	core     zapcore.Core // made when the first line appears; most runs write no line
-	child    string       // the PID of tini's child for tini's prefix, or "" for that of PID 1
+	core     zapcore.Core    // made when the first line appears; most runs write no line
+	marks    zapcore.Encoder // for lines with marks, likewise
+	child    string          // the PID of tini's child for tini's prefix, or "" for that of PID 1
 }
 
 func (l *logger) Log(level shim.Level, msg string, facts ...any) {
@@ -65,11 +66,19 @@ func (l *logger) Render(level shim.Level, msg string, facts ...any) string {
 }
 
 func (l *logger) render(marks bool, level shim.Level, msg string, facts []any) string {
-	entry, stamp := l.entry(levels[level], msg), zapcore.TimeEncoder(zapcore.RFC3339NanoTimeEncoder)
-	if marks {
-		entry.LoggerName, stamp = shim.MarkName, markTime
+	entry := l.entry(levels[level], msg)
+	encoder := l.marks
+	switch {
+	case !marks:
+		encoder = l.encoder(zapcore.RFC3339NanoTimeEncoder)
+	case encoder == nil:
+		l.marks = l.encoder(markTime)
+		encoder = l.marks
 	}
-	rendered, err := l.encoder(stamp).EncodeEntry(entry, fields(facts))
+	if marks {
+		entry.LoggerName = shim.MarkName
+	}
+	rendered, err := encoder.EncodeEntry(entry, fields(facts))
 	if err != nil {
 		return msg
 	}

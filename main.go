@@ -22,9 +22,19 @@ import (
 	"github.com/cgshim/cgshim/shim"
 )
 
-func main() { os.Exit(run(shim.Begin())) }
+var process = shim.Begin()
 
-func run(process *shim.Process) int {
+// The runtime keeps init functions on the main thread, to which namespaces belong. So a
+// helper does all its work in one. runtime.LockOSThread would create another thread.
+func init() {
+	if process.Helps() {
+		os.Exit(run())
+	}
+}
+
+func main() { os.Exit(run()) }
+
+func run() int {
 	s, err := parseOptions(process.Args(), process.Env())
 	s.PID = process.PID()
 	log := &logger{settings: s}

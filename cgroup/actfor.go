@@ -40,6 +40,16 @@ func ActFor(p Process) {
 	}
 }
 
+// Rejoin makes the caller join the cgroup namespace of the process that it acts for, which has
+// changed its namespace by itself.
+func Rejoin() error {
+	pid, _ := linux.subject()
+	if err := joinProcess(pid, unix.CLONE_NEWCGROUP); err != nil {
+		return &Error{Op: "setns", Path: namespaceFile(pid), Err: err}
+	}
+	return nil
+}
+
 // joinProcess makes this thread join a namespace of a process. A pidfd means the right
 // process even if /proc shows another PID namespace (setns(2), Linux 5.8).
 func joinProcess(pid, nstype int) error {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/cgshim/cgshim/cgroup"
 )
 
@@ -71,14 +73,37 @@ func (j *job) mayDelegate() *cgroup.Refusal {
 			Hint: "start cgshim as the first process of the PID namespace: unshare --fork --pid",
 		}
 	case o.Killed > 0:
-		facts := []any{}
-		if err := j.kernel.undo(j.Cgroup); err != nil {
-			facts = explainError(err)
-		}
-		j.log.Log(LevelWarn, "a helper was killed while it set the cgroup up, which is undone", facts...)
-		return &cgroup.Refusal{State: cgroup.Interrupted, Reason: "the helper that set the cgroup up was killed"}
+		return j.takeBack()
 	}
 	return nil
+}
+
+// takeBack undoes the work of a helper that was killed. If the work was complete, nothing is
+// left to do. Before the cgroup namespace of PID 1 has a mount of its own, some of the work
+// can be seen in the old namespace only.
+func (j *job) takeBack() *cgroup.Refusal {
+	err := j.kernel.undo(j.Cgroup)
+	if err != nil && j.returnToNamespace() {
+		err = j.kernel.undo(j.Cgroup)
+	}
+	if err == nil && j.kernel.decide(j.Cgroup).State == cgroup.Delegated {
+		return nil
+	}
+	j.returnToNamespace()
+	if err != nil {
+		j.log.Log(LevelWarn, "a delegation that was begun is not undone", explainError(err)...)
+	}
+	return &cgroup.Refusal{State: cgroup.Interrupted, Reason: "the helper that set the cgroup up was killed", Hint: "look who kills processes in the container; the next start tries again"}
+}
+
+// returnToNamespace brings PID 1 and this process back into the cgroup namespace from before
+// the set-up, and reports whether there is one.
+func (j *job) returnToNamespace() bool {
+	if j.orders.OldNamespace < 0 {
+		return false
+	}
+	j.call(unix.SYS_SETNS, uintptr(j.orders.OldNamespace), unix.CLONE_NEWCGROUP)
+	return cgroup.Rejoin() == nil
 }
 
 // hurry reports whether a stop signal waits.

@@ -128,7 +128,8 @@ func findPidFiles(dir string, files []string) []string {
 	if fileType(dir) != unix.S_IFDIR {
 		return files
 	}
-	for _, name := range entries(dir) {
+	names, _ := entries(dir)
+	for _, name := range names {
 		file := dir + "/" + name
 		kind := fileType(file)
 		lower := strings.ToLower(name)

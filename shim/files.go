@@ -1,8 +1,8 @@
 package shim
 
 import (
-	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,22 +14,52 @@ import (
 const mostRead = 1 << 20
 
 // readFile returns the content of a file, up to mostRead bytes. It does not wait for the
-// other end of a FIFO.
+// other end of a FIFO. os.File would make an epoll instance, which takes longer than the rest.
 func readFile(name string) (string, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, mostRead))
-	return string(data), err
+	defer unix.Close(fd)
+	data := make([]byte, 0, 4096)
+	for len(data) < mostRead {
+		data = slices.Grow(data, 4096)
+		n, err := unix.Read(fd, data[len(data):cap(data)])
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return string(data), err
+		case n == 0:
+			return string(data), nil
+		default:
+			data = data[:len(data)+n]
+		}
+	}
+	return string(data), nil
+}
+
+// entries returns the names in a directory, as far as they can be read.
+func entries(dir string) (names []string, err error) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	buffer := make([]byte, 4096)
+	for {
+		n, err := unix.Getdents(fd, buffer)
+		if err != nil || n == 0 {
+			return names, err
+		}
+		_, _, names = unix.ParseDirent(buffer[:n], -1, names)
+	}
 }
 
 // eachProcess calls fn for the PID of each process in /proc.
 func eachProcess(fn func(pid int)) {
-	entries, _ := os.ReadDir("/proc")
-	for _, entry := range entries {
-		if pid, err := strconv.Atoi(entry.Name()); err == nil {
+	names, _ := entries("/proc")
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
 			fn(pid)
 		}
 	}
@@ -58,15 +88,6 @@ func look(pid int) (p process) {
 		}
 	}
 	return p
-}
-
-// entries returns the names in a directory, as far as they can be read.
-func entries(dir string) (names []string) {
-	list, _ := os.ReadDir(dir)
-	for _, entry := range list {
-		names = append(names, entry.Name())
-	}
-	return names
 }
 
 // procIsOurs reports whether /proc shows the PID namespace of this process, so that numbers

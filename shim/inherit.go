@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"os"
 	"strconv"
 	"strings"
 
@@ -16,13 +15,13 @@ import (
 // (fcntl(2)). A program that locked a file before it became cgshim wants to keep the lock. So
 // the descriptors of locked files stay open.
 func (j *job) listDescriptors() {
-	names, err := os.ReadDir("/proc/self/fd")
+	names, err := entries("/proc/self/fd")
 	if err != nil {
 		j.listWithoutProc()
 		return
 	}
-	for _, entry := range names {
-		if fd, err := strconv.Atoi(entry.Name()); err == nil {
+	for _, name := range names {
+		if fd, err := strconv.Atoi(name); err == nil {
 			j.listDescriptor(fd)
 		}
 	}

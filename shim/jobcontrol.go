@@ -14,8 +14,11 @@ var inits = []string{"tini", "tini-static", "docker-init", "podman-init", "catat
 // own, in the shell's session (bash(1), "JOB CONTROL"). An init that cgshim runs beside does
 // the same, and never continues a job that has stopped.
 func startedByShell(pid, parent int) bool {
+	if pid == 1 || parent == 0 || !procIsOurs() {
+		return false
+	}
 	own, shell := look(pid), look(parent)
-	if pid == 1 || parent == 0 || own.session == pid || own.session != shell.session || own.group == shell.group {
+	if own.session == pid || own.session != shell.session || own.group == shell.group {
 		return false
 	}
 	return !slices.Contains(inits, strings.TrimSuffix(shell.name, "\n"))

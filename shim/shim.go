@@ -25,11 +25,12 @@ type Process struct {
 	host   *host // or nil in a helper
 }
 
-// Begin finds out what this process is to do. Call it in main, before anything that can fail
-// or take time. Namespaces belong to a thread, so the main goroutine stays on the main thread.
+// Begin finds out what this process is to do. Call it before main runs, on the main thread,
+// and before anything that can fail or take time. PID 1 keeps the main goroutine on the main
+// thread.
 func Begin() *Process {
-	runtime.LockOSThread()
 	if !pid1.Native() {
+		runtime.LockOSThread()
 		h := newHost()
 		return &Process{orders: pid1.Host(h), host: h}
 	}
@@ -37,6 +38,9 @@ func Begin() *Process {
 	cgroup.ActFor(cgroup.Process{PID: orders.PID, Parent: orders.Parent, Call: orders.Ask, String: orders.CString})
 	return &Process{orders: orders, role: role}
 }
+
+// Helps reports whether this process is a helper of PID 1, or PID 1 with --pause.
+func (p *Process) Helps() bool { return p.host == nil }
 
 // Args returns the arguments, with the name of this program.
 func (p *Process) Args() []string { return p.orders.Arguments() }
@@ -92,10 +96,13 @@ type job struct {
 type system struct {
 	delegate func(cgroup.Mode, cgroup.Options) (*cgroup.Report, error)
 	undo     func(cgroup.Options) error
+	decide   func(cgroup.Options) *cgroup.Plan
 	mount    func(source, target, fstype string, flags uintptr, data string) error
 }
 
-var kernel = system{delegate: cgroup.Delegate, undo: cgroup.Undo, mount: unix.Mount}
+var kernel = system{delegate: cgroup.Delegate, undo: cgroup.Undo, decide: decide, mount: unix.Mount}
+
+func decide(o cgroup.Options) *cgroup.Plan { return cgroup.Decide(cgroup.Observe(), o) }
 
 // prepare fills in the orders. If it returns a status other than 0, the program does not
 // start.
@@ -134,7 +141,7 @@ func (j *job) orderOptions() {
 	for from, to := range j.Rewrite {
 		o.Options.Rewrite[from] = uint8(to)
 	}
-	o.Job = !j.Exec && procIsOurs() && startedByShell(o.PID, o.Parent)
+	o.Job = !j.Exec && startedByShell(o.PID, o.Parent)
 	o.Require = 0
 	if j.required() {
 		o.Require = 1

@@ -67,6 +67,10 @@ fi
 # shellcheck disable=SC2086 # a list of words
 {
 	say go -C tools test ./words ./mutants ./pid1walk
+	# The optimized builds have their code in the pages that pin.go copies. A debug build has
+	# more functions, some of them elsewhere.
+	say go -C tools run ./pid1walk -dir "$root" -gcflags= -pinned internal/sys.Call:shim/pid1.launch
+	say go -C tools run ./pid1walk -dir "$root" -gcflags="all=-N -l"
 	say go -C tools run ./words -root "$root" $files
 }
 exit $bad

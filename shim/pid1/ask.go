@@ -2,7 +2,6 @@ package pid1
 
 import (
 	"os"
-	"runtime"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -37,8 +36,6 @@ func (o *Orders) Hurry() bool { return atomic.LoadUint32(&o.hurry) == 1 }
 func (o *Orders) Ask(number uintptr, arguments ...uintptr) (uintptr, syscall.Errno) {
 	o.number, o.arguments = number, [6]uintptr{}
 	copy(o.arguments[:], arguments)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	for atomic.AddUint32(&o.asked, 1); atomic.LoadUint32(&o.answered) != atomic.LoadUint32(&o.asked); {
 		if o.Inside {
 			time.Sleep(time.Millisecond)
@@ -176,11 +173,16 @@ func (o *Orders) stringsEnd() uintptr {
 	return last + uintptr(length(last)) + 1
 }
 
-// Finish hands the orders over. A helper that is PID 1 of a new PID namespace becomes the
+// Finish hands the orders over. The caller has nothing to do then but to exit. A helper that is PID 1 of a new PID namespace becomes the
 // program itself, and Finish returns only if that fails.
 func (o *Orders) Finish() {
-	o.ready = 1
+	atomic.StoreUint32(&o.ready, 1)
 	if o.Inside {
 		self.inside()
+	}
+	// PID 1 need not wait for the end of this process, which takes long. The signal makes it
+	// look at the orders.
+	if native && o.early() {
+		_ = unix.Kill(o.PID, unix.SIGCHLD)
 	}
 }

@@ -44,8 +44,10 @@ type life struct {
 
 	sent     Set // forwarded signals
 	stopping countdown
-	settling countdown     // until the pages are copied
-	settles  int           // number of tries to copy them
+	settling countdown // until the pages are copied
+	settles  int       // number of tries to copy them
+	pageSize uintptr
+	sum      byte          // of the bytes that loadPages has read
 	copying  countdown     // until the limits are copied again
 	pause    time.Duration // before that next copy
 	clock    stopwatch
@@ -106,7 +108,7 @@ func (l *life) about() {
 	o := l.orders
 	parent, _ := call(unix.SYS_GETPPID, 0, 0, 0, 0)
 	o.PID, o.Parent = getpid(), int(parent)
-	o.Notify = -1
+	o.Notify, o.OldNamespace = -1, -1
 	l.pid1, l.oldNS, l.terminal.fd = o.PID == 1, -1, -1
 }
 
@@ -123,14 +125,15 @@ func environment(vector uintptr) uintptr { return vector + (*at[uintptr](vector)
 // by execve(2). The program gets the signal as this process got it.
 func (l *life) childSignal() {
 	var none, old action
-	const ignore = 1
 	call(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), address(&none), address(&old), sigsetSize)
-	l.ignoredChild = old[0] == ignore
+	l.ignoredChild = old[0] == sigIgnore
 }
 
 // action is a struct sigaction of rt_sigaction(2). A struct of zeros means SIG_DFL on every
 // port. The handler comes first on every port but MIPS, which has no entry file.
 type action [8]uint64
+
+const sigIgnore = 1 // SIG_IGN
 
 // mayWait ends this process if a sandbox refuses one of the two system calls without which
 // no signal and no end of a child reaches it. The container would hang.

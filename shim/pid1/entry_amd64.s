@@ -43,6 +43,16 @@ TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	CALL	·core(SB)
 	INT	$3			// core does not return
 
+// func bounds() (first, last uintptr)
+TEXT ·bounds(SB),NOSPLIT,$0-16
+	LEAQ	github·com∕cgshim∕cgshim∕internal∕sys·Call(SB), AX
+	MOVQ	AX, first+0(FP)
+	LEAQ	·launch(SB), AX
+	MOVQ	AX, last+8(FP)
+	RET
+
+// launch is the last function of the package (bounds).
+//
 // func launch(vector uintptr)
 TEXT ·launch(SB),NOSPLIT,$0-8
 	MOVQ	vector+0(FP), AX

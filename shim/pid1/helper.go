@@ -58,9 +58,6 @@ func (l *life) goOnInPlace() {
 	launch(newVector(l.orders.vector))
 }
 
-// launch goes on into the runtime, on a stack whose end is the vector. It does not return.
-func launch(vector uintptr)
-
 // newVector makes the initial stack of a process that goes on into the runtime. Arguments
 // and auxiliary vector are those of this process. The environment is for the runtime alone,
 // because a variable such as GOMEMLIMIT is meant for the program and may end a runtime that
@@ -102,7 +99,7 @@ const mostAuxiliary = 48
 var settings = [...]string{
 	"GOMAXPROCS=1\x00",
 	"GOGC=off\x00",
-	"GODEBUG=containermaxprocs=0,updatemaxprocs=0\x00",
+	"GODEBUG=asyncpreemptoff=1\x00",
 }
 
 // startLate starts a helper while the program runs or after its end. In an ordinary Go
@@ -114,6 +111,14 @@ func (l *life) startLate(role Role, limit time.Duration) {
 		return
 	}
 	l.helper = helper{pid: l.startHelper(role), role: role, left: countdownOf(limit)}
+}
+
+// helperEnded notes that the helper is gone.
+func (l *life) helperEnded(e reaper.Exit) {
+	l.helper.pid, l.helper.left = 0, countdown{}
+	if l.helper.role == Resize {
+		l.resized(e)
+	}
 }
 
 // awaitLate waits for the helper, as long as its limit and until a stop signal comes.

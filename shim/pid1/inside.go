@@ -9,11 +9,10 @@ import "golang.org/x/sys/unix"
 // recordActions notes which signals are ignored. The runtime handles every signal, and after
 // an execve(2) a handled signal has its default action.
 func (l *life) recordActions() {
-	const ignore = 1
 	for sig := Signal(1); sig < NumSignals; sig++ {
 		var old action
 		call(unix.SYS_RT_SIGACTION, uintptr(sig), 0, address(&old), sigsetSize)
-		if old[0] == ignore {
+		if old[0] == sigIgnore {
 			l.ignored |= bit(sig)
 		}
 	}
@@ -22,7 +21,8 @@ func (l *life) recordActions() {
 // inside becomes the program. It returns never.
 func (l *life) inside() {
 	swapMask(^Set(0))
-	ignore := action{1} // SIG_IGN
+	var ignore action
+	ignore[0] = sigIgnore
 	for sig := Signal(1); sig < NumSignals; sig++ {
 		if l.ignored.Has(sig) {
 			call(unix.SYS_RT_SIGACTION, uintptr(sig), address(&ignore), 0, sigsetSize)

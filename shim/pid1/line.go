@@ -207,12 +207,19 @@ func (l *life) errnoText(p *page, errno syscall.Errno, capital bool) {
 	}
 }
 
+// truth writes a bool. Letter by letter it needs no read-only data (pin.go).
 func (p *page) truth(b bool) {
 	if b {
-		p.word("true")
-		return
+		p.byte('t')
+		p.byte('r')
+		p.byte('u')
+	} else {
+		p.byte('f')
+		p.byte('a')
+		p.byte('l')
+		p.byte('s')
 	}
-	p.word("false")
+	p.byte('e')
 }
 
 func (p *page) word(s string) {

@@ -140,8 +140,7 @@ func (l *life) collected(e reaper.Exit) {
 		}
 		l.say(LineMain, &v)
 	case e.PID == l.helper.pid:
-		l.helper.pid, l.helper.left = 0, countdown{}
-		l.resized(e)
+		l.helperEnded(e)
 	default:
 		l.say(LineReaped, &v)
 		l.say(LineZombie, &v)

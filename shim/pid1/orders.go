@@ -26,18 +26,19 @@ const (
 // pointer in the orders, because PID 1 could not store one (write barriers).
 type Orders struct {
 	// PID 1 fills these in before it starts a helper.
-	PID, Parent int    // of PID 1
-	Elsewhere   bool   // the children of PID 1 are in another PID namespace
-	Inside      bool   // likewise, and this helper is the first process there
-	placed      uint32 // the helper has found that out
-	closed      uint32 // which of the descriptors 0 to 2 were closed in the helper
-	stderr      int32  // where the helper finds its standard error, or -1
-	Killed      int32  // number of helpers that were killed while they prepared
-	role        Role
-	vector      uintptr // argc, the arguments, the environment
-	words       uintptr // memory for arrays of pointers
-	wordsUsed   uintptr
-	inherited   Set // the signal mask that the program gets
+	PID, Parent  int    // of PID 1
+	Elsewhere    bool   // the children of PID 1 are in another PID namespace
+	Inside       bool   // likewise, and this helper is the first process there
+	placed       uint32 // the helper has found that out
+	closed       uint32 // which of the descriptors 0 to 2 were closed in the helper
+	stderr       int32  // where the helper finds its standard error, or -1
+	Killed       int32  // number of helpers that were killed while they prepared
+	OldNamespace int    // descriptor of PID 1 for its cgroup namespace before the set-up, or -1
+	role         Role
+	vector       uintptr // argc, the arguments, the environment
+	words        uintptr // memory for arrays of pointers
+	wordsUsed    uintptr
+	inherited    Set // the signal mask that the program gets
 
 	hurry   uint32 // a stop signal has come
 	begun   uint32 // the runtime of the helper runs
@@ -68,6 +69,7 @@ type Orders struct {
 	Dir        Text // working directory at the start
 
 	// What a late helper is asked, and its answer.
+	copied    bool   // a child could copy the code
 	Flag      uint32 // where the kernel stores an answer
 	Signal    Signal // for Drain
 	Outcome   Outcome

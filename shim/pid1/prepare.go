@@ -41,20 +41,12 @@ func (l *life) helperKilled(e reaper.Exit) {
 	l.page.number(int(e.Signal()))
 	l.page.byte('\n')
 	l.flush()
-	l.returnToNamespace()
 	o.Killed++
 	switch {
 	case o.Require == 1:
 		exit(125)
 	case o.Read == 0 || o.Killed > 1:
 		exit(1)
-	}
-}
-
-// returnToNamespace undoes a change of the cgroup namespace.
-func (l *life) returnToNamespace() {
-	if l.oldNS >= 0 {
-		call(unix.SYS_SETNS, uintptr(l.oldNS), unix.CLONE_NEWCGROUP, 0, 0)
 	}
 }
 
@@ -74,7 +66,7 @@ func (l *life) serve(pid int) (e reaper.Exit) {
 		switch {
 		case errno != 0:
 			return reaper.Exit{PID: pid, Status: uint32(unix.SIGKILL)}
-		case e.PID == pid && !e.Stopped() || l.becomes(pid):
+		case e.PID == pid && !e.Stopped() || l.becomes(pid) || l.goesOn(pid):
 			l.requeue(&taken)
 			return e
 		case e.PID == pid:
@@ -148,6 +140,20 @@ func (l *life) glance() time.Duration {
 	return forever
 }
 
+// early reports whether PID 1 need not wait for the end of the helper. A program that PID 1
+// becomes must not have it as a child, and tini would not log that it has ended.
+func (o *Orders) early() bool { return !o.Exec && !o.Pause && !o.Tini }
+
+// goesOn reports whether the orders are complete and the helper can be reaped later.
+func (l *life) goesOn(pid int) bool {
+	o := l.orders
+	if o.ready == 0 || !o.early() {
+		return false
+	}
+	l.helper.pid, l.helper.role = pid, Prepare
+	return true
+}
+
 // becomes reports whether the helper has become the program.
 func (l *life) becomes(pid int) bool {
 	if !l.orders.Inside || l.orders.ready == 0 {
@@ -157,14 +163,13 @@ func (l *life) becomes(pid int) bool {
 	return true
 }
 
-var ownNamespace = [...]byte{'/', 'p', 'r', 'o', 'c', '/', 's', 'e', 'l', 'f', '/', 'n', 's', '/', 'c', 'g', 'r', 'o', 'u', 'p', 0}
-
-// keepNamespace keeps the cgroup namespace from before the set-up, for returnToNamespace.
+// keepNamespace keeps the cgroup namespace from before the set-up. If the helper is killed,
+// the next one returns this process to it.
 func (l *life) keepNamespace() {
 	if l.oldNS >= 0 {
 		return
 	}
-	if fd, errno := openat(address(&ownNamespace), unix.O_RDONLY|unix.O_CLOEXEC); errno == 0 {
-		l.oldNS = fd
+	if fd, errno := openat(address(&names.ownNamespace), unix.O_RDONLY|unix.O_CLOEXEC); errno == 0 {
+		l.oldNS, l.orders.OldNamespace = fd, fd
 	}
 }

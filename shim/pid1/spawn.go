@@ -41,15 +41,10 @@ func (l *life) start() {
 	call(unix.SYS_SETPGID, uintptr(pid), 0, 0, 0)
 }
 
-var (
-	dot  = [2]byte{'.'}
-	root = [2]byte{'/'}
-)
-
 // leaveDirectory moves this process to the root directory if the child can go back. It tests
 // that first, because a process may be in a directory that it may not enter.
 func leaveDirectory() (dir int) {
-	fd, errno := openat(address(&dot), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+	fd, errno := openat(address(&names.dot), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
 	if errno != 0 {
 		return -1
 	}
@@ -62,7 +57,7 @@ func leaveDirectory() (dir int) {
 }
 
 func chdirRoot() syscall.Errno {
-	_, errno := call(unix.SYS_CHDIR, address(&root), 0, 0, 0)
+	_, errno := call(unix.SYS_CHDIR, address(&names.root), 0, 0, 0)
 	return errno
 }
 
@@ -106,7 +101,8 @@ func (l *life) nameChild(pid int) {
 func (l *life) execute() syscall.Errno {
 	o := l.orders
 	if l.ignoredChild {
-		ignore := action{1} // SIG_IGN
+		var ignore action
+		ignore[0] = sigIgnore
 		call(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), address(&ignore), 0, sigsetSize)
 	}
 	swapMask(o.inherited)
@@ -130,7 +126,7 @@ func (l *life) search(name uintptr) syscall.Errno {
 	}
 	path := l.orders.path
 	if path == 0 {
-		path = address(&defaultPath)
+		path = address(&names.defaultPath)
 	}
 	denied, errno := false, unix.ENOENT
 	for {
@@ -159,8 +155,6 @@ func (l *life) search(name uintptr) syscall.Errno {
 	return errno
 }
 
-var defaultPath = [...]byte{'/', 'b', 'i', 'n', ':', '/', 'u', 's', 'r', '/', 'b', 'i', 'n', 0}
-
 // join makes a path of an element of PATH and a name, and reports whether the path fits.
 // The page is free, because the lines in it belong to the parent.
 func join(to *[4096]byte, from, end, name, length uintptr) bool {
@@ -183,8 +177,6 @@ func join(to *[4096]byte, from, end, name, length uintptr) bool {
 	return true
 }
 
-var shell = [...]byte{'/', 'b', 'i', 'n', '/', 's', 'h', 0}
-
 // execve calls execve(2). As execvp(3) does, it has /bin/sh read a file whose format the
 // kernel does not know. The word before the arguments is free for the name of the shell.
 func (l *life) execve(path uintptr) syscall.Errno {
@@ -195,8 +187,8 @@ func (l *life) execve(path uintptr) syscall.Errno {
 	}
 	o.Outcome.ViaShell = 1
 	before, name := o.argv-wordSize, *at[uintptr](o.argv)
-	*at[uintptr](before), *at[uintptr](o.argv) = address(&shell), path
-	_, errno = call(unix.SYS_EXECVE, address(&shell), before, o.envp, 0)
+	*at[uintptr](before), *at[uintptr](o.argv) = address(&names.shell), path
+	_, errno = call(unix.SYS_EXECVE, address(&names.shell), before, o.envp, 0)
 	*at[uintptr](o.argv) = name
 	return errno
 }
@@ -212,8 +204,7 @@ func decimal(to *[64]byte, from int, n uint64) {
 	var reverse [32]byte
 	i := 0
 	for n > 0 || i == 0 {
-		reverse[i&31] = '0' + byte(n%10)
-		n /= 10
+		n, reverse[i&31] = lastDigit(n)
 		i++
 	}
 	to[(from+i)&63] = 0
@@ -221,4 +212,16 @@ func decimal(to *[64]byte, from int, n uint64) {
 		i--
 		to[from&63] = reverse[i&31]
 	}
+}
+
+// lastDigit returns a tenth of n and the last digit. It divides 32 bits at a time, because a
+// division of 64 bits needs the runtime on ports that have 32.
+func lastDigit(n uint64) (tenth uint64, digit byte) {
+	rest := uint32(0)
+	for shift := 48; shift >= 0; shift -= 16 {
+		part := rest<<16 | uint32(n>>uint(shift)&0xffff)
+		tenth |= uint64(part/10) << uint(shift)
+		rest = part % 10
+	}
+	return tenth, '0' + byte(rest)
 }

@@ -58,7 +58,7 @@ func openStandard(o *Orders) {
 	for fd := range 3 {
 		if _, errno := call(unix.SYS_FCNTL, uintptr(fd), unix.F_GETFD, 0, 0); errno != 0 {
 			o.closed |= 1 << uint(fd)
-			openat(address(&root), unix.O_PATH) // takes the lowest free number, which is fd
+			openat(address(&names.root), unix.O_PATH) // takes the lowest free number, which is fd
 		}
 	}
 }
@@ -74,7 +74,7 @@ func mute(o *Orders) {
 	if errno != 0 {
 		return
 	}
-	if fd, errno := openat(address(&root), unix.O_PATH|unix.O_CLOEXEC); errno == 0 {
+	if fd, errno := openat(address(&names.root), unix.O_PATH|unix.O_CLOEXEC); errno == 0 {
 		o.stderr = int32(saved)
 		call(unix.SYS_DUP3, uintptr(fd), 2, 0, 0)
 		closeFile(fd)

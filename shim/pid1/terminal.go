@@ -21,8 +21,6 @@ type terminal struct {
 	stopped    bool // stopWith has stopped this process
 }
 
-var devTTY = [...]byte{'/', 'd', 'e', 'v', '/', 't', 't', 'y', 0}
-
 func (l *life) openTerminal() {
 	t := &l.terminal
 	own, _ := call(unix.SYS_GETPGID, 0, 0, 0, 0)
@@ -32,7 +30,7 @@ func (l *life) openTerminal() {
 	group, errno := foregroundGroup(0)
 	if errno != 0 { // standard input is closed or no terminal
 		t.noTTY = errno == unix.ENOTTY
-		if t.fd, errno = openat(address(&devTTY), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC); errno != 0 {
+		if t.fd, errno = openat(address(&names.devTTY), unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC); errno != 0 {
 			t.fd = -1
 			return
 		}

@@ -1,0 +1,6 @@
+//go:build !(386 || amd64 || arm || arm64 || loong64 || ppc64le || riscv64 || s390x)
+
+package pid1
+
+// launch is never called, because these ports have no entry point.
+func launch(uintptr) {}
