@@ -117,3 +117,17 @@ func TestSlotOf(t *testing.T) {
 		seen[slotOf(sig)] = sig
 	}
 }
+
+// A mask has the words that the kernel wants, and is the same set again.
+func TestMask(t *testing.T) {
+	for sig := Signal(1); sig < NumSignals; sig++ {
+		m := SetOf(sig).mask()
+		if bits := wordSize * 8; m[uintptr(sig-1)/bits] != 1<<(uintptr(sig-1)%bits) || m.set() != SetOf(sig) {
+			t.Errorf("signal %d is %#x", sig, m)
+		}
+	}
+	all := (^Set(0)).mask()
+	if all.set() != ^Set(0) {
+		t.Errorf("%#x", all)
+	}
+}

@@ -47,7 +47,7 @@ func init() {
 	helpers["execute"] = func(text string) {
 		in := input[execution](text)
 		l := newLife()
-		call(unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, 0, address(&l.orders.inherited), sigsetSize)
+		l.orders.inherited = swapMask(0)
 		l.orders.SetProgram(&Program{Args: in.Args, Env: []string{helperEnv + "=show", "NAME=value"}, Path: in.Path, ListenPID: -1, ListenID: -1})
 		errno := l.execute()
 		fmt.Printf("%s shell %d", unix.ErrnoName(errno), l.orders.Outcome.ViaShell)
@@ -134,6 +134,7 @@ func init() {
 		growStack()
 		swapMask(^Set(0))
 		l := newLife()
+		l.host = noSource{}
 		for _, line := range in {
 			l.page.word(line)
 			l.flush()
