@@ -27,23 +27,23 @@ func emptyRun(t *testing.T) (dir string) {
 func TestPrepareDind(t *testing.T) {
 	shared := fmt.Sprintf("mount  /  %#x", unix.MS_SHARED|unix.MS_REC)
 	t.Run("without --dind and --tmp-tmpfs nothing is done", func(t *testing.T) {
-		s, w := newWorld(t, Config{})
-		s.prepareDind()
+		j, w := newJob(t, Config{})
+		j.prepareDind()
 		w.wants()
 	})
 	t.Run("--dind makes / shared, after every mount of its own", func(t *testing.T) {
 		emptyRun(t)
-		s, w := newWorld(t, Config{Dind: true, TmpTmpfs: true})
-		s.prepareDind()
+		j, w := newJob(t, Config{Dind: true, TmpTmpfs: true})
+		j.prepareDind()
 		if i := slices.Index(w.trace, shared); i < 0 || i != len(w.trace)-1 {
 			t.Errorf("%q", w.trace)
 		}
 	})
 	t.Run("a mount that is refused is a warning", func(t *testing.T) {
 		emptyRun(t)
-		s, w := newWorld(t, Config{Dind: true})
+		j, w := newJob(t, Config{Dind: true})
 		w.mounts = unix.EPERM
-		s.prepareDind()
+		j.prepareDind()
 		if n := len(w.trace); n < 2 || w.trace[n-2] != shared ||
 			w.trace[n-1] != "warn docker-in-docker chore not done op=mount --make-rshared / err=operation not permitted" {
 			t.Errorf("%q", w.trace)
@@ -54,8 +54,8 @@ func TestPrepareDind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, w := newWorld(t, Config{TmpTmpfs: true})
-		if s.prepareDind(); strings.Contains(string(mounts), " /tmp ") {
+		j, w := newJob(t, Config{TmpTmpfs: true})
+		if j.prepareDind(); strings.Contains(string(mounts), " /tmp ") {
 			w.wants()
 		} else {
 			w.wants("mount none /tmp tmpfs 0x0")
@@ -152,7 +152,7 @@ func TestHolder(t *testing.T) {
 		kept, gone := filepath.Join(run, "docker.pid"), filepath.Join(run, "containerd.pid")
 		put(t, kept, strconv.Itoa(alive), 0o644)
 		put(t, gone, "4194305", 0o644)
-		_, w := newWorld(t, Config{})
+		_, w := newJob(t, Config{})
 		removeStalePidFiles([]string{"dockerd"}, w)
 		slices.Sort(w.trace)
 		w.wants("info pid file kept path="+kept+" pid="+strconv.Itoa(alive), "info stale pid file removed path="+gone)
