@@ -139,7 +139,7 @@ func TestNoLineHasMoreThanItsRoom(t *testing.T) {
 		l.orders.SetErrno(errno, errno.Error())
 	}
 	l.orders.SetSignal(64, "SIGRTMIN+30", "Real-time signal 30")
-	v := values{pid: math.MinInt32, fromPID: math.MinInt32, fromUID: math.MaxUint32, status: 255, signal: 64, received: 64, elapsed: math.MaxInt64}
+	v := values{pid: math.MinInt32, fromPID: math.MinInt32, fromUID: math.MaxInt32, status: 255, signal: 64, received: 64, elapsed: math.MaxInt64}
 	for v.errno = 0; v.errno < Errnos; v.errno++ {
 		l.say(LineSpawned, &v)
 		if n := len(l.said()); n > longestValues {
@@ -213,7 +213,7 @@ func TestSplit(t *testing.T) {
 }
 
 func TestNumber(t *testing.T) {
-	for _, n := range []int{0, 1, 9, 10, 99, 100, 4194304, math.MaxInt32, math.MaxUint32, -1, -10, -4194304, math.MinInt32} {
+	for _, n := range []int{0, 1, 9, 10, 99, 100, 4194304, math.MaxInt32, -1, -10, -4194304, math.MinInt32} {
 		p := new(page)
 		p.number(n)
 		if got := string(p.text[:p.n]); got != fmt.Sprint(n) {
