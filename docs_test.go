@@ -12,17 +12,19 @@ import (
 	"testing"
 )
 
-// spoken has the messages of functions that call Log with a variable as the level or as
-// the message.
+// spoken has the messages of functions that log with a variable as the level or as the
+// message.
 var spoken = map[string]struct {
 	messages []string
 	reason   string
 }{
-	"notDelegated": {[]string{"cgroup not delegated"}, "a warning where the user can change something"},
-	"prepareLines": {[]string{"reaped orphan"}, "a warning with -w only"},
-	"tiniLines":    {[]string{"Reaped zombie process with pid=", "exec "}, "a warning with -w only, and the name of the program"},
-	"cannotBeInit": {[]string{"Failed to register as child subreaper: "}, "the reason"},
-	"cannotStart":  {[]string{"fork failed: "}, "the reason"},
+	"notDelegated":   {[]string{"cgroup not delegated"}, "a warning where the user can change something"},
+	"lines":          {[]string{"reaped orphan"}, "a warning with -w only"},
+	"orderTiniLines": {[]string{"exec "}, "the name of the program"},
+	"tiniLines":      {[]string{"Reaped zombie process with pid=", "Unexpected error when forwarding signal: '", "fork failed: "}, "the process, the reason"},
+	"render":         {nil, "the lines are those of other functions"},
+	"explainEnd":     {[]string{"child ended by signal"}, "a warning where the signal was not forwarded"},
+	"cannotBeInit":   {[]string{"Failed to register as child subreaper: "}, "the reason"},
 }
 
 // printed has the messages that main.go prints without Log.
@@ -78,9 +80,8 @@ func logged(t *testing.T) (messages []string) {
 		}
 		for _, f := range functions(t, file) {
 			variable := false
-			for _, call := range callsOf(f, "Log", "Notice", "Line", "ChildLine", "Render", "render") {
-				args := call.Args
-				if name(call.Fun) != "Notice" {
+			for _, args := range lines(f) {
+				if len(args) > 1 {
 					switch level := name(args[0]); level {
 					case "LevelInfo", "LevelDebug", "LevelTrace":
 						continue
@@ -116,6 +117,24 @@ func logged(t *testing.T) (messages []string) {
 		t.Errorf("%d functions of spoken are used, of %d", used, len(spoken))
 	}
 	return messages
+}
+
+// lines returns the level and the message of each line in f, or the message alone of a
+// notice. A line of PID 1 is an element of a list and begins with its ID.
+func lines(f *ast.FuncDecl) (found [][]ast.Expr) {
+	for _, call := range callsOf(f, "Log", "Line", "ChildLine", "Render") {
+		found = append(found, call.Args[:2])
+	}
+	for _, call := range callsOf(f, "Notice") {
+		found = append(found, call.Args[:1])
+	}
+	ast.Inspect(f, func(n ast.Node) bool {
+		if l, ok := n.(*ast.CompositeLit); ok && len(l.Elts) == 4 && strings.HasPrefix(name(l.Elts[0]), "Line") {
+			found = append(found, l.Elts[1:3])
+		}
+		return true
+	})
+	return found
 }
 
 // refused lists the states that a plan can end in without a step.

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 
 	"github.com/cgshim/cgshim/shim"
 )
@@ -43,6 +44,11 @@ func run() int {
 		return rejectUsage(s, log, err)
 	case s.print != "":
 		return output(s.print)
+	}
+	if len(s.unknown) > 0 && process.Prepares() { // not again in a later helper
+		log.Log(shim.LevelWarn, "unknown variables", "names", strings.Join(s.unknown, " "))
+	}
+	switch {
 	case s.check:
 		return shim.Check(s.Config, s.json, shim.Stdout{})
 	case !s.Pause && len(s.Args) == 0:

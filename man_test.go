@@ -143,9 +143,6 @@ func TestDefaults(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got.Cgroup.Leaf == "init" {
-			got.Cgroup.Leaf = "" // the default of the package cgroup
-		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("--%s=%s is not the default: %+v, not %+v", o.long, o.initial, got, want)
 		}

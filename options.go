@@ -25,7 +25,9 @@ type settings struct {
 	check        bool
 	print        string // the text to print on stdout, after which cgshim exits
 	mirrorLimits bool
-	single       bool // there is one argument, under a name of tini
+	noEnv        bool
+	unknown      []string // variables of cgshim's prefix that cgshim does not know
+	single       bool     // there is one argument, under a name of tini
 
 	Path string // argv[0]
 }
@@ -126,10 +128,13 @@ func options() []option {
 			set: setCgroup,
 		},
 		{
-			long: "cgroup-leaf", arg: "NAME", env: "CGSHIM_CGROUP_LEAF", initial: "init",
+			long: "cgroup-leaf", arg: "NAME", env: "CGSHIM_CGROUP_LEAF", initial: "auto",
 			help: "cgroup for the container's own processes",
 			full: "Move the container's own processes to the cgroup NAME below the container's cgroup. " +
-				"No inner container may have that name.",
+				"With `auto` agents on the node find the container by the name: 40 digits of the container's ID, 20 dots and `init`. " +
+				"If nothing shows the ID, the name is `init`. " +
+				"An empty cgroup is made beside NAME, as far as cgroup.max.descendants leaves room. It is called `init`, or `spare` if NAME is `init`. " +
+				"No inner container may have one of these names.",
 			set: setLeaf,
 		},
 		{
@@ -169,17 +174,13 @@ func options() []option {
 			long: "dind", env: "CGSHIM_DIND", initial: "off",
 			help: "do the other work of docker:dind's entry script",
 			full: "Do the work of docker:dind's entry script that does not concern cgroups. " +
-				"Set the variable container to `docker` for PROGRAM if it is not set. Mount securityfs. " +
+				"If no PROGRAM is given, or an option of dockerd in its place, start dockerd. " +
+				"Set the variable container to `docker` for PROGRAM if it is not set or empty. Mount securityfs. " +
 				"Remove the pid files of a dockerd or containerd that no longer runs, including the files that dockerd's options `--pidfile`, `--exec-root` and `--data-root` name. " +
 				"As the last step, make the mount `/` and all mounts below it shared. " +
-				"If a step fails, cgshim logs it and starts PROGRAM all the same.",
+				"If a step fails, cgshim logs it and starts PROGRAM all the same. " +
+				"With the mounts of the host, cgshim does none of these steps but the variable.",
 			set: toggle(func(s *settings) *bool { return &s.Dind }),
-		},
-		{
-			long: "tmp-tmpfs", env: "CGSHIM_TMP_TMPFS", initial: "off",
-			help: "mount a tmpfs on /tmp unless it is a mount",
-			full: "Mount a tmpfs on `/tmp` unless something is mounted there. The files that the image has in `/tmp` are then hidden.",
-			set:  toggle(func(s *settings) *bool { return &s.TmpTmpfs }),
 		},
 		{
 			long: "exec", short: "x", env: "CGSHIM_EXEC", initial: "off",
@@ -221,6 +222,15 @@ func options() []option {
 			help: "log warnings and errors only",
 			full: "Log warnings and errors only, and no notice of a delegation.",
 			set:  toggle(func(s *settings) *bool { return &s.quiet }),
+		},
+		{
+			// No variable says this, because the variables may be an image's.
+			long: "no-env", initial: "off",
+			help: "ignore the variables CGSHIM_* and TINI_*",
+			full: "Take the settings from the command line alone, and ignore every variable of cgshim and of tini. " +
+				"An image can set variables, so an operator who does not trust the image gives this option. " +
+				"PROGRAM gets the variables all the same.",
+			set: toggle(func(s *settings) *bool { return &s.noEnv }),
 		},
 		{
 			long: "license", short: "l", help: "print the licences and exit",
@@ -277,20 +287,34 @@ func parseOptions(args, env []string) (*settings, error) {
 	case err != nil:
 		return s, usageError(s, err)
 	}
-	for i := range table {
-		if err := table[i].fromEnv(s, given(table[i].long)); err != nil {
+	if !s.noEnv {
+		if err := s.fromEnv(table, given); err != nil {
 			return s, err
 		}
 	}
-	if format, _ := shim.LookupEnv(env, "CGSHIM_LOG_FORMAT"); format != "" && !given("json") {
-		if format != "json" && format != "console" {
-			return s, fmt.Errorf("CGSHIM_LOG_FORMAT: %q is not a log format: use json or console", format)
-		}
-		s.json = format == "json"
+	if given("cgroup") {
+		s.CgroupFrom = "--cgroup=" + s.CgroupMode.String()
+	}
+	if s.Dind && !s.Tini && !s.check && !s.Pause {
+		s.completeDockerd()
 	}
 	s.Cgroup.Anywhere = s.CgroupMode == shim.CgroupRequire || s.CgroupMode == shim.CgroupRequireV2 || s.CgroupMode == shim.CgroupExplicit && s.Exec
 	s.completeCgroup()
 	return s, nil
+}
+
+// completeDockerd puts dockerd before arguments that are only options, as docker:dind's entry
+// script does. dockerd has no option --check, so that is cgshim's.
+func (s *settings) completeDockerd() {
+	switch {
+	case len(s.Args) > 0 && !strings.HasPrefix(s.Args[0], "-"):
+	case slices.Equal(s.Args, []string{"--check"}):
+		s.check = true
+	case slices.Equal(s.Args, []string{"--check", "--json"}):
+		s.check, s.json = true, true
+	default:
+		s.Args = append([]string{"dockerd"}, s.Args...)
+	}
 }
 
 // flagSet returns a parser for the options of the table. The parser stops at the first
@@ -384,6 +408,35 @@ func usageError(s *settings, err error) error {
 		return &tiniError{message: "Not a valid option for -" + invalid.GetFlag().Shorthand + ": " + invalid.GetValue(), value: true}
 	}
 	return err
+}
+
+const logFormat = "CGSHIM_LOG_FORMAT"
+
+// fromEnv applies the variables, and notes those of cgshim's prefix that are no variable of
+// cgshim.
+func (s *settings) fromEnv(table []option, given func(long string) bool) error {
+	for i := range table {
+		if err := table[i].fromEnv(s, given(table[i].long)); err != nil {
+			return err
+		}
+	}
+	if s.CgroupMode != shim.CgroupAuto {
+		s.CgroupFrom = "CGSHIM_CGROUP=" + s.CgroupMode.String()
+	}
+	if format, _ := shim.LookupEnv(s.Env, logFormat); format != "" && !given("json") {
+		if format != "json" && format != "console" {
+			return fmt.Errorf("%s: %q is not a log format: use json or console", logFormat, format)
+		}
+		s.json = format == "json"
+	}
+	for _, entry := range s.Env {
+		name, _, _ := strings.Cut(entry, "=")
+		known := name == logFormat || slices.ContainsFunc(table, func(o option) bool { return o.env == name })
+		if strings.HasPrefix(name, "CGSHIM_") && !known {
+			s.unknown = append(s.unknown, name)
+		}
+	}
+	return nil
 }
 
 // fromEnv applies the option's variable unless the flag was given.
@@ -551,7 +604,10 @@ func setCgroup(s *settings, v string) error {
 
 func setLeaf(s *settings, v string) error {
 	if v == "" || v == "." || v == ".." || len(v) > 255 || strings.ContainsAny(v, "/\n") || strings.HasPrefix(v, "cgroup.") {
-		return fmt.Errorf("%q is not a cgroup name: use a plain name such as init", v)
+		return fmt.Errorf("%q is not a cgroup name: use auto, or a plain name such as init", v)
+	}
+	if v == "auto" {
+		v = ""
 	}
 	s.Cgroup.Leaf = v
 	return nil

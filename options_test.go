@@ -17,6 +17,12 @@ func TestOptions(t *testing.T) {
 	}{
 		{"parsing stops at the first non-option", []string{"cgshim", "ls", "-l", "X"}, nil, func(s *settings) bool { return strings.Join(s.Args, " ") == "ls -l X" && s.print == "" }},
 		{"only the first -- is dropped", []string{"cgshim", "--", "echo", "--", "b"}, nil, func(s *settings) bool { return strings.Join(s.Args, " ") == "echo -- b" }},
+		{"with --dind options alone are dockerd's", []string{"cgshim", "--dind", "--", "--debug"}, nil, func(s *settings) bool { return strings.Join(s.Args, " ") == "dockerd --debug" }},
+		{"with --dind dockerd is the default", []string{"cgshim", "--dind", "--"}, nil, func(s *settings) bool { return strings.Join(s.Args, " ") == "dockerd" }},
+		{"with --dind --check alone is cgshim's", []string{"cgshim", "--dind", "--", "--check"}, nil, func(s *settings) bool { return s.check && !s.json }},
+		{"with --dind --check --json too", []string{"cgshim", "--dind", "--", "--check", "--json"}, nil, func(s *settings) bool { return s.check && s.json }},
+		{"with --dind a program stays", []string{"cgshim", "--dind", "--", "sh", "--debug"}, nil, func(s *settings) bool { return strings.Join(s.Args, " ") == "sh --debug" }},
+		{"without --dind an option is a program", []string{"cgshim", "--", "--debug"}, nil, func(s *settings) bool { return strings.Join(s.Args, " ") == "--debug" }},
 		{"short options group", []string{"cgshim", "-vvsg", "x"}, nil, func(s *settings) bool { return s.verbosity == 3 && s.Subreaper && s.KillGroup }},
 		{"values attach", []string{"cgshim", "-pSIGTERM", "-e143", "x"}, nil, func(s *settings) bool { return s.ParentDeath == 15 && s.ExpectExit[143] }},
 		{"a list of ranges", []string{"cgshim", "-e", "1,100-102", "-e", "7", "x"}, nil, func(s *settings) bool {
@@ -55,6 +61,8 @@ func TestOptions(t *testing.T) {
 		{"auto by default does not", []string{"cgshim", "-x", "x"}, nil, func(s *settings) bool { return !s.Cgroup.Anywhere }},
 		{"nor does auto by name without -x", []string{"cgshim", "--cgroup=auto", "x"}, nil, func(s *settings) bool { return !s.Cgroup.Anywhere }},
 		{"require acts anywhere", []string{"cgshim", "--cgroup=require", "x"}, nil, func(s *settings) bool { return s.Cgroup.Anywhere }},
+		{"the name of the leaf is chosen", []string{"cgshim", "--cgroup-leaf=auto", "x"}, []string{"CGSHIM_CGROUP_LEAF=shim"}, func(s *settings) bool { return s.Cgroup.Leaf == "" }},
+		{"init is a name of the leaf", []string{"cgshim", "--cgroup-leaf=init", "x"}, nil, func(s *settings) bool { return s.Cgroup.Leaf == "init" }},
 		{"limits are mirrored", []string{"cgshim", "x"}, nil, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorLimits }},
 		{"--mirror-limits=off", []string{"cgshim", "--mirror-limits=off", "x"}, nil, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorNothing }},
 		{"CGSHIM_MIRROR_LIMITS=off", []string{"cgshim", "x"}, []string{"CGSHIM_MIRROR_LIMITS=off"}, func(s *settings) bool { return s.Cgroup.Mirror == cgroup.MirrorNothing }},
@@ -62,6 +70,16 @@ func TestOptions(t *testing.T) {
 		{"a negative oom_score_adj", []string{"cgshim", "--oom-score-adj", "-500", "x"}, nil, func(s *settings) bool { return s.OOMScoreAdj == "-500" }},
 		{"oom_score_adj as a number is written", []string{"cgshim", "x"}, []string{"CGSHIM_OOM_SCORE_ADJ=+0100"}, func(s *settings) bool { return s.OOMScoreAdj == "100" }},
 		{"no time for a busy delegation", []string{"cgshim", "--cgroup-timeout=0", "x"}, nil, func(s *settings) bool { return s.Cgroup.Timeout < 0 }},
+		{"--no-env leaves the image's variables", []string{"cgshim", "--no-env", "x"}, []string{"CGSHIM_EXPECT_EXIT=0-255", "CGSHIM_CGROUP=off", "TINI_VERBOSITY=0", "TINI_SUBREAPER=", "CGSHIM_LOG_FORMAT=json", "CGSHIM_X=1"}, func(s *settings) bool {
+			return !s.ExpectExit[42] && s.CgroupMode == shim.CgroupAuto && s.verbosity == 1 && !s.Subreaper && !s.json && len(s.unknown) == 0 && len(s.Env) == 6
+		}},
+		{"--no-env leaves the operator's options", []string{"docker-init", "--no-env", "-e", "7", "x"}, []string{"CGSHIM_EXPECT_EXIT=42"}, func(s *settings) bool { return s.ExpectExit[7] && !s.ExpectExit[42] }},
+		{"no variable is --no-env", []string{"cgshim", "x"}, []string{"CGSHIM_NO_ENV=1", "CGSHIM_QUIET=1"}, func(s *settings) bool { return !s.noEnv && s.quiet && s.unknown[0] == "CGSHIM_NO_ENV" }},
+		{"a misspelt variable is noted", []string{"cgshim", "x"}, []string{"CGSHIM_STOPTIMEOUT=5s", "CGSHIM_STOP_TIMEOUT=5s", "CGSHIM_LOG_FORMAT=json", "XCGSHIM_A=1"}, func(s *settings) bool {
+			return strings.Join(s.unknown, " ") == "CGSHIM_STOPTIMEOUT"
+		}},
+		{"an option is named as what asks for a delegation", []string{"cgshim", "--cgroup=require", "x"}, []string{"CGSHIM_CGROUP=off"}, func(s *settings) bool { return s.CgroupFrom == "--cgroup=require" }},
+		{"so is a variable", []string{"cgshim", "x"}, []string{"CGSHIM_CGROUP=require-v2"}, func(s *settings) bool { return s.CgroupFrom == "CGSHIM_CGROUP=require-v2" }},
 		{"--version wins over what is missing", []string{"cgshim", "--version"}, nil, func(s *settings) bool { return strings.HasPrefix(s.print, "cgshim version ") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {

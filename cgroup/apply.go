@@ -13,7 +13,8 @@ type Step struct {
 	Optional bool // the delegation does not depend on it
 }
 
-// action is what a step does. String returns the equivalent shell command.
+// action is what a step does. String says it in words. A shell command would be wrong
+// here, because each line of it would run in another shell's namespaces.
 type action interface {
 	String() string
 	do(a *application) error
@@ -21,7 +22,7 @@ type action interface {
 
 func (s Step) String() string {
 	if s.Optional {
-		return s.action.String() + "  # optional"
+		return s.action.String() + " (optional)"
 	}
 	return s.action.String()
 }

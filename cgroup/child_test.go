@@ -1,7 +1,9 @@
 package cgroup
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -41,6 +43,7 @@ type child struct {
 	Command []string // command to run after a delegation
 	Follow  bool     // follow the limits afterwards, until the leaf may have lastPIDs processes
 	Others  bool     // afterwards start a process in a cgroup beside the leaf, and call KillOthers
+	Enter   []string // afterwards clone a process into each of these cgroups of the container
 	Hide    string   // directory that appears empty meanwhile
 	Watch   bool     // look at the mount all the time
 	Idle    bool     // make no delegation, for cases with Exec
@@ -69,11 +72,12 @@ type outcome struct {
 	After   view
 	Calls   map[string]int
 	Output  string
-	Again   State    // with Twice
-	Points  points   // with SetUp
-	End     view     // after everything
-	Kept    []string // files in /run/cgshim at the end
-	Killed  string   // with Others: how the other process ended
+	Again   State             // with Twice
+	Points  points            // with SetUp
+	End     view              // after everything
+	Kept    []string          // files in /run/cgshim at the end
+	Killed  string            // with Others: how the other process ended
+	Entered map[string]string // with Enter: what happened
 	OOM     uint64
 	Leaf    map[string]string // limits of the leaf
 	Busy    bool              // with Follow: events were left at the end
@@ -106,6 +110,7 @@ func runChild(spec string) {
 		must("private mounts", unix.Mount("", "/", "", unix.MS_PRIVATE|unix.MS_REC, ""))
 		must("mount proc", unix.Mount("proc", "/proc", "proc", 0, ""))
 		must("mount run", unix.Mount("tmpfs", "/run", "tmpfs", 0, ""))
+		must("mount shm", unix.Mount("tmpfs", "/dev/shm", "tmpfs", 0, ""))
 	}
 	start, err := os.Open("/proc/self/ns/cgroup")
 	must("open", err)
@@ -119,7 +124,7 @@ func runChild(spec string) {
 	before, err := os.Open("/proc/self/ns/cgroup")
 	must("open", err)
 	out := outcome{Calls: map[string]int{}}
-	out.Before = look(c.Options.Leaf)
+	out.Before = look(cmp.Or(c.Options.Leaf, leafA))
 	k := faulty(c.Faults, out.Calls)
 	if c.Hide != "" {
 		must("hide", unix.Mount("tmpfs", c.Hide, "tmpfs", 0, ""))
@@ -142,10 +147,7 @@ func runChild(spec string) {
 		d := dying(k, c.Dies, die, &out.Points)
 		surviving(func() { p, report, err = d.setUp(c.Options) })
 		if strings.HasPrefix(c.Then, "undo") {
-			err = k.undo(c.Options)
-			if Decide(Observe(), c.Options).State != Delegated { // as PID 1 does after Undo
-				must("setns", unix.Setns(int(before.Fd()), unix.CLONE_NEWCGROUP))
-			}
+			err = c.undoInPID1(k, before)
 		}
 		if strings.HasSuffix(c.Then, "again") && err == nil {
 			p, report, err = k.setUp(c.Options)
@@ -177,7 +179,7 @@ func runChild(spec string) {
 	if c.Hide != "" {
 		must("show", unix.Unmount(c.Hide, unix.MNT_DETACH))
 	}
-	out.After = look(c.Options.Leaf)
+	out.After = look(cmp.Or(c.Options.Leaf, leafA))
 	out.Leaf = map[string]string{}
 	for _, name := range MirrorLimits.files(false) {
 		value, _ := os.ReadFile(witness + "/init/" + name)
@@ -189,7 +191,7 @@ func runChild(spec string) {
 		if _, err := p.apply(&linux); err != nil {
 			out.Err = err.Error()
 		}
-		out.After = look(c.Options.Leaf)
+		out.After = look(cmp.Or(c.Options.Leaf, leafA))
 	}
 	if len(c.Command) > 0 {
 		b, err := exec.Command(c.Command[0], c.Command[1:]...).CombinedOutput()
@@ -204,6 +206,10 @@ func runChild(spec string) {
 	if c.Others {
 		out.Killed = killOthers()
 	}
+	out.Entered = map[string]string{}
+	for _, group := range c.Enter {
+		out.Entered[group] = enter(group)
+	}
 	out.Exec = runExecs(c, start)
 	if c.Inner != nil {
 		out.Inner = runInner(*c.Inner)
@@ -212,8 +218,8 @@ func runChild(spec string) {
 	if c.Follow { // nothing stays open in the mount
 		must("umount", unix.Unmount(mountPoint, 0))
 	}
-	out.End = look(c.Options.Leaf)
-	out.Kept = namesIn(keptDir)
+	out.End = look(cmp.Or(c.Options.Leaf, leafA))
+	out.Kept = namesIn(rooms[0])
 	out.Host = [2]string{hostBefore, mountsOfTheHost()}
 	data, err := json.Marshal(out)
 	must("marshal", err)
@@ -222,6 +228,24 @@ func runChild(spec string) {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}
 	os.Exit(0)
+}
+
+// undoInPID1 does what PID 1 does after a helper was killed: it calls Undo in the namespace
+// that it has, calls it again in the one before if that fails, and ends in the one that
+// fits.
+func (c child) undoInPID1(k *kernel, before *os.File) error {
+	enter := func(namespace *os.File) { must("setns", unix.Setns(int(namespace.Fd()), unix.CLONE_NEWCGROUP)) }
+	made, err := os.Open("/proc/self/ns/cgroup")
+	must("open", err)
+	if err = k.undo(c.Options); err != nil {
+		enter(before)
+		err = k.undo(c.Options)
+	}
+	enter(before)
+	if Decide(Observe(), c.Options).State == Delegated {
+		enter(made)
+	}
+	return err
 }
 
 // watch looks at the cgroup mount from another thread. Any process of the container may
@@ -280,6 +304,25 @@ func followUntilTheEnd(f *Follower, out *outcome) {
 	}
 	_, _ = f.Update() // for the event of its own write
 	out.Busy = wait(100)
+}
+
+// enter clones a process into a cgroup of the container, and returns what happened.
+func enter(group string) string {
+	dir, err := os.Open(witness + "/" + group)
+	if err == nil {
+		defer dir.Close()
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = []string{sleeperEnv + "=1"}
+		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd()), Cloneflags: unix.CLONE_NEWPID}
+		if err = cmd.Start(); err == nil {
+			must("kill", cmd.Process.Kill())
+			_ = cmd.Wait()
+			return "entered"
+		}
+	}
+	var errno syscall.Errno
+	errors.As(err, &errno)
+	return errno.Error()
 }
 
 // killOthers starts a process as dockerd would, and returns how KillOthers ended it.

@@ -9,7 +9,7 @@ import (
 
 // Options says how to delegate. The zero value is a good choice.
 type Options struct {
-	Leaf        string        // name of the leaf, or "" for DefaultLeaf
+	Leaf        string        // name of the leaf, or "" for a name by which agents on the node find the container
 	Timeout     time.Duration // how long to retry if the cgroup is busy, or 0 for DefaultTimeout; less than 0 is no retry
 	OOMGroup    string        // value for memory.oom.group, "0" or "1", or "" to keep the value
 	Mirror      Mirror        // which limits of the container are copied into the leaf
@@ -17,14 +17,10 @@ type Options struct {
 	Interrupted func() bool   `json:"-"` // ends the observation and the retries early when it returns true, or nil
 }
 
-// Defaults of Options.
-const (
-	DefaultLeaf    = "init"
-	DefaultTimeout = 5 * time.Second
-)
+// DefaultTimeout is the default of Options.Timeout.
+const DefaultTimeout = 5 * time.Second
 
 func (o Options) withDefaults() Options {
-	o.Leaf = cmp.Or(o.Leaf, DefaultLeaf)
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	return o
 }
@@ -79,8 +75,10 @@ type Plan struct {
 	Steps     []Step
 	Options   Options
 
-	leaf  string // name of the leaf, which may not exist yet
-	again bool   // the steps only remove what a killed run has left, so observe again afterwards
+	leaf     string // name of the leaf, which may not exist yet
+	again    bool   // the steps only remove what a killed run has left, so observe again afterwards
+	mountNS  uint64 // see note
+	readOnly int    // see note
 
 	// These are set in state Delegated only.
 	outside bool     // this process is outside of the container's cgroup namespace
@@ -100,7 +98,7 @@ func refuse(s State, reason, hint string) *Refusal {
 // Decide turns facts into a plan. It touches nothing.
 func Decide(f *Facts, o Options) *Plan {
 	o = o.withDefaults()
-	p := &Plan{HostPath: f.Unified, Options: o, leaf: o.Leaf}
+	p := &Plan{HostPath: f.Unified, Options: o, leaf: cmp.Or(o.Leaf, leafOf(f.Container)), mountNS: f.MountNS}
 	if p.Refusal = p.decide(f); p.Refusal != nil {
 		p.State = p.Refusal.State
 	}
@@ -178,15 +176,16 @@ func (p *Plan) decide(f *Facts) *Refusal {
 		}
 		p.add(build)
 	case readOnly:
-		p.add(writableStep{f.Mount.Options, f.Mount.ID})
+		p.add(writableStep{f.Mount.Options})
+		p.readOnly = f.Mount.ID // Undo has to know it
 		fallthrough
 	default:
 		p.add(openStep{})
 	}
 	// The leaf alone does not tell a run that was killed in a mount of the whole hierarchy
 	// from a container with the name of a leaf.
-	if pin := unshare && f.PID != 1; pin || remount || !known(p.leaf) {
-		p.addOptional(keepStep{leaf: p.leaf, pin: pin, shared: f.RunShared, quiet: !pin && known(p.leaf)})
+	if pin := unshare && f.PID != 1; pin || remount || p.readOnly != 0 || !known(p.leaf) {
+		p.addOptional(keepStep{leaf: p.leaf, pin: pin, shared: f.SharedRooms, quiet: !pin && known(p.leaf)})
 	}
 	var controllers []string // for the printed plan only; enableStep reads the list again
 	if base == nil || base.Type == "domain threaded" {
@@ -195,7 +194,7 @@ func (p *Plan) decide(f *Facts) *Refusal {
 	if base != nil {
 		controllers = base.Controllers
 	}
-	p.add(evacuateStep{p.leaf})
+	p.add(evacuateStep{p.leaf, siblingOf(p.leaf)})
 	p.add(enableStep{controllers})
 	if remount {
 		p.add(place)
@@ -269,7 +268,7 @@ func (f *Facts) container(leaf string) place {
 			return p
 		}
 	}
-	own := place{group: f.Own, path: f.Unified, leaf: leaf}
+	own := place{group: f.Own, path: f.Unified, leaf: cmp.Or(leaf, leafOf(f.Container))}
 	switch {
 	case f.leftBehind():
 		own.leaf, own.begun = f.Kept.Leaf, true
@@ -337,10 +336,10 @@ func (f *Facts) ours(p place, leaf string) (name string, ours bool) {
 	return name, leaves(down, leaf) || f.Init != "" && deeper == "" && f.Strangers == 0
 }
 
-// known reports whether name is the name of a leaf, which is the default, systemd's
+// known reports whether name is the name of a leaf. That is a name of leafOf, systemd's
 // init.scope, or any of others.
 func known(name string, others ...string) bool {
-	return name == "init" || name == "init.scope" || slices.Contains(others, name)
+	return name == DefaultLeaf || name == "init.scope" || automatic(name) || slices.Contains(others, name)
 }
 
 // leaves reports whether every name in path is the name of a leaf.
@@ -389,6 +388,8 @@ func (f *Facts) entry() bool {
 func (f *Facts) exclude(o Options) *Refusal {
 	mounted := f.Mount != nil && (f.Mount.Type == "cgroup2" || f.Mount.between())
 	switch {
+	case f.OnHost && f.HostUnseen:
+		return skip(Host, "PID 1 is the host's and its mounts cannot be seen: this may be the host, and cgshim never changes the host's cgroups")
 	case f.OnHost:
 		return skip(Host, "this is the host's own PID and mount namespace, and cgshim never changes the host's cgroups")
 	case mounted && f.Unified != "":

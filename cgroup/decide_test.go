@@ -102,19 +102,29 @@ func undelegated(f *Facts) {
 }
 
 const (
-	evacuateAndEnable = `mkdir -p init; grep -vx 0 cgroup.procs | xargs -rn1 >init/cgroup.procs
-until echo "+cpu +memory +pids" >cgroup.subtree_control; do evacuate; done`
-	optional = "  # optional"
-	join     = "nsenter --cgroup=/proc/1/ns/cgroup || nsenter --cgroup=/run/cgshim/cgroup"
-	regain   = join + " || { echo $$ >/sys/fs/cgroup/kubepods/pod1/ctr/cgroup.procs; unshare --cgroup; }\n"
-	record   = "mkdir -p /run/cgshim; echo $(stat -c %i .) init >/run/cgshim/base" + optional + "\n"
-	keep     = "mkdir -p /run/cgshim; echo $(stat -c %i .) init >/run/cgshim/base; touch /run/cgshim/cgroup; mount --bind /proc/self/ns/cgroup /run/cgshim/cgroup" + optional + "\n"
-	build    = "mount -t cgroup2 cgroup2 $(mktemp -d)\n"
-	unthread = `grep -qx domain cgroup.type || echo "-cpu -cpuset -pids" >cgroup.subtree_control` + "\n"
-	remount  = "unshare --cgroup\n" + build
-	cover    = "\nmount --move $DIR /sys/fs/cgroup"
-	replace  = "\nmount --beneath --move $DIR /sys/fs/cgroup; umount -l /sys/fs/cgroup"
+	use               = "use the mount at /sys/fs/cgroup\n"
+	evacuateAndEnable = "move every process of the container's cgroup into the leaf init, and make the empty cgroup spare beside it\n" +
+		"enable all controllers (cpu memory pids) for inner containers in one write, and move processes that enter meanwhile"
+	optional = " (optional)"
+	join     = "join the cgroup namespace of PID 1, or the one that an earlier run has kept"
+	regain   = join + ", or else move this process back into /sys/fs/cgroup/kubepods/pod1/ctr and make a cgroup namespace there\n"
+	noted    = "note the name of the leaf, init, on the container's cgroup"
+	record   = noted + optional + "\n"
+	keep     = noted + ", and keep the cgroup namespace by a mount in /run/cgshim" + optional + "\n"
+	build    = "make a mount of the container's cgroup that no other process sees yet\n"
+	unthread = "if the cgroup is threaded, disable cpu, cpuset, pids to make it a domain again\n"
+	unshare  = "make a cgroup namespace whose root is the container's cgroup\n"
+	remount  = unshare + build
+	writably = "make the mount at /sys/fs/cgroup writable\n"
+	cover    = "\nput the new mount on /sys/fs/cgroup"
+	replace  = "\nput the new mount in the place of the one at /sys/fs/cgroup"
+	isolated = "\nmake the mount at /sys/fs/cgroup private, and put the new mount in the place of the one at /sys/fs/cgroup"
 )
+
+// withLeaf returns the steps for a leaf of another name.
+func withLeaf(leaf, steps string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(steps, "init", leaf), "cgroup spare", "cgroup init")
+}
 
 func TestDecide(t *testing.T) {
 	for _, c := range []struct {
@@ -124,16 +134,16 @@ func TestDecide(t *testing.T) {
 		steps string // "" if the plan is refused
 	}{
 		// The kind of hierarchy.
-		{"private namespace, as docker gives", container(), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"private namespace, as docker gives", container(), Private, use + evacuateAndEnable},
 		{"host namespace, as Kubernetes gives privileged pods", container(hostView), HostView, remount + record + evacuateAndEnable + replace},
 		{"host namespace of a host that is itself a container", container(hostView, func(f *Facts) { f.CgroupNS = 4026532999 }), HostView, remount + record + evacuateAndEnable + replace},
 		{
 			"unshared, not remounted", container(func(f *Facts) { f.Mount.Root, f.Own = "/../../..", nil }), HostView,
-			strings.TrimPrefix(remount, "unshare --cgroup\n") + record + unthread + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + replace,
+			build + record + unthread + strings.ReplaceAll(evacuateAndEnable, " (cpu memory pids)", "") + replace,
 		},
 		{
 			"mount of the own cgroup in the host's namespace, as for an exec by runc", container(hostView, func(f *Facts) { f.Mount.Root, f.Own.Path, f.Above = f.Unified, mountPoint, nil }), HostView,
-			"unshare --cgroup\ncd /sys/fs/cgroup\n" + evacuateAndEnable,
+			unshare + use + evacuateAndEnable,
 		},
 		{"real root cgroup, in its namespace", container(func(f *Facts) { f.Own.Root = true }), RealRoot, ""},
 		{"real root cgroup, as of a Kata or Firecracker guest", container(func(f *Facts) { f.Own.Root, f.CgroupNS = true, InitialCgroupNamespace }), RealRoot, ""},
@@ -150,12 +160,12 @@ func TestDecide(t *testing.T) {
 			remount + keep + evacuateAndEnable + replace,
 		},
 		{"runc's exec without CAP_SYS_ADMIN", container(nested("init"), execed, mountOfOwn, unprivileged), Delegated, ""},
-		{"drained by somebody who enabled nothing", container(nested("init"), nothingEnabled), Interrupted, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
-		{"not even drained", container(nested("init.scope"), nothingEnabled, func(f *Facts) { f.Above[0].Processes = 3 }), Interrupted, "cd /sys/fs/cgroup\n" + strings.ReplaceAll(evacuateAndEnable, "init", "init.scope")},
+		{"drained by somebody who enabled nothing", container(nested("init"), nothingEnabled), Interrupted, use + evacuateAndEnable},
+		{"not even drained", container(nested("init.scope"), nothingEnabled, func(f *Facts) { f.Above[0].Processes = 3 }), Interrupted, use + withLeaf("init.scope", evacuateAndEnable)},
 		{
 			"one by one with processes inside", container(nested("init"), func(f *Facts) {
 				f.Above[0].Type, f.Above[0].Enabled, f.Above[0].Processes, f.Own.Type = "domain threaded", []string{"pids"}, 1, "domain invalid"
-			}), Interrupted, "cd /sys/fs/cgroup\n" + unthread + evacuateAndEnable,
+			}), Interrupted, use + unthread + evacuateAndEnable,
 		},
 		{"not finished, and read-only since", container(nested("init"), nothingEnabled, unprivileged, func(f *Facts) { f.Mount.Options = []string{"ro"} }), ReadOnly, ""},
 		{"in the leaf of the real root, as a systemd host", container(hostView, nested("init.scope"), func(f *Facts) { f.Above[0].Root = true }), HostView, remount + record + evacuateAndEnable + replace},
@@ -167,7 +177,7 @@ func TestDecide(t *testing.T) {
 		{"moved out of the namespace's root", container(func(f *Facts) { f.Unified, f.Own = "/../other", nil }), Outside, ""},
 		{"v1", container(v1Mount, func(f *Facts) { f.Unified = "" }), Legacy, ""},
 		{"hybrid, old WSL2", container(v1Mount), Hybrid, ""},
-		{"a v1 hierarchy of its own beside v2, as VPN clients mount net_cls", container(func(f *Facts) { f.V1 = []string{"net_cls"} }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"a v1 hierarchy of its own beside v2, as VPN clients mount net_cls", container(func(f *Facts) { f.V1 = []string{"net_cls"} }), Private, use + evacuateAndEnable},
 		{"gVisor's v1", container(v1Mount, func(f *Facts) { f.Unified = "" }), Legacy, ""},
 		{"no cgroups at all", container(func(f *Facts) { f.Mount, f.Own, f.Unified = nil, nil, "" }), Absent, ""},
 		{"no /proc", container(func(f *Facts) {
@@ -176,21 +186,21 @@ func TestDecide(t *testing.T) {
 		{"no /sys", container(func(f *Facts) { f.Mount, f.Own, f.Missing = nil, nil, true }), Unavailable, ""},
 		{"no /sys on a v1 host", container(v1Mount, func(f *Facts) { f.Mount, f.Missing, f.Unified = nil, true, "" }), Legacy, ""},
 		{"a tmpfs in the way", container(func(f *Facts) { f.Mount = &Mount{Type: "tmpfs"}; f.Own = nil }), Unavailable, ""},
-		{"no controllers from above", container(func(f *Facts) { f.Own.Controllers = nil }), Private, "cd /sys/fs/cgroup\n" + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "")},
+		{"no controllers from above", container(func(f *Facts) { f.Own.Controllers = nil }), Private, use + strings.ReplaceAll(evacuateAndEnable, " (cpu memory pids)", "")},
 		{
 			"not mounted", container(func(f *Facts) { f.Mount, f.Own = nil, nil }), NotMounted,
-			strings.TrimPrefix(remount, "unshare --cgroup\n") + record + unthread + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + "\nmount --move $DIR /sys/fs/cgroup",
+			build + record + unthread + strings.ReplaceAll(evacuateAndEnable, " (cpu memory pids)", "") + cover,
 		},
 		{
 			"not mounted, in the host's namespace", container(hostView, func(f *Facts) { f.Mount, f.Own, f.Above = nil, nil, nil }), NotMounted,
-			remount + record + unthread + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + "\nmount --move $DIR /sys/fs/cgroup",
+			remount + record + unthread + strings.ReplaceAll(evacuateAndEnable, " (cpu memory pids)", "") + cover,
 		},
 		{"not mounted, in the real root", container(func(f *Facts) { f.Mount, f.Own, f.CgroupNS = nil, nil, InitialCgroupNamespace }), RealRoot, ""},
 		{"not mounted, without CAP_SYS_ADMIN", container(unprivileged, func(f *Facts) { f.Mount, f.Own = nil, nil }), Unprivileged, ""},
 		{"the own cgroup is hidden by another mount", container(func(f *Facts) { f.Own = nil }), Hidden, ""},
 		{"not mounted on a v1 host", container(func(f *Facts) { f.Mount, f.Own, f.V1 = nil, nil, []string{"cpu"} }), Hybrid, ""},
 		{"a symbolic link", container(func(f *Facts) { f.Symlink = true }), Unavailable, ""},
-		{"mounts below", container(hostView, func(f *Facts) { f.SubMounts = []string{mountPoint + "/x"} }), HostView, remount + record + evacuateAndEnable + "\nmount --move $DIR /sys/fs/cgroup"},
+		{"mounts below", container(hostView, func(f *Facts) { f.SubMounts = []string{mountPoint + "/x"} }), HostView, remount + record + evacuateAndEnable + cover},
 
 		// The place of the container's cgroup.
 		{"k3s after -x, which moves deeper", container(nested("init/init")), Delegated, ""},
@@ -210,31 +220,31 @@ func TestDecide(t *testing.T) {
 		{"what was kept is another leaf's", container(nested("payload"), kept(7, "init")), HostView, remount + record + evacuateAndEnable + replace},
 		{"killed before it enabled anything", container(hostView, nested("init"), nothingEnabled, execed, initIn("/init")), Interrupted, regain + build + keep + evacuateAndEnable + replace},
 		{"killed before it replaced the mount", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init")), Interrupted, regain + build + keep + evacuateAndEnable + replace},
-		{"killed, with a leaf of another name", container(hostView, nested("shim"), nothingEnabled, execed, initIn("/shim"), kept(7, "shim")), Interrupted, strings.ReplaceAll(regain+build+keep+evacuateAndEnable+replace, "init", "shim")},
+		{"killed, with a leaf of another name", container(hostView, nested("shim"), nothingEnabled, execed, initIn("/shim"), kept(7, "shim")), Interrupted, withLeaf("shim", regain+build+keep+evacuateAndEnable+replace)},
 
 		{"killed while PID 1 was in the leaf and its supervisor was not", container(hostView, execed, kept(7, "init"), func(f *Facts) { f.Init = f.Unified + "/init" }), Interrupted, regain + build + keep + evacuateAndEnable + replace},
 		{"the same, and PID 1 is not yet in the leaf", container(hostView, nested("init"), nothingEnabled, execed, kept(7, "init"), func(f *Facts) { f.Init = "/kubepods/pod1/ctr" }), Interrupted, regain + build + keep + evacuateAndEnable + replace},
 		{"killed, and PID 1 elsewhere", container(hostView, execed, kept(7, "init"), func(f *Facts) { f.Init = f.Unified + "/init/deeper" }), NotOurs, ""},
 		{"killed after the new mount was put below the old one", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
 			f.Under = &Mount{ID: 31, Root: "/kubepods/pod1/ctr", Point: mountPoint, Type: "cgroup2"}
-		}), Interrupted, regain + build + keep + evacuateAndEnable + "\numount -l /sys/fs/cgroup"},
+		}), Interrupted, regain + build + keep + evacuateAndEnable + "\nremove the mount at /sys/fs/cgroup, below which a killed run has put the new mount"},
 		{"the same, and the new mount is shared, as the host's may be", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
 			f.Under, f.ParentShared = &Mount{ID: 31, Root: "/kubepods/pod1/ctr", Point: mountPoint, Type: "cgroup2", Propagates: []string{"shared:9"}}, true
 		}), Interrupted, regain + build + keep + evacuateAndEnable + cover},
 		{"the same, and placeTucked has left it shared", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
 			f.Under, f.ParentShared = &Mount{ID: 31, Root: "/kubepods/pod1/ctr", Point: mountPoint, Type: "cgroup2", Propagates: []string{"shared:9"}}, true
 			f.Ground, f.Kept.Holder, f.Kept.Room = &Mount{ID: 26, Point: "/sys"}, 26, mountPoint+"/kubepods/pod1/ctr/init"
-		}), Interrupted, regain + build + keep + evacuateAndEnable + "\numount -l /sys/fs/cgroup"},
+		}), Interrupted, regain + build + keep + evacuateAndEnable + "\nremove the mount at /sys/fs/cgroup, below which a killed run has put the new mount"},
 		{"killed between the tmpfs and the new mount", container(hostView, kept(7, "init"), func(f *Facts) {
 			f.Mount, f.Own, f.Above = &Mount{Point: mountPoint, Type: "tmpfs", Source: "cgshim"}, nil, nil
-		}), Interrupted, "umount -l /sys/fs/cgroup"},
-		{"in the namespace of a helper that was killed", container(func(f *Facts) { f.Unified, f.Mount.Root, f.Own = "/init", "/../../..", nil }), Interrupted, build + record + unthread + strings.ReplaceAll(evacuateAndEnable, "+cpu +memory +pids", "") + replace},
+		}), Interrupted, "remove the tmpfs that a killed run has left at /sys/fs/cgroup"},
+		{"in the namespace of a helper that was killed", container(func(f *Facts) { f.Unified, f.Mount.Root, f.Own = "/init", "/../../..", nil }), Interrupted, build + record + unthread + strings.ReplaceAll(evacuateAndEnable, " (cpu memory pids)", "") + replace},
 
 		// The process that acts.
 		{"not PID 1", container(func(f *Facts) { f.PID = 7 }), NotInit, ""},
-		{"docker run --init", container(entryPointOf("/")), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"docker run --init", container(entryPointOf("/")), Private, use + evacuateAndEnable},
 		{"docker run --init --cgroupns=host", container(hostView, entryPointOf("/kubepods/pod1/ctr")), HostView, remount + keep + evacuateAndEnable + replace},
-		{"an init that gives its program a session", container(entryPointOf("/"), func(f *Facts) { f.Session = f.PID }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"an init that gives its program a session", container(entryPointOf("/"), func(f *Facts) { f.Session = f.PID }), Private, use + evacuateAndEnable},
 		{"again, under a supervisor", container(nested("init"), entryPointOf("/init")), Delegated, ""},
 		{"docker run --init, already delegated by the init", container(nested("init"), entryPointOf("/init.scope")), NotInit, ""},
 		{"a service of a systemd container", container(nested("system.slice/cgshim.service"), entryPointOf("/init.scope")), NotInit, ""},
@@ -249,18 +259,18 @@ func TestDecide(t *testing.T) {
 		{"not PID 1, on a v1 host", container(v1Mount, func(f *Facts) { f.PID = 7 }), Hybrid, ""},
 
 		// Privileges.
-		{"no CAP_SYS_ADMIN, writable", container(unprivileged), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"no CAP_SYS_ADMIN, writable", container(unprivileged), Private, use + evacuateAndEnable},
 		{"no CAP_SYS_ADMIN, host namespace", container(hostView, unprivileged), Unprivileged, ""},
-		{"read-only with CAP_SYS_ADMIN", container(readOnly), Private, "mount -o remount,bind,rw,nosuid,nodev,noexec,relatime /sys/fs/cgroup\ncd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"read-only with CAP_SYS_ADMIN", container(readOnly), Private, writably + use + record + evacuateAndEnable},
 		{"read-only with CAP_SYS_ADMIN, host namespace", container(hostView, readOnly), HostView, remount + record + evacuateAndEnable + replace},
 		{
 			"read-only mount of the own cgroup, host namespace", container(hostView, readOnly, func(f *Facts) { f.Mount.Root, f.Own.Path, f.Above = f.Unified, mountPoint, nil }), HostView,
-			"unshare --cgroup\nmount -o remount,bind,rw,nosuid,nodev,noexec,relatime /sys/fs/cgroup\ncd /sys/fs/cgroup\n" + evacuateAndEnable,
+			unshare + writably + use + record + evacuateAndEnable,
 		},
 		{"read-only without", container(readOnly, unprivileged), ReadOnly, ""},
 		{"user namespace, not delegated", container(undelegated), Undelegated, ""},
 		{"user namespace, host's cgroup namespace", container(hostView, undelegated), Undelegated, ""},
-		{"user namespace, delegated", container(func(f *Facts) { f.InitialUserNS = false }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"user namespace, delegated", container(func(f *Facts) { f.InitialUserNS = false }), Private, use + evacuateAndEnable},
 		{"another user", container(unprivileged, func(f *Facts) { f.Own.Writable = false }), Undelegated, ""},
 
 		// Types.
@@ -268,51 +278,51 @@ func TestDecide(t *testing.T) {
 		{"below a threaded domain", container(func(f *Facts) { f.Own.Type = "domain invalid" }), Threaded, ""},
 		{
 			"domain threaded by a half-done attempt", container(func(f *Facts) { f.Own.Type, f.Own.Enabled = "domain threaded", []string{"cpu", "pids"} }), Private,
-			"cd /sys/fs/cgroup\n" + unthread + evacuateAndEnable,
+			use + unthread + evacuateAndEnable,
 		},
 
 		// Limits on cgroups.
 		{"no cgroup below", container(func(f *Facts) { f.Own.MaxDescendants, f.Own.MaxDepth = "0", "max" }), NoRoom, ""},
 		{"the leaf alone", container(func(f *Facts) { f.Own.MaxDescendants = "1" }), NoRoom, ""},
 		{"the leaf and the cgroup beside it", container(func(f *Facts) { f.Own.MaxDescendants = "2" }), NoRoom, ""},
-		{"the leaf and a container", container(func(f *Facts) { f.Own.MaxDescendants = "3" }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"the leaf and a container", container(func(f *Facts) { f.Own.MaxDescendants = "3" }), Private, use + evacuateAndEnable},
 		{"no level below", container(func(f *Facts) { f.Own.MaxDepth = "0" }), NoRoom, ""},
 		{"the leaf's level alone", container(func(f *Facts) { f.Own.MaxDepth = "1" }), NoRoom, ""},
-		{"two levels", container(func(f *Facts) { f.Own.MaxDepth, f.Own.MaxDescendants = "2", "max" }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"two levels", container(func(f *Facts) { f.Own.MaxDepth, f.Own.MaxDescendants = "2", "max" }), Private, use + evacuateAndEnable},
 		{"a limit of the pod", container(hostView, func(f *Facts) { f.Above[0].MaxDescendants = "3" }), NoRoom, ""},
 		{"a depth of the pod", container(hostView, func(f *Facts) { f.Above[1].MaxDepth = "3" }), NoRoom, ""},
 		{"room in the pod", container(hostView, func(f *Facts) { f.Above[0].MaxDescendants, f.Above[1].MaxDepth = "4", "4" }), HostView, remount + record + evacuateAndEnable + replace},
 		{"delegated, and no room since", container(nested("init"), func(f *Facts) { f.Above[0].MaxDescendants, f.Own.MaxDepth = "1", "0" }), Delegated, ""},
-		{"a limit of the leaf alone", container(nested("init"), nothingEnabled, func(f *Facts) { f.Own.MaxDepth = "0" }), Interrupted, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"a limit of the leaf alone", container(nested("init"), nothingEnabled, func(f *Facts) { f.Own.MaxDepth = "0" }), Interrupted, use + evacuateAndEnable},
 
 		// Propagation.
 		{
 			"the mount is shared", container(hostView, func(f *Facts) { f.Mount.Propagates = []string{"shared:3"} }), HostView,
-			remount + record + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(replace, "\n"),
+			remount + record + evacuateAndEnable + isolated,
 		},
 		{
 			"the mount is a slave", container(hostView, func(f *Facts) { f.Mount.Propagates = []string{"master:3"} }), HostView,
-			remount + record + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(replace, "\n"),
+			remount + record + evacuateAndEnable + isolated,
 		},
 		{"the mount that holds it is shared", container(hostView, func(f *Facts) { f.ParentShared = true }), HostView, remount + record + evacuateAndEnable + cover},
 		{
 			"both are shared", container(hostView, func(f *Facts) { f.ParentShared, f.Mount.Propagates = true, []string{"shared:3"} }), HostView,
-			remount + record + evacuateAndEnable + "\nmount --make-private /sys/fs/cgroup; " + strings.TrimPrefix(cover, "\n"),
+			remount + record + evacuateAndEnable + "\nmake the mount at /sys/fs/cgroup private, and " + strings.TrimPrefix(cover, "\n"),
 		},
 		{"nothing is mounted, and the mount above is shared", container(hostView, func(f *Facts) { f.Mount, f.Own, f.Above, f.ParentShared = nil, nil, nil, true }), SharedMount, ""},
 		{
-			"/run is shared too, beside another PID 1", container(hostView, entryPointOf("/kubepods/pod1/ctr"), func(f *Facts) { f.ParentShared, f.RunShared = true, true }), HostView,
+			"/run is shared too, beside another PID 1", container(hostView, entryPointOf("/kubepods/pod1/ctr"), func(f *Facts) { f.ParentShared, f.SharedRooms = true, rooms }), HostView,
 			remount + record + evacuateAndEnable + cover,
 		},
 		{"the mount that holds it was made shared by a killed run", container(hostView, nested("init"), execed, initIn("/init"), kept(7, "init"), func(f *Facts) {
 			f.ParentShared, f.Kept.Holder, f.Ground = true, 26, &Mount{ID: 26, Point: "/sys", Propagates: []string{"shared:1"}}
 			f.Kept.Room = mountPoint + "/kubepods/pod1/ctr/init"
 			f.SubMounts, f.Own = []string{mountPoint + "/kubepods/pod1/ctr/init"}, nil // the sub-mount covers it
-		}), Interrupted, "umount -l /sys/fs/cgroup/kubepods/pod1/ctr/init; mount --make-private /sys"},
+		}), Interrupted, "undo what a killed run has left: remove the mount at /sys/fs/cgroup/kubepods/pod1/ctr/init, and make the mount /sys private"},
 		{"a killed run has made another shared", container(hostView, kept(7, "init"), func(f *Facts) {
 			f.ParentShared, f.Kept.Holder, f.Ground = true, 25, &Mount{ID: 26, Point: "/sys", Propagates: []string{"shared:1"}}
 		}), HostView, remount + record + evacuateAndEnable + cover},
-		{"the mount that holds it is shared, but stays", container(func(f *Facts) { f.ParentShared = true }), Private, "cd /sys/fs/cgroup\n" + evacuateAndEnable},
+		{"the mount that holds it is shared, but stays", container(func(f *Facts) { f.ParentShared = true }), Private, use + evacuateAndEnable},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := Decide(c.facts, Options{Mirror: MirrorNothing, Anywhere: c.facts.PID == 9})
@@ -334,16 +344,16 @@ func TestOptionalSteps(t *testing.T) {
 	for name, f := range map[string]*Facts{"new": container(), "delegated": container(nested("shim"))} {
 		p := Decide(f, Options{Leaf: "shim", OOMGroup: "0"})
 		// A later run could not tell a leaf of this name.
-		kept := strings.Replace(keep, " init ", " shim ", 1)
-		kept = kept[:strings.Index(kept, "; touch")] + optional
-		if noted := slices.ContainsFunc(p.Steps, func(s Step) bool { return s.String() == kept }); noted != (name == "new") {
-			t.Errorf("%s: the leaf is kept: %v", name, noted)
+		kept := strings.Replace(noted, "init", "shim", 1) + optional
+		if found := slices.ContainsFunc(p.Steps, func(s Step) bool { return s.String() == kept }); found != (name == "new") {
+			t.Errorf("%s: the leaf is kept: %v", name, found)
 		}
 		var last []string
 		for _, step := range p.Steps[max(0, len(p.Steps)-2):] {
 			last = append(last, step.String())
 		}
-		if got := strings.Join(last, "; "); got != "echo 0 >memory.oom.group  # optional; copy cpu.max, cpu.max.burst, cpu.uclamp.max, cpu.uclamp.min, memory.high, memory.max, memory.swap.max, pids.max, memory.oom.group, io.prio.class of the container's cgroup to the leaf shim, and without memory_recursiveprot memory.min and memory.low  # optional" {
+		if got := strings.Join(last, "; "); got != "write 0 to memory.oom.group of the container's cgroup (optional); "+
+			"copy cpu.max, cpu.max.burst, cpu.uclamp.max, cpu.uclamp.min, memory.high, memory.max, memory.swap.max, pids.max, memory.oom.group, io.prio.class of the container's cgroup to the leaf shim, and without memory_recursiveprot memory.min and memory.low (optional)" {
 			t.Errorf("%s: %s", name, got)
 		}
 	}

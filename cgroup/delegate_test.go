@@ -100,7 +100,7 @@ func TestZeroOptionsAreTheDefaults(t *testing.T) {
 		steps = append(steps, step.String())
 	}
 	all := strings.Join(steps, "\n")
-	for _, part := range []string{"mkdir -p init;", "cpu.max, cpu.max.burst, cpu.uclamp.max, cpu.uclamp.min, memory.high, memory.max, memory.swap.max, pids.max, memory.oom.group", "to the leaf init"} {
+	for _, part := range []string{"into the leaf init", "cpu.max, cpu.max.burst, cpu.uclamp.max, cpu.uclamp.min, memory.high, memory.max, memory.swap.max, pids.max, memory.oom.group", "to the leaf init"} {
 		if !strings.Contains(all, part) {
 			t.Errorf("no %q in %s", part, all)
 		}

@@ -10,6 +10,7 @@ import (
 type points struct {
 	Count   int
 	Changes []int // those that may change something
+	Noted   int   // the first that writes a note
 }
 
 // dying returns a kernel that calls die before its nth call, and makes no call after it
@@ -84,6 +85,23 @@ func dying(k *kernel, nth int, die func(), p *points) *kernel {
 	}
 	d.getdents = func(fd int, b []byte) (int, error) {
 		return second(point(false), func() (int, error) { return k.getdents(fd, b) })
+	}
+	d.getxattr = func(name, attr string, b []byte) (int, error) {
+		return second(point(false), func() (int, error) { return k.getxattr(name, attr, b) })
+	}
+	d.setxattr = func(fd int, attr string, b []byte) error {
+		return first(point(true), func() error {
+			if p.Noted == 0 {
+				p.Noted = p.Count
+			}
+			return k.setxattr(fd, attr, b)
+		})
+	}
+	d.delxattr = func(fd int, attr string) error {
+		return first(point(true), func() error { return k.delxattr(fd, attr) })
+	}
+	d.setAffinity = func(thread int, s *unix.CPUSet) error {
+		return first(point(true), func() error { return k.setAffinity(thread, s) })
 	}
 	d.flock = func(fd, how int) error { return first(point(false), func() error { return k.flock(fd, how) }) }
 	d.sleep = func(pause time.Duration) { _ = first(point(false), func() error { k.sleep(pause); return nil }) }

@@ -16,7 +16,7 @@ import (
 type unthreadStep struct{}
 
 func (unthreadStep) String() string {
-	return `grep -qx domain cgroup.type || echo "` + list("-", threadedControllers) + `" >cgroup.subtree_control`
+	return "if the cgroup is threaded, disable " + strings.Join(threadedControllers, ", ") + " to make it a domain again"
 }
 
 func (unthreadStep) do(a *application) error {
@@ -43,7 +43,11 @@ func (unthreadStep) do(a *application) error {
 type enableStep struct{ controllers []string }
 
 func (s enableStep) String() string {
-	return `until echo "` + list("+", s.controllers) + `" >cgroup.subtree_control; do evacuate; done`
+	what := "all controllers"
+	if len(s.controllers) > 0 {
+		what += " (" + strings.Join(s.controllers, " ") + ")"
+	}
+	return "enable " + what + " for inner containers in one write, and move processes that enter meanwhile"
 }
 
 const subtreeControl = "cgroup.subtree_control"

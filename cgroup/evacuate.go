@@ -12,10 +12,10 @@ import (
 // kernel document, "No Internal Process Constraint"). PID 1 moves too, with all its
 // threads. If the kernel refuses the container's own cgroup for an `exec`, runc and
 // crun put the process into the cgroup of PID 1.
-type evacuateStep struct{ leaf string }
+type evacuateStep struct{ leaf, sibling string }
 
 func (s evacuateStep) String() string {
-	return "mkdir -p " + s.leaf + "; grep -vx 0 cgroup.procs | xargs -rn1 >" + s.leaf + "/cgroup.procs"
+	return "move every process of the container's cgroup into the leaf " + s.leaf + ", and make the empty cgroup " + s.sibling + " beside it"
 }
 
 func (s evacuateStep) do(a *application) error {
@@ -28,6 +28,7 @@ func (s evacuateStep) do(a *application) error {
 		return &Error{Op: "mkdir", Path: mountPoint + "/" + s.leaf, Err: err}
 	}
 	existed := err == unix.EEXIST
+	a.makeSibling(s.sibling)
 	dir, err := a.openDir(a.base, s.leaf)
 	if err != nil {
 		return err

@@ -53,10 +53,10 @@ func ExampleDecide() {
 	}
 	// Output:
 	// private cgroup namespace
-	// mount -o remount,bind,rw,nosuid /sys/fs/cgroup
-	// cd /sys/fs/cgroup
-	// mkdir -p init; grep -vx 0 cgroup.procs | xargs -rn1 >init/cgroup.procs
-	// until echo "+cpu +memory" >cgroup.subtree_control; do evacuate; done
+	// make the mount at /sys/fs/cgroup writable
+	// use the mount at /sys/fs/cgroup
+	// move every process of the container's cgroup into the leaf init, and make the empty cgroup spare beside it
+	// enable all controllers (cpu memory) for inner containers in one write, and move processes that enter meanwhile
 }
 
 func ExampleHint() {

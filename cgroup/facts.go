@@ -37,7 +37,9 @@ type Facts struct {
 	PIDNS         uint64   `json:"pid_namespace"`
 	MountNS       uint64   `json:"mount_namespace"`
 	OnHost        bool     `json:"on_host"`                // the mount namespace is the host's, or may be
+	HostUnseen    bool     `json:"host_unseen"`            // it may be, because the mounts of the host's PID 1 cannot be seen
 	Unified       string   `json:"cgroup"`                 // path in the v2 line of /proc/PID/cgroup
+	Container     string   `json:"container_id"`           // the ID that the runtime has given to the container, or "" if nothing shows it
 	Unreadable    string   `json:"cgroup_error,omitempty"` // why /proc/PID/cgroup cannot be read
 	Init          string   `json:"init_cgroup"`            // path of PID 1, if PID 1 is another process with the same mounts
 	InitSession   int      `json:"init_session"`           // session of PID 1, in the same case
@@ -51,12 +53,12 @@ type Facts struct {
 	Holder        *Mount   `json:"mount_above"`            // the mount that Mount is on, or nil if there is none or another mount covers it
 	Ground        *Mount   `json:"mount_below"`            // the mount below all mounts at /sys/fs/cgroup, or nil as for Holder
 	ParentShared  bool     `json:"parent_shared"`          // the mount that holds /sys/fs/cgroup propagates, or is not visible
-	RunShared     bool     `json:"run_shared"`             // the mount that holds /run/cgshim propagates
+	SharedRooms   []string `json:"shared_rooms,omitempty"` // rooms (see rooms) whose mount propagates
 	SubMounts     []string `json:"sub_mounts,omitempty"`
 	Own           *Group   `json:"own"`             // the process's cgroup, or nil if the mount does not show it
 	Above         []*Group `json:"above,omitempty"` // the visible cgroups above Own, the nearest first
 	Strangers     int      `json:"strangers"`       // number of processes of other PID namespaces beside the leaf of a delegated mount
-	Kept          *Kept    `json:"kept"`            // what an earlier run of cgshim has left in /run
+	Kept          *Kept    `json:"kept"`            // what an earlier run of cgshim has noted
 	Errors        []string `json:"errors,omitempty"`
 }
 
@@ -79,7 +81,7 @@ type Group struct {
 	ProcsErr       string   `json:"procs_error,omitempty"`
 }
 
-// Kept names the container's cgroup and its leaf as an earlier run of cgshim has stored
+// Kept names the container's cgroup and its leaf as an earlier run of cgshim has noted
 // them (see keepStep).
 type Kept struct {
 	ID     uint64 `json:"id"`
@@ -235,6 +237,17 @@ func (k *kernel) start(pid int) uint64 {
 	return stat.start
 }
 
+// OnHost reports whether this process has the host's mounts. It says so too if PID 1 is
+// the host's and its mounts cannot be seen.
+func OnHost() bool { return linux.onHost().OnHost }
+
+func (k *kernel) onHost() *Facts {
+	o := observation{kernel: k, Facts: new(Facts)}
+	o.PIDNS, o.MountNS = o.namespace("/proc/self", "pid"), o.namespace("/proc/self", "mnt")
+	o.host()
+	return o.Facts
+}
+
 // host decides whether this process has the host's mounts, which are the mounts of PID
 // 1 of the initial PID namespace. After `unshare --pid` alone, /proc still shows the
 // initial PID namespace, in which this process has another PID.
@@ -244,9 +257,11 @@ func (o *observation) host() {
 	foreign := err == nil && string(link[:n]) != strconv.Itoa(o.getpid())
 	if o.PIDNS == initialPIDNamespace || foreign {
 		init := o.namespace("/proc/1", "mnt")
-		o.OnHost = init == 0 || init == o.MountNS
+		o.OnHost, o.HostUnseen = init == 0 || init == o.MountNS, init == 0
 	}
-	o.OnHost = o.OnHost || o.MountNS == initialMountNamespace
+	if o.MountNS == initialMountNamespace {
+		o.OnHost, o.HostUnseen = true, false
+	}
 }
 
 // file returns the content of a file. On failure it returns "" and notes the error.
@@ -270,6 +285,7 @@ func (o *observation) namespace(proc, name string) uint64 {
 
 func (o *observation) mounts(mountinfo string) {
 	mounts := parseMountinfo(mountinfo, concerns)
+	o.Container = containerID(o.Unified, mounts)
 	var link unix.Stat_t
 	switch err := o.lstat(mountPoint, &link); err {
 	case nil:
@@ -283,8 +299,11 @@ func (o *observation) mounts(mountinfo string) {
 	} else if m, ok := holdingMount(mounts, mountPoint); ok {
 		holder = m.ID
 	}
-	run, _ := holdingMount(mounts, keptNamespace)
-	o.RunShared = run.shared()
+	for _, room := range rooms {
+		if m, _ := holdingMount(mounts, room+"/"+pinName); m.shared() {
+			o.SharedRooms = append(o.SharedRooms, room)
+		}
+	}
 	o.Holder = visible(mounts, holder)
 	stack := map[int]int{} // the mounts at /sys/fs/cgroup, and the mount that each is on
 	for _, m := range mounts {
@@ -314,12 +333,14 @@ func (o *observation) mounts(mountinfo string) {
 }
 
 // concerns reports whether a mount at point can hold, cover or be the mount at
-// /sys/fs/cgroup, is below it, or can hold the files of keepStep.
+// /sys/fs/cgroup, is below it, can hold a room, or can show the container's ID.
 func concerns(point string) bool {
-	_, above := below(mountPoint, point)
+	holds := func(dir string) bool {
+		_, ok := below(dir, point)
+		return ok
+	}
 	_, inside := below(point, mountPoint)
-	_, kept := below(keptNamespace, point)
-	return above || inside || kept
+	return inside || holds(mountPoint) || slices.ContainsFunc(rooms, holds) || slices.Contains(idFiles, point)
 }
 
 // visible returns the mount with this ID, if no other mount covers it.
@@ -424,16 +445,19 @@ func (f *Facts) mayWrite(s *unix.Stat_t) bool {
 	return s.Mode&unix.S_IWOTH != 0
 }
 
-// kept reads the files of keepStep.
+// kept reads the note of an earlier run with the same mounts. The outermost cgroup with
+// such a note is the container's.
 func (o *observation) kept() {
-	content, _ := o.readFile(unix.AT_FDCWD, keptCgroup)
-	id, leaf, ok := strings.Cut(strings.TrimSuffix(content, "\n"), " ")
-	if n, err := strconv.ParseUint(id, 10, 64); ok && err == nil && leaf != "" {
-		o.Kept = &Kept{ID: n, Leaf: leaf}
-		content, _ := o.readFile(unix.AT_FDCWD, keptHolder)
-		holder, room, _ := strings.Cut(content, " ")
-		o.Kept.Holder, _ = strconv.Atoi(holder)
-		o.Kept.Room = room
+	for _, g := range append([]*Group{o.Own}, o.Above...) {
+		if g == nil {
+			continue
+		}
+		if n, ok := o.readNote(g.Path); ok && n.mountNS == o.MountNS {
+			o.Kept = &Kept{ID: g.ID, Leaf: n.leaf, Holder: n.holder, Room: g.Path + "/" + n.leaf}
+		}
+	}
+	for _, err := range o.foreignRooms() {
+		o.Errors = append(o.Errors, err.Error())
 	}
 }
 

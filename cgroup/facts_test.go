@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -43,6 +44,13 @@ func shown(t *testing.T, files map[string]string, pid int) *kernel {
 	k.stat = func(name string, s *unix.Stat_t) error { return linux.stat(below(name), s) }
 	k.lstat = func(name string, s *unix.Stat_t) error { return linux.lstat(below(name), s) }
 	k.readlink = func(name string, p []byte) (int, error) { return linux.readlink(below(name), p) }
+	k.getxattr = func(name, attr string, p []byte) (int, error) {
+		text, found := files[strings.TrimPrefix(name, "/")+" "+attr]
+		if !found {
+			return 0, unix.ENODATA
+		}
+		return copy(p, text), nil
+	}
 	k.fstatfs = func(_ int, s *unix.Statfs_t) error {
 		s.Type = unix.CGROUP2_SUPER_MAGIC
 		return nil
@@ -101,7 +109,7 @@ func TestObserveBesideAnInit(t *testing.T) {
 	k := shown(t, all(
 		proc(1, 0, 1, 100, "/ctr", ourMounts), proc(7, 1, 1, 101, "/ctr", ourMounts),
 		dir("", "cpu memory", ""), dir("/ctr", "", "1\n7\n"), dir("/init", "", "0\n0\n"), dir("/init/init", "", "0\n"), dir("/docker", "", "0\n"), dir("/docker/x", "", "0\n"),
-		map[string]string{"run/cgshim/base": "4711 a leaf\n", "run/cgshim/shared": "26 /sys/fs/cgroup/ctr/a leaf"},
+		map[string]string{"sys/fs/cgroup user.cgshim": "0 26 0 a leaf", "sys/fs/cgroup/ctr user.cgshim": "1 0 0 other"},
 	), 7)
 	f := k.observe("self")
 	if f.PID != 7 || f.Parent != 1 || f.Session != 1 || f.Init != "/ctr" || f.InitSession != 1 || f.Elsewhere || f.First || !f.entry() {
@@ -117,7 +125,7 @@ func TestObserveBesideAnInit(t *testing.T) {
 	if f.Strangers != 4 {
 		t.Errorf("%d strangers", f.Strangers)
 	}
-	if f.Kept == nil || *f.Kept != (Kept{4711, "a leaf", 26, "/sys/fs/cgroup/ctr/a leaf"}) {
+	if f.Kept == nil || *f.Kept != (Kept{f.Above[0].ID, "a leaf", 26, mountPoint + "/a leaf"}) {
 		t.Errorf("%+v", f.Kept)
 	}
 	if f.Holder == nil || f.Holder.Point != "/sys" || f.ParentShared {
@@ -180,5 +188,51 @@ func TestObserveTheRealRoot(t *testing.T) {
 	delete(files, "sys/fs/cgroup/cgroup.type")
 	if f := shown(t, files, 1).observe("self"); !f.Own.Root || f.top() != nil || Decide(f, Options{}).State != RealRoot {
 		t.Errorf("%+v", f)
+	}
+}
+
+// A process is on the host if it has the mounts of the PID 1 of the initial PID namespace.
+func TestOnHost(t *testing.T) {
+	const mounts, others = 4026540000, 4026540001
+	for _, c := range []struct {
+		name         string
+		self         int
+		pids         uint64
+		own, init    uint64 // mount namespaces, 0 if unreadable
+		host, unseen bool
+	}{
+		{"a shell on the host", 1000, initialPIDNamespace, mounts, mounts, true, false},
+		{"a container with the host's PID namespace", 1000, initialPIDNamespace, mounts, others, false, false},
+		{"one that may not see the mounts of PID 1", 1000, initialPIDNamespace, mounts, 0, true, true},
+		{"a container", 1, initialPIDNamespace + 7, mounts, mounts, false, false},
+		{"unshare --pid alone, where /proc shows the host's", 1, initialPIDNamespace + 7, mounts, mounts, true, false},
+		{"the initial mount namespace", 1, initialPIDNamespace + 7, initialMountNamespace, 0, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := linux
+			k.getpid = func() int { return c.self }
+			k.readlink = func(_ string, p []byte) (int, error) {
+				if strings.HasPrefix(c.name, "unshare") {
+					return copy(p, "4711"), nil
+				}
+				return copy(p, strconv.Itoa(c.self)), nil
+			}
+			k.stat = func(name string, s *unix.Stat_t) error {
+				s.Ino = map[string]uint64{"/proc/self/ns/pid": c.pids, "/proc/self/ns/mnt": c.own, "/proc/1/ns/mnt": c.init}[name]
+				if s.Ino == 0 {
+					return unix.EACCES
+				}
+				return nil
+			}
+			f := k.onHost()
+			if f.OnHost != c.host || f.HostUnseen != c.unseen {
+				t.Errorf("on the host %v, unseen %v", f.OnHost, f.HostUnseen)
+			}
+			if c.host {
+				if p := Decide(f, Options{Anywhere: true}); p.State != Host || strings.Contains(p.Refusal.Reason, "may be") != c.unseen {
+					t.Errorf("%+v", p.Refusal)
+				}
+			}
+		})
 	}
 }

@@ -89,6 +89,9 @@ func faulty(faults []fault, calls map[string]int) *kernel {
 		}
 		return linux.write(fd, p)
 	}
+	k.setxattr = func(fd int, attr string, p []byte) error {
+		return first(hit("setxattr"), func() error { return linux.setxattr(fd, attr, p) })
+	}
 	k.flock = func(fd, how int) error { return first(hit("flock"), func() error { return linux.flock(fd, how) }) }
 	k.stat = func(name string, s *unix.Stat_t) error {
 		return first(hit("stat"), func() error { return linux.stat(name, s) })

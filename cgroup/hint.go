@@ -25,15 +25,20 @@ var hints = []struct {
 	{"setns", unix.EXDEV, "PID 1 belongs to another container or to the host: give the container a PID namespace of its own, with cgshim as its PID 1"},
 	{"setns " + ownNamespace, unix.EPERM, "the cgroup namespace belongs to another user namespace, and this process could not return into it: have the runtime make a private cgroup namespace (docker and podman --cgroupns=private)"},
 	{"setns", unix.EPERM, forbidden},
-	{"mkdir " + keptDir, 0, unkept},
-	{"open " + keptCgroup, 0, unkept},
-	{"write " + keptCgroup, 0, unkept},
-	{"open " + keptNamespace + " O_CREAT", 0, unkept},
-	{"mount " + keptNamespace, unix.EXDEV, "the mount that holds /run is shared, so the namespace is not kept there: make cgshim the container's PID 1; otherwise a later run of cgshim --exec in this container may not find the cgroup namespace of this run"},
-	{"mount " + keptNamespace, 0, unkept},
-	{"open " + keptNamespace, 0, notKept},
-	{"setns " + keptNamespace, 0, notKept},
-	{"flock", 0, "another run of cgshim in this container is still setting up: raise --cgroup-timeout"},
+	{"mkdir /cgshim", 0, unkept},
+	{"create /cgshim/cgroup", 0, unkept},
+	{"mount /cgshim/cgroup", unix.EXDEV, "the mount that holds /run or /dev/shm is shared, so the namespace is not kept there: make cgshim the container's PID 1; otherwise a later run of cgshim --exec in this container may not find the cgroup namespace of this run"},
+	{"mount /cgshim/cgroup", 0, unkept},
+	{"fsetxattr", 0, unnoted},
+	{"open /cgshim", unix.ENOENT, notKept},
+	{"open /cgshim/cgroup", 0, notKept},
+	{"setns /cgshim/cgroup", 0, notKept},
+	{"open /cgshim", 0, otherRoom},
+	{"fstat /cgshim", 0, otherRoom},
+	{"fstat /cgshim/cgroup", 0, otherRoom},
+	{"flock /run/cgshim " + heldOutside, 0, otherHolder},
+	{"flock /dev/shm/cgshim " + heldOutside, 0, otherHolder},
+	{"flock", 0, "another run of cgshim in this container is still setting up: raise --cgroup-timeout, or end the process that the message names"},
 
 	{"fsopen", unix.ENODEV, noCgroup2},
 	{"mount", unix.ENODEV, noCgroup2},
@@ -106,8 +111,11 @@ const (
 
 	securityModule = "a security module refuses the mount, and the audit log says which: with AppArmor use docker --security-opt apparmor=unconfined or Kubernetes appArmorProfile Unconfined, with SELinux --security-opt label=disable or seLinuxOptions type spc_t"
 	forbidden      = "CAP_SYS_ADMIN is there, but a seccomp profile, a security module or an outer user namespace that owns the mount refuses: try docker --security-opt seccomp=unconfined, Kubernetes seccompProfile Unconfined"
-	unkept         = "make /run writable: a later run of cgshim --exec in this container may not find the cgroup namespace of this run, and may nest one level deeper"
+	unkept         = "make /run or /dev/shm writable: a later run of cgshim --exec in this container may not find the cgroup namespace of this run, and may start its program without it"
+	unnoted        = "the name of the leaf could not be noted on the cgroup: a later run of cgshim in this container may not know the leaf"
 	notKept        = "this process stays in the host's cgroup namespace: the run of cgshim that delegated could not keep its namespace in /run/cgshim, and its processes have ended; make /run writable, and restart the container"
+	otherRoom      = "cgshim ignores what is in the place of its directory, which has to belong to its user with mode 0700: remove it, and find out which processes may write to the directory above"
+	otherHolder    = "cgshim does not wait for a process of another container: do not share the volume at /run or /dev/shm with it"
 	noNamespaces   = "the kernel has no cgroup namespaces (Linux 4.6, CONFIG_CGROUPS), or /proc is not mounted"
 	noCgroup2      = "the kernel has no cgroup v2 (Linux 4.5, CONFIG_CGROUPS)"
 	manyMounts     = "the limit of mounts is reached: raise the sysctl fs.mount-max of the node"

@@ -30,11 +30,15 @@ type kernel struct {
 	lstat     func(name string, s *unix.Stat_t) error
 	readlink  func(name string, p []byte) (int, error)
 	getdents  func(fd int, p []byte) (int, error)
+	getxattr  func(name, attr string, p []byte) (int, error)
+	setxattr  func(fd int, attr string, p []byte) error
+	delxattr  func(fd int, attr string) error
 	flock     func(fd, how int) error
 	uname     func(*unix.Utsname) error
 	subject   func() (pid, parent int) // the process whose cgroup this is
 	getpid    func() int               // the caller
 	getsid    func(pid int) (int, error)
+	geteuid   func() int
 	close     func(fd int) error
 	sleep     func(time.Duration)
 
@@ -53,9 +57,11 @@ var linux = kernel{
 	read: unix.Read, write: unix.Write, close: unix.Close,
 	fstatfs: unix.Fstatfs, fstat: unix.Fstat, fstatat: unix.Fstatat, stat: unix.Stat, lstat: unix.Lstat,
 	readlink: unix.Readlink, getdents: unix.Getdents, flock: unix.Flock,
-	uname: unix.Uname, getpid: unix.Getpid, getsid: unix.Getsid,
-	subject: func() (int, int) { return unix.Getpid(), unix.Getppid() },
-	sleep:   time.Sleep,
+	uname: unix.Uname, getpid: unix.Getpid, getsid: unix.Getsid, geteuid: unix.Geteuid,
+	getxattr: unix.Lgetxattr, delxattr: unix.Fremovexattr,
+	setxattr: func(fd int, attr string, p []byte) error { return unix.Fsetxattr(fd, attr, p, 0) },
+	subject:  func() (int, int) { return unix.Getpid(), unix.Getppid() },
+	sleep:    time.Sleep,
 
 	affinity: unix.SchedGetaffinity, setAffinity: unix.SchedSetaffinity,
 	inotifyInit: unix.InotifyInit1, inotifyAddWatch: unix.InotifyAddWatch,
@@ -83,10 +89,11 @@ func (k *kernel) until(stop func() bool) *kernel {
 	return &limited
 }
 
-// readFile reads the whole file name below dir. The kernel returns cgroup.procs one
-// page at a time.
+// readFile reads the whole file name below dir, which is a file of the kernel. The kernel
+// returns cgroup.procs one page at a time. O_NONBLOCK is for something else that is
+// mounted in the place of cgroup2.
 func (k *kernel) readFile(dir int, name string) (string, error) {
-	fd, err := k.openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	fd, err := k.openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return "", &Error{Op: "open", Path: name, Err: err}
 	}
@@ -118,6 +125,28 @@ func (k *kernel) field(name, key string) string {
 		}
 	}
 	return ""
+}
+
+// readUpTo reads at most limit bytes of a file in /proc.
+func (k *kernel) readUpTo(name string, limit int) ([]byte, error) {
+	fd, err := k.openat(unix.AT_FDCWD, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, &Error{Op: "open", Path: name, Err: err}
+	}
+	defer k.close(fd)
+	data := make([]byte, limit)
+	for size := 0; ; {
+		n, err := k.read(fd, data[size:])
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return nil, &Error{Op: "read", Path: name, Err: err}
+		case n == 0:
+			return data[:size], nil
+		default:
+			size += n
+		}
+	}
 }
 
 // entries returns the names in a directory.

@@ -19,7 +19,7 @@ func TestSecondRunDoesNotNest(t *testing.T) {
 				t.Errorf("%s: second run is %q", setup, out.Again)
 			}
 			s.delegated(out)
-			if !slices.Equal(out.After.Children, []string{"init"}) {
+			if !slices.Equal(out.After.Children, family("init")) {
 				t.Errorf("children %q", out.After.Children)
 			}
 		})
@@ -59,7 +59,7 @@ func TestRunsOfASupervisorDoNotNest(t *testing.T) {
 				}})
 				s.leafName = leaves[0]
 				for i, run := range out.Exec {
-					if (run.State == Delegated) != (i > 0) || run.Err != "" || run.After.Membership != "/"+leaves[0] || !slices.Equal(run.After.Children, leaves[:1]) {
+					if (run.State == Delegated) != (i > 0) || run.Err != "" || run.After.Membership != "/"+leaves[0] || !slices.Equal(run.After.Children, family(leaves[0])) {
 						t.Errorf("%s, %q: run %d: %q %s, own cgroup %s, children %q", setup, leaves, i+1, run.State, run.Err, run.After.Membership, run.After.Children)
 					}
 					if setup == "host" && run.After.Namespace != out.Exec[0].After.Namespace {
@@ -100,7 +100,7 @@ func TestRunsAtOnce(t *testing.T) {
 func TestARunThatDoesNotEndIsWaitedForUntilTheDeadline(t *testing.T) {
 	s := newSandbox(t)
 	out := s.run(child{Setup: []string{"host", "locked"}, SetUp: true, Options: Options{Timeout: 200 * time.Millisecond}})
-	if !strings.HasPrefix(out.Err, "flock /run: ") || !strings.Contains(out.Hint, "--cgroup-timeout") {
+	if !strings.HasPrefix(out.Err, `flock /run/cgshim "PID 1": `) || !strings.Contains(out.Hint, "--cgroup-timeout") {
 		t.Errorf("err %q, hint %q", out.Err, out.Hint)
 	}
 	s.untouched(out)
@@ -151,9 +151,9 @@ func TestAKilledRunIsTakenUp(t *testing.T) {
 		faults []fault
 		ops    []string
 	}{
-		{"init", []string{"host"}, nil, []string{"write", "unshare", "mkdir", "move_mount"}},
-		{"shim", []string{"private"}, nil, []string{"write", "mkdir"}},
-		{"init", []string{"host", "plain"}, noBeneath, []string{"mount", "move_mount", "umount"}},
+		{"init", []string{"host"}, nil, []string{"write", "unshare", "mkdir", "setxattr", "move_mount"}},
+		{"shim", []string{"private"}, nil, []string{"write", "mkdir", "setxattr"}},
+		{"init", []string{"host", "plain"}, noBeneath, []string{"mount", "move_mount", "setxattr", "umount"}},
 	} {
 		leaf := c.leaf
 		run := child{SetUp: true, Options: Options{Anywhere: true, Leaf: leaf}, Faults: c.faults}
@@ -178,6 +178,21 @@ func TestAKilledRunIsTakenUp(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Before Linux 5.7 a cgroup has no user attributes.
+func TestTheNoteIsATrustedAttributeWhereThereAreNoOthers(t *testing.T) {
+	s := newSandbox(t)
+	run := child{SetUp: true, Options: Options{Anywhere: true, Leaf: "shim"}}
+	old := run
+	old.Faults = []fault{{Op: "setxattr", Nth: 1, Errno: unix.EOPNOTSUPP}}
+	run.Options.Leaf = "init"
+	out := s.run(child{Setup: []string{"private"}, Idle: true, Exec: []child{old, run}})
+	s.leafName = "shim"
+	s.once(out, "shim")
+	if len(out.Exec[0].Warned) > 0 || out.Exec[0].Calls["setxattr"] != 2 || out.Exec[1].State != Delegated {
+		t.Errorf("%q, %d calls, then %q", out.Exec[0].Warned, out.Exec[0].Calls["setxattr"], out.Exec[1].State)
 	}
 }
 
@@ -207,7 +222,7 @@ func TestAProgramThatMovesDeeper(t *testing.T) {
 			s.delegated(out)
 			for i, run := range out.Exec {
 				if run.State != Delegated || run.Err != "" || run.After.Membership != "/init/init" || run.After.Namespace != out.After.Namespace ||
-					!slices.Equal(run.After.Children, []string{"init"}) || !slices.Equal(run.After.Mounts, out.After.Mounts) {
+					!slices.Equal(run.After.Children, family("init")) || !slices.Equal(run.After.Mounts, out.After.Mounts) {
 					t.Errorf("%s: run %d: %+v", setup, i+1, run)
 				}
 			}
@@ -227,7 +242,7 @@ func TestAContainerInADelegatedOne(t *testing.T) {
 			if inner.State != HostView || inner.Err != "" || inner.After.Membership != "/init" || inner.Report.HostPath != "/inner" || !slices.Contains(inner.After.Leaf, "1") {
 				t.Errorf("%s: %+v", setup, inner)
 			}
-			if got := childrenOf(t, s.dir+"/inner"); !slices.Equal(got, []string{"init"}) || len(childrenOf(t, s.dir+"/init")) > 0 {
+			if got := childrenOf(t, s.dir+"/inner"); !slices.Equal(got, family("init")) || len(childrenOf(t, s.dir+"/init")) > 0 {
 				t.Errorf("%s: %q", setup, got)
 			}
 		})

@@ -131,15 +131,15 @@ func TestFailedJoinLeavesTheNamespace(t *testing.T) {
 	}
 }
 
-// On a read-only /run the namespace cannot be kept. A process in the namespace will do.
+// On a read-only /run and /dev/shm the namespace cannot be kept. A process in the namespace will do.
 func TestTheNamespaceIsFoundInAProcess(t *testing.T) {
 	s := newSandbox(t)
 	run := child{SetUp: true, Options: Options{Anywhere: true}}
-	out := s.run(child{Setup: []string{"host", "read-only run"}, Idle: true, Exec: []child{run, run}})
+	out := s.run(child{Setup: []string{"host", "read-only run", "read-only shm"}, Idle: true, Exec: []child{run, run}})
 	// The first process has ended, so no process is in its namespace.
 	if last := out.Exec[1]; last.State != Delegated || !last.Report.Outside || len(out.Exec[0].Warned) != 1 || len(last.Warned) != 1 {
 		t.Errorf("%+v", last)
-	} else if kept, missing := out.Exec[0].Warned[0], last.Warned[0]; !strings.Contains(kept, "/run/cgshim: read-only file system: make /run writable") || !strings.Contains(missing, "this process stays in the host's cgroup namespace") {
+	} else if kept, missing := out.Exec[0].Warned[0], last.Warned[0]; !strings.Contains(kept, "/run/cgshim: read-only file system: make /run or /dev/shm writable") || !strings.Contains(missing, "this process stays in the host's cgroup namespace") {
 		t.Errorf("%q, %q", kept, missing)
 	}
 	s.untouched(out.Exec[1])

@@ -25,6 +25,7 @@ func TestEveryPointOfARunIsTakenUp(t *testing.T) {
 		faults []fault
 	}{
 		{"init", []string{"host"}, nil},
+		{automaticLeaf, []string{"host"}, nil},
 		{"shim", []string{"host", "plain"}, nil},
 		{"init", []string{"host", "plain"}, []fault{noBeneath}},
 		{"init", []string{"host", "plain", "/sys shared with a host"}, nil},
@@ -59,7 +60,7 @@ func TestEveryPointOfARunIsTakenUp(t *testing.T) {
 				agains := []string{"again"}
 				if helper {
 					agains = []string{"undo, again"}
-					if len(c.faults) == 0 { // else the new namespace hides where the old mount can be replaced
+					if len(c.faults) == 0 && c.leaf != automaticLeaf { // else the new namespace hides where the old mount can be replaced, or the ID
 						agains = append(agains, "again")
 					}
 				}
@@ -71,7 +72,7 @@ func TestEveryPointOfARunIsTakenUp(t *testing.T) {
 						p.again(n, again, whole)
 					}
 					if helper || c.setup[0] == "host" || c.leaf == "shim" {
-						p.undo(n, pid1) // else nothing is kept, and a process outside of the leaf cannot tell
+						p.undo(n, whole.Points.Noted, pid1) // else nothing is kept, and a process outside of the leaf cannot tell
 					}
 				}
 			})
@@ -94,6 +95,9 @@ func (p *pointsOf) run(nth int, then string) (pid1, last outcome) {
 	dying.Dies = nth
 	s := newSandbox(p.t)
 	defer s.remove()
+	if p.dying.Options.Leaf == automaticLeaf {
+		s = s.named("/" + idA)
+	}
 	if p.helper {
 		dying.Setup, dying.Helper, dying.Then = p.setup, true, then
 		pid1 = s.run(dying)
@@ -124,16 +128,23 @@ func (p *pointsOf) again(nth int, again string, whole outcome) {
 	}
 }
 
-func (p *pointsOf) undo(nth int, whole outcome) {
+func (p *pointsOf) undo(nth, noted int, whole outcome) {
 	p.t.Helper()
 	pid1, got := p.run(nth, "undo")
 	if got.Err != "" {
 		p.t.Errorf("killed before call %d, then undo: %s", nth, got.Err)
 	}
+	if nth <= noted { // a mount that the run has just made writable stays so
+		for _, mounts := range [][]string{pid1.Before.Mounts, pid1.End.Mounts} {
+			for i, m := range mounts {
+				mounts[i] = strings.Replace(m, " true", " false", 1)
+			}
+		}
+	}
 	problem := differs(pid1.Before, pid1.End)
 	delegated := differs(whole.End, pid1.End)
 	if problem == "" && len(pid1.Kept) > 0 {
-		problem = fmt.Sprintf("%q is left in %s", pid1.Kept, keptDir)
+		problem = fmt.Sprintf("%q is left in %s", pid1.Kept, rooms[0])
 	}
 	if problem != "" && delegated != "" {
 		p.t.Errorf("killed before call %d, then undo: neither as before: %s; nor delegated: %s", nth, problem, delegated)

@@ -16,7 +16,9 @@ import (
 // (/sys/kernel/cgroup/delegate).
 type oomGroupStep struct{ value string }
 
-func (s oomGroupStep) String() string { return "echo " + s.value + " >memory.oom.group" }
+func (s oomGroupStep) String() string {
+	return "write " + s.value + " to memory.oom.group of the container's cgroup"
+}
 
 func (s oomGroupStep) do(a *application) error {
 	dir, err := a.container()

@@ -2,8 +2,6 @@ package cgroup
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +15,7 @@ const (
 // openStep uses the mount that is at /sys/fs/cgroup.
 type openStep struct{}
 
-func (openStep) String() string { return "cd " + mountPoint }
+func (openStep) String() string { return "use the mount at " + mountPoint }
 
 func (openStep) do(a *application) (err error) {
 	if a.base, err = a.openDir(unix.AT_FDCWD, mountPoint); err != nil {
@@ -29,13 +27,10 @@ func (openStep) do(a *application) (err error) {
 // writableStep makes the container's own mount writable. It repeats the other flags,
 // because a bind remount drops every flag that is missing (mount(2)). The superblock,
 // which the host shares, stays as it is.
-type writableStep struct {
-	options []string
-	mount   int // its ID
-}
+type writableStep struct{ options []string }
 
 func (s writableStep) String() string {
-	return "mount -o remount,bind,rw," + strings.Join(s.flagNames(), ",") + " " + mountPoint
+	return "make the mount at " + mountPoint + " writable"
 }
 
 // remountFlags are the flags of a single mount that mountinfo shows.
@@ -51,18 +46,7 @@ var remountFlags = []struct {
 	{"relatime", unix.MS_RELATIME},
 }
 
-func (s writableStep) flagNames() (names []string) {
-	for _, f := range remountFlags {
-		if slices.Contains(s.options, f.name) {
-			names = append(names, f.name)
-		}
-	}
-	return names
-}
-
 func (s writableStep) do(a *application) error {
-	_ = a.k.mkdirat(unix.AT_FDCWD, keptDir, 0o755)
-	_ = a.create(keptReadOnly, strconv.Itoa(s.mount)) // only Undo reads it
 	if err := s.remount(a, "rw", 0); err != nil {
 		return err
 	}
@@ -99,7 +83,9 @@ type buildStep struct {
 	place  placeStep // how to attach the new mount
 }
 
-func (s buildStep) String() string { return "mount -t cgroup2 cgroup2 $(mktemp -d)" }
+func (s buildStep) String() string {
+	return "make a mount of the container's cgroup that no other process sees yet"
+}
 
 func (s buildStep) do(a *application) (err error) {
 	a.mount, err = a.detachedMount()
@@ -213,17 +199,17 @@ type placeStep struct {
 }
 
 func (s placeStep) String() string {
-	line := "mount --move $DIR " + mountPoint
+	text := "put the new mount on " + mountPoint
 	switch {
 	case s.replace && s.uncover:
-		line = "umount -l " + mountPoint
+		text = "remove the mount at " + mountPoint + ", below which a killed run has put the new mount"
 	case s.replace:
-		line = "mount --beneath --move $DIR " + mountPoint + "; umount -l " + mountPoint
+		text = "put the new mount in the place of the one at " + mountPoint
 	}
 	if s.isolate {
-		line = "mount --make-private " + mountPoint + "; " + line
+		text = "make the mount at " + mountPoint + " private, and " + text
 	}
-	return line
+	return text
 }
 
 func (s placeStep) do(a *application) error {
@@ -323,10 +309,10 @@ func (a *application) placeTucked(s placeStep) (placed bool, err error) {
 	if s.holder == "" {
 		return false, nil
 	}
-	if a.note(keptHolder, strconv.Itoa(s.keep)+" "+s.room) != nil {
+	if a.writeNote(s.keep) != nil {
 		return false, nil
 	}
-	defer a.k.unlinkat(unix.AT_FDCWD, keptHolder, 0)
+	defer a.writeNote(0)
 	if a.k.mount("", s.holder, "", unix.MS_SHARED, "") != nil {
 		return false, nil
 	}
@@ -360,7 +346,7 @@ func (a *application) uncover() error {
 		return err
 	}
 	a.try(func() error { return a.private(mountPoint) }) // see placeTucked
-	a.try(func() error { return a.unlink(keptHolder) })
+	a.try(func() error { return a.writeNote(0) })
 	return nil
 }
 
@@ -371,7 +357,7 @@ type settleStep struct {
 }
 
 func (s settleStep) String() string {
-	return "umount -l " + s.room + "; mount --make-private " + s.holder
+	return "undo what a killed run has left: remove the mount at " + s.room + ", and make the mount " + s.holder + " private"
 }
 
 func (s settleStep) do(a *application) error {
@@ -385,7 +371,9 @@ func (s settleStep) do(a *application) error {
 // mount, which the tmpfs is on, is private by then.
 type clearStep struct{}
 
-func (clearStep) String() string { return "umount -l " + mountPoint }
+func (clearStep) String() string {
+	return "remove the tmpfs that a killed run has left at " + mountPoint
+}
 
 func (clearStep) do(a *application) error { return a.detach() }
 

@@ -3,6 +3,7 @@ package cgroup
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -137,7 +138,15 @@ func TestAStopSignalEndsTheWaitForTheLock(t *testing.T) {
 	k.flock = func(int, int) error { return unix.EWOULDBLOCK }
 	tries := 0
 	k.sleep = func(time.Duration) { tries++ }
-	_, err := k.lock(time.Now().Add(time.Hour), func() bool { return tries > 2 })
+	room := t.TempDir()
+	if err := os.Chmod(room, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	k.mkdirat = func(int, string, uint32) error { return unix.EEXIST }
+	k.openat = func(_ int, _ string, flags int, mode uint32) (int, error) {
+		return linux.openat(unix.AT_FDCWD, room, flags&^unix.O_NOFOLLOW|unix.O_DIRECTORY, mode)
+	}
+	_, _, err := k.lock(time.Now().Add(time.Hour), func() bool { return tries > 2 })
 	if !errors.Is(err, ErrInterrupted) || !errors.Is(err, unix.EWOULDBLOCK) || tries != 3 {
 		t.Errorf("%v after %d tries", err, tries)
 	}

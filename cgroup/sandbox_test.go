@@ -75,6 +75,29 @@ func (s *sandbox) inside(controllers ...string) *sandbox {
 	return &inner
 }
 
+// named makes a container's cgroup with the name that a runtime gives it.
+func (s *sandbox) named(path string) *sandbox {
+	s.t.Helper()
+	inner := *s
+	inner.name, inner.dir = s.name+path, s.dir+path
+	if err := os.MkdirAll(inner.dir, 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	for dir := s.dir; dir != inner.dir; {
+		controllers := strings.Fields(readFile(s.t, dir+"/cgroup.controllers"))
+		if err := os.WriteFile(dir+"/"+subtreeControl, []byte(list("+", controllers)), 0); err != nil {
+			s.t.Fatal(err)
+		}
+		next, _, _ := strings.Cut(strings.TrimPrefix(inner.dir, dir+"/"), "/")
+		dir += "/" + next
+	}
+	return &inner
+}
+
+// automaticLeaf stands for no name, as the sandbox replaces the empty name by init. The
+// machine that runs the tests may be a container of Docker's.
+const automaticLeaf = "automatic"
+
 // handOver makes root of the sandbox's user namespace the owner of the cgroup, as runc
 // does.
 func (s *sandbox) handOver() {
@@ -179,19 +202,24 @@ func (s *sandbox) command(c child) (*exec.Cmd, *os.File) {
 	return cmd, dir
 }
 
+func (c *child) setDefaults() {
+	o := &c.Options
+	o.Leaf, o.Timeout = cmp.Or(o.Leaf, "init"), cmp.Or(o.Timeout, 10*time.Second)
+	if o.Leaf == automaticLeaf {
+		o.Leaf = ""
+	}
+	for i := range c.Exec {
+		c.Exec[i].setDefaults()
+	}
+	if c.Inner != nil {
+		c.Inner.setDefaults()
+	}
+}
+
 func (s *sandbox) run(c child) outcome {
 	s.t.Helper()
 	s.leafName = c.Options.Leaf
-	defaults := func(o *Options) {
-		o.Leaf, o.Timeout = cmp.Or(o.Leaf, "init"), cmp.Or(o.Timeout, 10*time.Second)
-	}
-	defaults(&c.Options)
-	for i := range c.Exec {
-		defaults(&c.Exec[i].Options)
-	}
-	if c.Inner != nil {
-		defaults(&c.Inner.Options)
-	}
+	c.setDefaults()
 	cmd, dir := s.command(c)
 	defer dir.Close()
 	var stdout, stderr bytes.Buffer

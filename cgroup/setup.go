@@ -2,7 +2,6 @@ package cgroup
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -11,7 +10,8 @@ import (
 )
 
 // setUp observes, decides and applies. It works on the calling thread, as [Plan.Apply]
-// does. A lock lets only one process of a container change cgroups at a time. A program
+// does. A lock lets only one process of a container change cgroups at a time. A cgroup that
+// is delegated already needs none. A program
 // other than cgshim may still change the environment between the observation and a step.
 // Then setUp observes again, until o.Timeout is over. The report is nil if the plan is
 // refused.
@@ -26,9 +26,9 @@ func (k *kernel) setUp(o Options) (*Plan, *Report, error) {
 		return k.carryOut(p, start)
 	}
 	deadline := start.Add(o.Timeout)
-	unlock, err := k.lock(deadline, o.Interrupted)
+	unlock, ignored, err := k.lock(deadline, o.Interrupted)
 	if err != nil {
-		return p, &Report{}, err
+		return p, &Report{Warnings: ignored}, err
 	}
 	defer unlock()
 	for pause := shortest; ; pause = min(2*pause, longest) {
@@ -41,6 +41,9 @@ func (k *kernel) setUp(o Options) (*Plan, *Report, error) {
 			continue
 		}
 		if !moved(err) || over(deadline, o.Interrupted) {
+			if report != nil {
+				report.Warnings = append(report.Warnings, ignored...)
+			}
 			return p, report, err
 		}
 		k.sleep(pause)
@@ -78,11 +81,11 @@ func (k *kernel) carryOut(p *Plan, start time.Time) (*Plan, *Report, error) {
 }
 
 // unsettled reports whether another run of cgshim may be changing the environment that
-// this plan was made for. That is possible if the plan has steps. It is also possible if
+// this plan was made for. That is possible if the plan delegates. It is also possible if
 // the plan is refused because of a mount, or because of the cgroups of processes.
 func (p *Plan) unsettled() bool {
 	if p.Refusal == nil {
-		return len(p.Steps) > 0
+		return p.State != Delegated
 	}
 	return slices.Contains([]State{NotOurs, Outside, Hidden, Threaded, Undelegated, SharedMount, NoRoom}, p.State)
 }
@@ -98,38 +101,4 @@ func moved(err error) bool {
 	}
 	elsewhere := strings.HasPrefix(e.Path, "/") && !strings.HasPrefix(e.Path, mountPoint)
 	return !elsewhere && e.Path != subtreeControl && slices.Contains([]string{"open", "mkdir", "read", "write", "fstat"}, e.Op)
-}
-
-// lock makes the runs of cgshim in one container wait for each other. They share their
-// mounts, so they lock the same directory, /run or else /. The lock works on a read-only
-// /run, because it needs no file of its own. The kernel releases the lock when the
-// process ends (flock(2)). If neither directory can be locked, the run goes on without a
-// lock.
-func (k *kernel) lock(deadline time.Time, interrupted func() bool) (unlock func(), err error) {
-	for _, dir := range []string{"/run", "/"} {
-		fd, err := k.openat(unix.AT_FDCWD, dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			continue
-		}
-		for pause := shortest; ; pause = min(2*pause, longest) {
-			err = k.flock(fd, unix.LOCK_EX|unix.LOCK_NB)
-			if !is(err, unix.EWOULDBLOCK, unix.EINTR) {
-				break
-			}
-			if over(deadline, interrupted) {
-				k.close(fd)
-				err = &Error{Op: "flock", Path: dir, Err: err}
-				if interrupted != nil && interrupted() {
-					err = fmt.Errorf("%w: %w", ErrInterrupted, err)
-				}
-				return nil, err
-			}
-			k.sleep(pause)
-		}
-		if err == nil {
-			return func() { k.close(fd) }, nil
-		}
-		k.close(fd)
-	}
-	return func() {}, nil
 }

@@ -99,7 +99,8 @@ var setups = map[string]func(){
 			panic("type " + v.Type)
 		}
 	},
-	"leaf of another": func() { must("mkdir", os.Mkdir(witness+"/init", 0o755)) },
+	"sibling of another": func() { must("mkdir", os.Mkdir(witness+"/spare", 0o755)) },
+	"leaf of another":    func() { must("mkdir", os.Mkdir(witness+"/init", 0o755)) },
 	"threaded leaf": func() {
 		must("mkdir", os.Mkdir(witness+"/init", 0o755))
 		must("type", os.WriteFile(witness+"/init/cgroup.type", []byte("threaded"), 0))
@@ -127,7 +128,8 @@ var setups = map[string]func(){
 	},
 	"killed": func() { must("kill", unix.Kill(os.Getpid(), unix.SIGKILL)) },
 	"locked": func() {
-		fd, err := unix.Open("/run", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		must("mkdir", os.Mkdir("/run/cgshim", 0o700))
+		fd, err := unix.Open("/run/cgshim", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		must("open", err)
 		must("flock", unix.Flock(fd, unix.LOCK_EX))
 	},
@@ -143,6 +145,7 @@ var setups = map[string]func(){
 		must("enable", os.WriteFile(witness+"/"+subtreeControl, []byte(list("+", strings.Fields(string(controllers)))), 0))
 	},
 	"PID 1 deeper":  func() { moveInto("/init/init", 1) },
+	"read-only shm": func() { must("remount", unix.Mount("", "/dev/shm", "", unix.MS_REMOUNT|unix.MS_RDONLY, "")) },
 	"read-only run": func() { must("remount", unix.Mount("", "/run", "", unix.MS_REMOUNT|unix.MS_RDONLY, "")) },
 	// Like a service of k3s or kubelet after its init has moved deeper.
 	"deeper": func() { moveInto("/init/init", 1, os.Getpid()) },

@@ -1,7 +1,6 @@
 package cgroup
 
 import (
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -9,13 +8,15 @@ import (
 
 // Undo takes back what a run of [Delegate] has left that was killed, so that the container
 // can go on without a delegation. It disables the controllers, moves the processes of the
-// leaf back, and removes the leaf and what the run has stored. If the run had begun to
-// attach the new mount, Undo attaches it to the end, because nothing can bring the old mount
-// back. If the cgroup is delegated, or nothing was begun, Undo changes nothing.
+// leaf back, makes a mount read-only again that the run has noted, and removes the leaf and
+// what the run has stored. If the run had begun to attach the new mount, Undo attaches it to
+// the end, because nothing can bring the old mount back. If the cgroup is delegated, or
+// nothing was begun, Undo changes nothing.
 //
 // Call it on the main thread (see [ErrThread]), in the cgroup namespace that the killed run
-// has made for this process, or in the namespace before. Undo does not leave the namespace.
-// Afterwards the state that [Decide] finds says whether the cgroup is delegated.
+// has made for this process. If that fails, return to the namespace before and call it
+// again: before Linux 6.5, the new namespace may hide what has to be removed. Undo does not
+// leave the namespace. Afterwards the state that [Decide] finds says whether the cgroup is delegated.
 func Undo(o Options) error {
 	if err := lockMainThread(); err != nil {
 		return err
@@ -26,7 +27,7 @@ func Undo(o Options) error {
 func (k *kernel) undo(o Options) error {
 	o = o.withDefaults()
 	o.Anywhere = true
-	unlock, err := k.lock(time.Now().Add(o.Timeout), o.Interrupted)
+	unlock, _, err := k.lock(time.Now().Add(o.Timeout), o.Interrupted)
 	if err != nil {
 		return err
 	}
@@ -65,14 +66,14 @@ func (a *application) takeBack(f *Facts) error {
 			}
 		}
 	}
-	return a.forget(f)
+	return a.forget()
 }
 
 // empty empties and removes the leaf. If nothing was moved, the leaf is empty, or the
 // processes in it are another program's.
 func (a *application) empty(f *Facts, where place) (err error) {
 	var leaf unix.Stat_t
-	if where.group != nil && a.k.stat(where.group.Path+"/"+where.leaf, &leaf) == unix.ENOENT {
+	if where.group != nil && f.Kept == nil && a.k.stat(where.group.Path+"/"+where.leaf, &leaf) == unix.ENOENT {
 		return nil
 	}
 	if err := a.reach(f, where); err != nil {
@@ -83,8 +84,35 @@ func (a *application) empty(f *Facts, where place) (err error) {
 			err = left
 		}
 	}()
+	n, ok := a.k.readNote(descriptor(a.base) + "/.")
+	ok = ok && n.mountNS == f.MountNS
+	if ok {
+		if where.group == nil && n.holder != 0 {
+			return &Error{Op: "getxattr", Path: mountPoint, Data: "the new mount was being placed", Err: unix.EXDEV}
+		}
+		if !where.begun { // the new namespace may hide the ID that the leaf is called by
+			where.leaf = n.leaf
+		}
+	}
+	if err := a.vacate(where); err != nil {
+		return err
+	}
+	for _, name := range noteNames {
+		if err := a.removeNote(name); err != nil && !is(err, unix.EOPNOTSUPP, unix.EPERM) {
+			return err
+		}
+	}
+	if ok && f.Mount != nil && f.Mount.ID == n.readOnly {
+		return writableStep{f.Mount.Options}.restore(a)
+	}
+	return nil
+}
+
+func (a *application) vacate(where place) error {
 	if !where.begun {
-		_ = a.k.unlinkat(a.base, where.leaf, unix.AT_REMOVEDIR)
+		if a.k.unlinkat(a.base, where.leaf, unix.AT_REMOVEDIR) == nil {
+			a.removeSibling(where.leaf)
+		}
 		return nil
 	}
 	if err := a.disable(); err != nil {
@@ -93,7 +121,16 @@ func (a *application) empty(f *Facts, where place) (err error) {
 	if err := a.moveBack(where.leaf, nil); err != nil {
 		return err
 	}
-	return a.removeLeaf(where.leaf)
+	if err := a.removeLeaf(where.leaf); err != nil {
+		return err
+	}
+	a.removeSibling(where.leaf)
+	return nil
+}
+
+// removeSibling removes the cgroup beside the leaf, if it is empty.
+func (a *application) removeSibling(leaf string) {
+	_ = a.k.unlinkat(a.base, siblingOf(leaf), unix.AT_REMOVEDIR)
 }
 
 // reach opens the container's cgroup for writing.
@@ -112,20 +149,18 @@ func (a *application) reach(f *Facts, where place) (err error) {
 	return err
 }
 
-// forget removes what the run has stored, and makes its mount read-only again.
-func (a *application) forget(f *Facts) error {
-	id, _ := a.k.readFile(unix.AT_FDCWD, keptReadOnly)
-	if f.Mount != nil && id == strconv.Itoa(f.Mount.ID) {
-		if err := (writableStep{options: f.Mount.Options}).restore(a); err != nil {
+// forget removes the namespace that the run has kept.
+func (a *application) forget() error {
+	for _, path := range rooms {
+		room, err := a.k.openRoom(path, false)
+		if err != nil {
+			continue // nothing of cgshim's
+		}
+		a.descriptors = append(a.descriptors, room)
+		a.k.unpin(room)
+		if err := a.unlinkPin(room, path+"/"+pinName); err != nil && !is(err, unix.ENOENT) {
 			return err
 		}
 	}
-	_ = a.k.umount(keptNamespace, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) // it may be no mount
-	for _, name := range []string{keptNamespace, keptCgroup, keptHolder, keptReadOnly} {
-		if err := a.unlink(name); err != nil {
-			return err
-		}
-	}
-	_ = a.k.unlinkat(unix.AT_FDCWD, keptDir, unix.AT_REMOVEDIR) // others may have files there
 	return nil
 }

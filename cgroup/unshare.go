@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,7 +17,9 @@ import (
 // apply_cgroup_root_flags; seen on 5.10 to 7.2).
 type unshareStep struct{}
 
-func (unshareStep) String() string { return "unshare --cgroup" }
+func (unshareStep) String() string {
+	return "make a cgroup namespace whose root is the container's cgroup"
+}
 
 func (unshareStep) do(a *application) error {
 	old, err := a.openNamespace(ownNamespace)
@@ -43,19 +46,15 @@ const (
 	initNamespace = "/proc/1/ns/cgroup"
 )
 
-// Files that keepStep and other steps write.
-const (
-	keptDir       = "/run/cgshim"
-	keptNamespace = keptDir + "/cgroup"
-	keptCgroup    = keptDir + "/base"
-	keptHolder    = keptDir + "/shared"   // see placeTucked
-	keptReadOnly  = keptDir + "/readonly" // ID of the mount that writableStep has made writable
-)
-
-func (a *application) openNamespace(name string) (int, error) {
-	fd, err := a.k.openat(unix.AT_FDCWD, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+// openNamespace opens a cgroup namespace, which may be one that a run has kept.
+func (a *application) openNamespace(name string) (fd int, err error) {
+	if slices.Contains(pins(), name) {
+		fd, err = a.k.openPin(name)
+	} else if fd, err = a.k.openat(unix.AT_FDCWD, name, unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		err = &Error{Op: "open", Path: name, Err: err}
+	}
 	if err != nil {
-		return -1, &Error{Op: "open", Path: name, Err: err}
+		return -1, err
 	}
 	a.descriptors = append(a.descriptors, fd)
 	return fd, nil
@@ -70,7 +69,7 @@ func (a *application) openNamespace(name string) (int, error) {
 type regainStep struct{ base, leaf, below string }
 
 func (s regainStep) String() string {
-	return joinStep{s.base, s.below}.String() + " || { echo $$ >" + s.base + "/cgroup.procs; unshare --cgroup; }"
+	return joinStep{s.base, s.below}.String() + ", or else move this process back into " + s.base + " and make a cgroup namespace there"
 }
 
 func (s regainStep) do(a *application) error {
@@ -109,9 +108,9 @@ func (s regainStep) disable(a *application) error {
 	return nil
 }
 
-// keepStep stores facts that a later run of cgshim cannot find out. A later run has to
-// know the container's cgroup if the leaf has an unusual name or if the mount shows
-// more than this cgroup.
+// keepStep stores what a later run of cgshim cannot find out. A later run has to know the
+// container's cgroup if the leaf has an unusual name or if the mount shows more than this
+// cgroup. The note on the cgroup has that.
 //
 // Beside another PID 1 a later run also has to know the new cgroup namespace. For
 // instance, a supervisor stays in the host's cgroup namespace and starts dockerd by
@@ -122,82 +121,26 @@ func (s regainStep) disable(a *application) error {
 type keepStep struct {
 	leaf   string
 	pin    bool
-	shared bool // the bind mount could reach the host, so it is not made
-	quiet  bool // only a run after a killed one misses what is kept, so a failure is no warning
+	shared []string // rooms in which the bind mount could reach the host
+	quiet  bool     // only a run after a killed one misses the note, so a failure is no warning
 }
 
 func (s keepStep) String() string {
-	line := "mkdir -p " + keptDir + "; echo $(stat -c %i .) " + s.leaf + " >" + keptCgroup
-	if s.pin && !s.shared {
-		line += "; touch " + keptNamespace + "; mount --bind " + ownNamespace + " " + keptNamespace
+	text := "note the name of the leaf, " + s.leaf + ", on the container's cgroup"
+	if s.pin && len(s.shared) < len(rooms) {
+		text += ", and keep the cgroup namespace by a mount in " + subtract(rooms, s.shared)[0]
 	}
-	return line
+	return text
 }
 
 func (s keepStep) do(a *application) error {
-	if err := s.keep(a); err != nil && !s.quiet {
+	if s.pin {
+		a.try(func() error { return a.pin(s.shared) })
+	}
+	if err := a.writeNote(0); err != nil && !s.quiet {
 		return err
 	}
 	return nil
-}
-
-func (s keepStep) keep(a *application) error {
-	if err := a.k.mkdirat(unix.AT_FDCWD, keptDir, 0o755); err != nil && err != unix.EEXIST {
-		return &Error{Op: "mkdir", Path: keptDir, Err: err}
-	}
-	if err := a.create(keptCgroup, strconv.FormatUint(a.report.ID, 10)+" "+s.leaf+"\n"); err != nil {
-		return err
-	}
-	switch {
-	case !s.pin:
-		return nil
-	case s.shared:
-		return &Error{Op: "mount", Path: keptNamespace, Data: "on a shared mount", Err: unix.EXDEV}
-	}
-	// Remove the mount of a killed run, which the new mount would only cover.
-	_ = a.k.umount(keptNamespace, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-	if err := a.create(keptNamespace, ""); err != nil {
-		return err
-	}
-	if err := a.k.mount(ownNamespace, keptNamespace, "", unix.MS_BIND, ""); err != nil {
-		return &Error{Op: "mount", Path: keptNamespace, Data: "bind", Err: err}
-	}
-	a.onFailure(func() error {
-		if err := a.k.umount(keptNamespace, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
-			return &Error{Op: "umount", Path: keptNamespace, Err: err}
-		}
-		return nil
-	})
-	return nil
-}
-
-// create makes a file. The file is removed again if the set-up fails.
-func (a *application) create(name, content string) error {
-	if err := a.note(name, content); err != nil {
-		return err
-	}
-	a.onFailure(func() error { return a.unlink(name) })
-	return nil
-}
-
-// unlink removes a file, if it exists.
-func (a *application) unlink(name string) error {
-	if err := a.k.unlinkat(unix.AT_FDCWD, name, 0); err != nil && err != unix.ENOENT {
-		return &Error{Op: "unlink", Path: name, Err: err}
-	}
-	return nil
-}
-
-func (a *application) note(name, content string) error {
-	fd, err := a.k.openat(unix.AT_FDCWD, name, unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o644)
-	if err != nil {
-		return &Error{Op: "open", Path: name, Data: "O_CREAT", Err: err}
-	}
-	defer a.k.close(fd)
-	if content == "" {
-		return nil
-	}
-	return a.k.writeTo(fd, name, content)
 }
 
 // joinStep joins the container's cgroup namespace. If it fails, the cgroup is still
@@ -205,7 +148,7 @@ func (a *application) note(name, content string) error {
 type joinStep struct{ base, below string }
 
 func (joinStep) String() string {
-	return "nsenter --cgroup=" + initNamespace + " || nsenter --cgroup=" + keptNamespace
+	return "join the cgroup namespace of PID 1, or the one that an earlier run has kept"
 }
 
 func (s joinStep) do(a *application) error {
@@ -223,11 +166,15 @@ func (s joinStep) do(a *application) error {
 // joinAny tries to join the namespace of PID 1, then the namespace that an earlier run
 // of cgshim has kept, then the namespaces of the processes in the same cgroup. Such a
 // process may be a dockerd that the earlier run has become. joinAny returns the error of
-// the kept namespace.
+// the first room, or of a room in whose place something else is.
 func (a *application) joinAny(old int, base, below string) (err error) {
-	for _, name := range []string{initNamespace, keptNamespace} {
-		if err = a.join(name, below); err == nil {
+	for i, name := range append([]string{initNamespace}, pins()...) {
+		failed := a.join(name, below)
+		if failed == nil {
 			return nil
+		}
+		if i <= 1 || is(err, unix.ENOENT) && !is(failed, unix.ENOENT) {
+			err = failed
 		}
 		if back := a.enter(old, ownNamespace); back != nil {
 			return back

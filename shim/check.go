@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"strconv"
@@ -50,8 +51,15 @@ func diagnoseCgroup(config Config) (d *diagnosis, possible bool) {
 	case d.Facts.PID != 1:
 		d.note("not PID 1: the report is about this process")
 	}
+	if name := parentName(d.Facts.Parent); d.Facts.PID != 1 && name != "" {
+		as := "which is no shell with job control"
+		if startedByShell(d.Facts.PID, d.Facts.Parent) {
+			as = "as whose job cgshim stops when the program stops"
+		}
+		d.note("started by PID " + strconv.Itoa(d.Facts.Parent) + " " + cgroup.Quote(name) + ", " + as)
+	}
 	if config.CgroupMode == CgroupOff && plan.Refusal == nil && plan.State != cgroup.Delegated {
-		plan.Refusal = &cgroup.Refusal{State: plan.State, Reason: "--cgroup=off is set", Hint: "--cgroup=auto or --cgroup=require"}
+		plan.Refusal = &cgroup.Refusal{State: plan.State, Reason: cmp.Or(config.CgroupFrom, "--cgroup=off, the default under the name "+config.Name+",") + " leaves cgroups alone", Hint: "--cgroup=auto or --cgroup=require"}
 	}
 	d.State = plan.State.String()
 	d.Limits = plan.Container.Limits()
@@ -61,12 +69,15 @@ func diagnoseCgroup(config Config) (d *diagnosis, possible bool) {
 	switch r := plan.Refusal; {
 	case r != nil:
 		d.Verdict, d.Reason, d.Hint = "cgroups will not be delegated", r.Reason, r.Hint
+		if config.requires(r.State) {
+			d.Verdict += ", and the program would not start, because " + config.CgroupFrom + " requires a delegation"
+		}
 	case plan.State == cgroup.Delegated && plan.NoRoom != nil:
 		d.Verdict, d.Reason, d.Hint = "delegated already, but no inner container can be created", plan.NoRoom.Reason, plan.NoRoom.Hint
 	case plan.State == cgroup.Delegated:
-		d.Verdict = "delegated already: inner containers are created under " + plan.HostPath
+		d.Verdict = "delegated already: inner containers are created under " + ownCgroup(plan)
 	default:
-		d.Verdict = "inner containers will be created under " + plan.HostPath
+		d.Verdict = "inner containers will be created under " + ownCgroup(plan)
 	}
 	if plan.Refusal == nil {
 		for _, step := range plan.Steps {
@@ -74,6 +85,18 @@ func diagnoseCgroup(config Config) (d *diagnosis, possible bool) {
 		}
 	}
 	return d, plan.Refusal == nil
+}
+
+// requires reports whether the program does not start if the cgroup is not delegated in
+// this state.
+func (c *Config) requires(state cgroup.State) bool {
+	return c.CgroupMode == CgroupRequire || c.CgroupMode == CgroupRequireV2 && state.V2()
+}
+
+// ownCgroup names the container's cgroup. The path alone would read as the host's root
+// cgroup if it is / in a private cgroup namespace.
+func ownCgroup(plan *cgroup.Plan) string {
+	return "this container's cgroup, which is " + plan.HostPath + " as this process sees it"
 }
 
 // running describes the container's entry point instead of this process. An exec
@@ -94,7 +117,7 @@ func (d *diagnosis) running(plan *cgroup.Plan, o cgroup.Options) *cgroup.Plan {
 			Reason: "the container runs, and its entry point has not delegated its cgroup",
 			Hint:   `make cgshim the container's entry point; if cgshim is the entry point, the line "cgroup not delegated" in its log has the reason`,
 		}
-		d.note("with cgshim as the entry point, inner containers would be created under " + plan.HostPath)
+		d.note("with cgshim as the entry point, inner containers would be created under " + ownCgroup(plan))
 	}
 	return plan
 }
@@ -136,8 +159,9 @@ func (d *diagnosis) text() string {
 	line("cgroup namespace", cgroupNamespace(f.CgroupNS))
 	line("pid namespace", namespace(f.PIDNS))
 	line("mount namespace", namespace(f.MountNS))
-	line("on the host", yesNo(f.OnHost))
+	line("on the host", onTheHost(f))
 	line("cgroup", f.Unified)
+	line("container id", f.Container)
 	line("cgroup of PID 1", f.Init)
 	if f.Init != "" {
 		line("session of PID 1", strconv.Itoa(f.InitSession))
@@ -164,7 +188,7 @@ func (d *diagnosis) text() string {
 		line("mount below all", mount(f.Ground))
 	}
 	line("mount above shared", yesNo(f.ParentShared))
-	line("/run shared", yesNo(f.RunShared))
+	line("shared rooms", strings.Join(f.SharedRooms, " "))
 	line("mounts below", strings.Join(f.SubMounts, " "))
 	d.group(line, "own", f.Own)
 	for i, g := range f.Above {
@@ -250,6 +274,13 @@ func userNamespace(f *cgroup.Facts) string {
 		return "initial"
 	}
 	return "own"
+}
+
+func onTheHost(f *cgroup.Facts) string {
+	if f.HostUnseen {
+		return "perhaps"
+	}
+	return yesNo(f.OnHost)
 }
 
 func orUnknown(s string) string {

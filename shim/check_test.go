@@ -33,8 +33,8 @@ func TestCheckPrintsWhatTheJSONHas(t *testing.T) {
 		},
 		Facts: &cgroup.Facts{
 			PID: 8001, Parent: 8002, Session: 8003, UID: 8004, GID: 8005, Groups: []int{8006, 8007}, Kernel: "kernel8008", IDMap: "8009 8010 8011",
-			CgroupNS: 8012, PIDNS: 8013, MountNS: 8014, Unified: "/unified", Unreadable: "unreadable8015", Init: "/init8016", InitSession: 8017, V1: []string{"v1controller"},
-			Mount: mount(1), Under: mount(4), Holder: mount(2), Ground: mount(3), SubMounts: []string{"/sub8018"}, Own: group(1), Above: []*cgroup.Group{group(2), group(3)},
+			CgroupNS: 8012, PIDNS: 8013, MountNS: 8014, Unified: "/unified", Container: "container8026", Unreadable: "unreadable8015", Init: "/init8016", InitSession: 8017, V1: []string{"v1controller"},
+			Mount: mount(1), Under: mount(4), Holder: mount(2), Ground: mount(3), SharedRooms: []string{"/shared8025"}, SubMounts: []string{"/sub8018"}, Own: group(1), Above: []*cgroup.Group{group(2), group(3)},
 			Strangers: 8019, Kept: &cgroup.Kept{ID: 8020, Leaf: "leaf8021", Holder: 8023, Room: "/room8024"}, Errors: []string{"error8022"},
 		},
 	}

@@ -18,6 +18,11 @@ const (
 	CgroupOff
 )
 
+// String returns the mode as a user writes it.
+func (m CgroupMode) String() string {
+	return [...]string{"auto", "auto", "require", "require-v2", "off"}[m]
+}
+
 // Config is what the command line and the environment ask for.
 type Config struct {
 	Name string   // last element of argv[0], with which messages begin
@@ -37,13 +42,13 @@ type Config struct {
 	DrainTimeout time.Duration // with 0 other processes are not drained
 
 	CgroupMode  CgroupMode
+	CgroupFrom  string // the option or the variable that says CgroupMode, or ""
 	Cgroup      cgroup.Options
 	OOMScoreAdj string // "" keeps the number as it is
 
-	Dind     bool
-	TmpTmpfs bool
-	Exec     bool
-	Pause    bool
+	Dind  bool
+	Exec  bool
+	Pause bool
 }
 
 // DefaultStopSignals are the stop signals without --stop-signal.

@@ -162,7 +162,7 @@ func (j *job) required() bool {
 // delegation, it logs an error and returns the status to exit with.
 func (j *job) notDelegated(level Level, facts []any) int {
 	if j.required() {
-		j.log.Log(LevelError, "cgroup not delegated, which --cgroup=require asks for", facts...)
+		j.log.Log(LevelError, "cgroup not delegated, so the program does not start", append(facts, "required_by", j.CgroupFrom)...)
 		return ExitRequire
 	}
 	j.log.Log(level, "cgroup not delegated", facts...)

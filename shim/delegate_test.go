@@ -35,7 +35,7 @@ func TestDelegateSaysWhatWasDone(t *testing.T) {
 		{name: "one that the user can change is", plan: readOnly, want: []string{"warn cgroup not delegated state=read-only mount reason=ro hint=rw"}},
 		{
 			name: "require ends the run in either", mode: CgroupRequire, plan: legacy, status: ExitRequire,
-			want: []string{"error cgroup not delegated, which --cgroup=require asks for state=cgroup v1 reason=v1"},
+			want: []string{"error cgroup not delegated, so the program does not start state=cgroup v1 reason=v1 required_by="},
 		},
 		{
 			name: "require-v2 is content with v1", mode: CgroupRequireV2, plan: legacy,
@@ -43,7 +43,7 @@ func TestDelegateSaysWhatWasDone(t *testing.T) {
 		},
 		{
 			name: "and not with what the user can change", mode: CgroupRequireV2, plan: readOnly, status: ExitRequire,
-			want: []string{"error cgroup not delegated, which --cgroup=require asks for state=read-only mount reason=ro hint=rw"},
+			want: []string{"error cgroup not delegated, so the program does not start state=read-only mount reason=ro hint=rw required_by="},
 		},
 		{
 			name: "a step that failed is a warning, and the program starts", plan: &cgroup.Plan{State: cgroup.HostView}, report: &cgroup.Report{}, err: denied,
@@ -51,7 +51,7 @@ func TestDelegateSaysWhatWasDone(t *testing.T) {
 		},
 		{
 			name: "with require it does not", mode: CgroupRequire, plan: &cgroup.Plan{State: cgroup.HostView}, report: &cgroup.Report{}, err: denied, status: ExitRequire,
-			want: []string{"error cgroup not delegated, which --cgroup=require asks for err=" + denied.Error() + hintOf(denied)},
+			want: []string{"error cgroup not delegated, so the program does not start err=" + denied.Error() + hintOf(denied) + " required_by="},
 		},
 		{
 			name: "a delegation is told of once", plan: &cgroup.Plan{State: cgroup.HostView},
@@ -148,7 +148,7 @@ func TestDelegateSaysWhatWasDone(t *testing.T) {
 func TestWhereTheHelperCannotDelegate(t *testing.T) {
 	const killedReason = " state=delegation not finished reason=the helper that set the cgroup up was killed hint=look who kills processes in the container; the next start tries again"
 	const elsewhere = " state=not PID 1 reason=the children of this process are in another PID namespace, from which its cgroup cannot be set up hint=start cgshim as the first process of the PID namespace: unshare --fork --pid"
-	const required = "error cgroup not delegated, which --cgroup=require asks for"
+	const required = "error cgroup not delegated, so the program does not start"
 	failed := errors.New("why")
 	for _, c := range []struct {
 		name      string
@@ -164,10 +164,10 @@ func TestWhereTheHelperCannotDelegate(t *testing.T) {
 		{name: "off does nothing at all", config: Config{CgroupMode: CgroupOff}, elsewhere: true, killed: 1},
 		{name: "elsewhere, and not asked to act", elsewhere: true, want: []string{"info cgroup not delegated" + elsewhere}},
 		{name: "elsewhere, and asked to", config: Config{Dind: true}, elsewhere: true, want: []string{"warn cgroup not delegated" + elsewhere}},
-		{name: "elsewhere, and required", config: Config{CgroupMode: CgroupRequire}, elsewhere: true, status: ExitRequire, want: []string{required + elsewhere}},
+		{name: "elsewhere, and required", config: Config{CgroupMode: CgroupRequire}, elsewhere: true, status: ExitRequire, want: []string{required + elsewhere + " required_by="}},
 		{name: "killed: the work is undone, and the program starts", killed: 1, state: cgroup.HostView, want: []string{"undo", "warn cgroup not delegated" + killedReason}},
-		{name: "killed, and required", config: Config{CgroupMode: CgroupRequire}, killed: 1, state: cgroup.HostView, status: ExitRequire, want: []string{"undo", required + killedReason}},
-		{name: "killed, and required on v2", config: Config{CgroupMode: CgroupRequireV2}, killed: 1, state: cgroup.HostView, status: ExitRequire, want: []string{"undo", required + killedReason}},
+		{name: "killed, and required", config: Config{CgroupMode: CgroupRequire}, killed: 1, state: cgroup.HostView, status: ExitRequire, want: []string{"undo", required + killedReason + " required_by="}},
+		{name: "killed, and required on v2", config: Config{CgroupMode: CgroupRequireV2}, killed: 1, state: cgroup.HostView, status: ExitRequire, want: []string{"undo", required + killedReason + " required_by="}},
 		{
 			name: "killed, and the work cannot be undone", killed: 1, undo: []error{failed}, state: cgroup.HostView,
 			want: []string{"undo", "warn a delegation that was begun is not undone err=why", "warn cgroup not delegated" + killedReason},

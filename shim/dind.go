@@ -14,22 +14,25 @@ import (
 
 // prepareDind does what hack/dind and docker:dind's entrypoint do besides the cgroups.
 // A failure is only logged, because dockerd works without most of these steps and
-// reports the others itself.
+// reports the others itself. With the mounts of the host it does nothing, because each
+// step would change the host.
 func (j *job) prepareDind() {
-	if j.Dind {
-		j.mountSecurityfs()
-		removeStalePidFiles(j.Args, j.log)
+	switch {
+	case !j.Dind:
+		return
+	case onHost():
+		j.log.Log(LevelWarn, "docker-in-docker chores skipped", "reason", "this process has, or may have, the mounts of the host")
+		return
 	}
-	if j.TmpTmpfs {
-		j.mountTmp()
-	}
-	if j.Dind {
-		// Make / shared last. The mounts made so far must not propagate to peers, but
-		// the mounts of dockerd have to reach the inner containers
-		// (mount_namespaces(7)).
-		j.must("mount --make-rshared /", j.kernel.mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""))
-	}
+	j.mountSecurityfs()
+	removeStalePidFiles(j.Args, j.log, os.Getpid(), j.orders.PID)
+	// Make / shared last. The mounts made so far must not propagate to peers, but the
+	// mounts of dockerd have to reach the inner containers (mount_namespaces(7)).
+	j.must("mount --make-rshared /", j.kernel.mount("", "/", "", unix.MS_SHARED|unix.MS_REC, ""))
 }
+
+// onHost is replaced by tests.
+var onHost = cgroup.OnHost
 
 func (j *job) must(what string, err error) {
 	if err != nil {
@@ -53,57 +56,53 @@ func (j *job) mountSecurityfs() {
 	j.must("mount securityfs "+securityfs, j.kernel.mount("none", securityfs, "securityfs", 0, ""))
 }
 
-// mountTmp mounts a tmpfs on /tmp. hack/dind does so for its archive tests.
-func (j *job) mountTmp() {
-	var tmp, root unix.Stat_t
-	if err := unix.Stat("/tmp", &tmp); err != nil {
-		j.must("stat /tmp", err)
-		return
-	}
-	// /tmp is a mount point if its device is not the device of /. A bind mount of the
-	// same file system shows only in mountinfo.
-	if unix.Stat("/", &root) == nil && (tmp.Dev != root.Dev || isMountPoint("/tmp")) {
-		return
-	}
-	j.must("mount tmpfs /tmp", j.kernel.mount("none", "/tmp", "tmpfs", 0, ""))
-}
-
-// isMountPoint reports whether dir is a mount point, the fifth field of
-// /proc/self/mountinfo.
-func isMountPoint(dir string) bool {
-	data, _ := readFile("/proc/self/mountinfo")
-	for _, line := range strings.Split(string(data), "\n") {
-		if fields := strings.Fields(line); len(fields) > 4 && fields[4] == dir {
-			return true
-		}
-	}
-	return false
-}
-
 // removeStalePidFiles removes the pid files of a dockerd or containerd that was killed.
 // After a restart of the container another process soon has the PID in such a file.
 // dockerd then refuses to start.
-func removeStalePidFiles(args []string, log Log) {
-	for _, file := range pidFiles(args) {
-		if pid, stays := holder(file); stays {
-			log.Log(LevelInfo, "pid file kept", "path", file, "pid", pid)
-			continue
+//
+// Other users may write below /run, and a volume there may be shared with other
+// containers. So the search follows no link, has an end, waits for nothing, and removes a
+// file from the directory that it has looked at. The processes in own are cgshim's, whose
+// name may be docker-init.
+func removeStalePidFiles(args []string, log Log, own ...int) {
+	search := pidSearch{left: mostEntries, seen: map[string]bool{}, found: func(dir int, name, path string) {
+		pid, stays := holder(dir, name, own...)
+		if stays {
+			log.Log(LevelInfo, "pid file kept", "path", path, "pid", pid)
+			return
 		}
-		if err := unix.Unlink(file); err != nil {
-			log.Log(LevelWarn, "stale pid file not removed", "path", file, "err", err)
-			continue
+		if err := unix.Unlinkat(dir, name, 0); err != nil {
+			log.Log(LevelWarn, "stale pid file not removed", "path", path, "err", err)
+			return
 		}
-		log.Log(LevelInfo, "stale pid file removed", "path", file)
+		log.Log(LevelInfo, "stale pid file removed", "path", path)
+	}}
+	search.everywhere(args)
+	if search.left == 0 {
+		log.Log(LevelWarn, "search for stale pid files cut short", "entries", mostEntries)
 	}
 }
 
 var pidRoots = []string{"/run", "/var/run"}
 
-// pidFiles finds docker*.pid and containerd*.pid below /run, below /var/run and below
+// Limits of the search. dockerd puts its pid files at most two levels below /run, and the
+// state of a thousand inner containers has some thousand entries.
+const (
+	mostEntries = 20_000
+	mostDepth   = 6
+)
+
+// pidSearch looks for pid files.
+type pidSearch struct {
+	left  int             // number of directory entries that it may still look at
+	seen  map[string]bool // paths of the pid files
+	found func(dir int, name, path string)
+}
+
+// everywhere finds docker*.pid and containerd*.pid below /run, below /var/run and below
 // the exec root in args. It adds the file of --pidfile.
-func pidFiles(args []string) []string {
+func (p *pidSearch) everywhere(args []string) {
 	roots := slices.Clone(pidRoots)
-	var files []string
 	// Only dockerd's options are known.
 	if slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(path.Base(arg), "dockerd") }) {
 		if root := argument(args, "--exec-root"); root != "" {
@@ -112,35 +111,71 @@ func pidFiles(args []string) []string {
 		if root := argument(args, "--data-root", "-g"); root != "" {
 			roots = append(roots, root+"/containerd")
 		}
-		if file := argument(args, "--pidfile", "-p"); fileType(file) == unix.S_IFREG {
-			files = append(files, file)
+		if file := argument(args, "--pidfile", "-p"); file != "" {
+			p.file(file)
 		}
 	}
 	for _, root := range roots {
-		files = findPidFiles(root, files)
+		p.below(unix.AT_FDCWD, root, root, mostDepth)
 	}
-	return files
 }
 
-// findPidFiles adds the pid files below dir to files. It follows no symbolic links,
-// because /var/run is usually a link to /run.
-func findPidFiles(dir string, files []string) []string {
-	if fileType(dir) != unix.S_IFDIR {
-		return files
+// file takes the file of --pidfile, whatever its name is.
+func (p *pidSearch) file(file string) {
+	dir, err := unix.Open(path.Dir(file), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
 	}
-	names, _ := entries(dir)
-	for _, name := range names {
-		file := dir + "/" + name
-		kind := fileType(file)
-		lower := strings.ToLower(name)
-		switch {
-		case kind == unix.S_IFDIR:
-			files = findPidFiles(file, files)
-		case kind == unix.S_IFREG && strings.HasSuffix(lower, ".pid") && isDaemon(lower) && !slices.Contains(files, file):
-			files = append(files, file)
+	defer unix.Close(dir)
+	if name := path.Base(file); fileType(dir, name) == unix.S_IFREG {
+		p.take(dir, name, file)
+	}
+}
+
+func (p *pidSearch) take(dir int, name, path string) {
+	if !p.seen[path] {
+		p.seen[path] = true
+		p.found(dir, name, path)
+	}
+}
+
+// below finds the pid files below the directory name, whose path is for messages. It
+// follows no symbolic links, because /var/run is usually a link to /run.
+func (p *pidSearch) below(at int, name, path string, depth int) {
+	dir, err := unix.Openat(at, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(dir)
+	buf := make([]byte, 8192)
+	for {
+		n, err := unix.ReadDirent(dir, buf)
+		if err != nil || n == 0 {
+			return
+		}
+		_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+		for _, name := range names {
+			if p.left == 0 {
+				return
+			}
+			p.left--
+			p.entry(dir, name, path+"/"+name, depth)
 		}
 	}
-	return files
+}
+
+func (p *pidSearch) entry(dir int, name, path string, depth int) {
+	lower := strings.ToLower(name)
+	switch fileType(dir, name) {
+	case unix.S_IFDIR:
+		if depth > 0 {
+			p.below(dir, name, path, depth-1)
+		}
+	case unix.S_IFREG:
+		if strings.HasSuffix(lower, ".pid") && isDaemon(lower) {
+			p.take(dir, name, path)
+		}
+	}
 }
 
 func isDaemon(name string) bool {
@@ -149,20 +184,46 @@ func isDaemon(name string) bool {
 
 // holder returns the process that a pid file names, and reports whether the file has to
 // stay. The file stays if the daemon is alive, or if the file has other text than a PID.
-// An empty file stays unless it has the name of a daemon. /proc/PID/comm is the name of
-// the program, cut to 15 bytes (proc(5)).
-func holder(file string) (pid int, stays bool) {
-	data, err := readFile(file)
-	text := strings.TrimSpace(string(data))
+// An empty file stays unless it has the name of a daemon.
+func holder(dir int, name string, own ...int) (pid int, stays bool) {
+	text, owner, err := readPidFile(dir, name)
 	if err == nil && text == "" { // the daemon was killed before it wrote its PID
-		return 0, !isDaemon(path.Base(file))
+		return 0, !isDaemon(path.Base(name))
 	}
 	pid, notNumber := strconv.Atoi(text)
 	if err != nil || notNumber != nil || pid <= 0 {
 		return 0, true
 	}
-	comm, err := readFile("/proc/" + text + "/comm")
-	return pid, err == nil && isDaemon(string(comm)) && pid != os.Getpid()
+	return pid, !slices.Contains(own, pid) && daemonOf(owner, pid)
+}
+
+// daemonOf reports whether pid is a daemon of this user. /proc/PID/comm is the name of
+// the program, cut to 15 bytes (proc(5)). Any user may give a process that name.
+func daemonOf(owner uint32, pid int) bool {
+	process := "/proc/" + strconv.Itoa(pid)
+	var s unix.Stat_t
+	if unix.Stat(process, &s) != nil || s.Uid != owner {
+		return false
+	}
+	comm, err := readFile(process + "/comm")
+	return err == nil && isDaemon(comm)
+}
+
+// readPidFile reads a regular file that is not larger than a PID. Without O_NONBLOCK, a
+// FIFO or the lease of another process would make open(2) wait (fcntl(2)).
+func readPidFile(dir int, name string) (text string, owner uint32, err error) {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", 0, err
+	}
+	defer unix.Close(fd)
+	var s unix.Stat_t
+	var buf [64]byte
+	if err := unix.Fstat(fd, &s); err != nil || s.Mode&unix.S_IFMT != unix.S_IFREG || s.Size > int64(len(buf)) {
+		return "", 0, unix.EINVAL
+	}
+	n, err := unix.Read(fd, buf[:])
+	return strings.TrimSpace(string(buf[:max(n, 0)])), s.Uid, err
 }
 
 // argument returns the value of an option in args. It knows --name VALUE and
@@ -185,9 +246,9 @@ func argument(args []string, names ...string) string {
 }
 
 // fileType returns the S_IFMT part of a file's mode, or 0 if the file does not exist.
-func fileType(file string) uint32 {
+func fileType(dir int, name string) uint32 {
 	var s unix.Stat_t
-	if unix.Lstat(file, &s) != nil {
+	if unix.Fstatat(dir, name, &s, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT) != nil {
 		return 0
 	}
 	return s.Mode & unix.S_IFMT

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -17,8 +16,9 @@ import (
 // machine may have pid files of its own.
 func emptyRun(t *testing.T) (dir string) {
 	t.Helper()
-	old := pidRoots
-	t.Cleanup(func() { pidRoots = old })
+	old, host := pidRoots, onHost
+	t.Cleanup(func() { pidRoots, onHost = old, host })
+	onHost = func() bool { return false } // the tests may run there
 	dir = t.TempDir()
 	pidRoots = []string{dir, filepath.Join(dir, "missing")}
 	return dir
@@ -26,14 +26,14 @@ func emptyRun(t *testing.T) (dir string) {
 
 func TestPrepareDind(t *testing.T) {
 	shared := fmt.Sprintf("mount  /  %#x", unix.MS_SHARED|unix.MS_REC)
-	t.Run("without --dind and --tmp-tmpfs nothing is done", func(t *testing.T) {
+	t.Run("without --dind nothing is done", func(t *testing.T) {
 		j, w := newJob(t, Config{})
 		j.prepareDind()
 		w.wants()
 	})
 	t.Run("--dind makes / shared, after every mount of its own", func(t *testing.T) {
 		emptyRun(t)
-		j, w := newJob(t, Config{Dind: true, TmpTmpfs: true})
+		j, w := newJob(t, Config{Dind: true})
 		j.prepareDind()
 		if i := slices.Index(w.trace, shared); i < 0 || i != len(w.trace)-1 {
 			t.Errorf("%q", w.trace)
@@ -49,23 +49,15 @@ func TestPrepareDind(t *testing.T) {
 			t.Errorf("%q", w.trace)
 		}
 	})
-	t.Run("--tmp-tmpfs leaves a /tmp that is a mount point", func(t *testing.T) {
-		mounts, err := os.ReadFile("/proc/self/mountinfo")
-		if err != nil {
-			t.Fatal(err)
-		}
-		j, w := newJob(t, Config{TmpTmpfs: true})
-		if j.prepareDind(); strings.Contains(string(mounts), " /tmp ") {
-			w.wants()
-		} else {
-			w.wants("mount none /tmp tmpfs 0x0")
-		}
-	})
-	t.Run("a mount point is one in mountinfo", func(t *testing.T) {
-		for dir, want := range map[string]bool{"/proc": true, "/": true, "/proc/self": false, "": false} {
-			if isMountPoint(dir) != want {
-				t.Errorf("isMountPoint(%q) = %v", dir, !want)
-			}
+	t.Run("the host is left as it is", func(t *testing.T) {
+		run := emptyRun(t)
+		onHost = func() bool { return true }
+		put(t, filepath.Join(run, "docker.pid"), "4194305", 0o644)
+		j, w := newJob(t, Config{Dind: true})
+		j.prepareDind()
+		w.wants("warn docker-in-docker chores skipped reason=this process has, or may have, the mounts of the host")
+		if _, err := os.Stat(filepath.Join(run, "docker.pid")); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -96,7 +88,9 @@ func TestPidFilesAreLookedForWhereDockerdPutsThem(t *testing.T) {
 		{"a file that is found twice counts once", []string{"dockerd", "--exec-root=" + run}, inRun},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := pidFiles(c.args)
+			var got []string
+			search := pidSearch{left: mostEntries, seen: map[string]bool{}, found: func(_ int, _, path string) { got = append(got, path) }}
+			search.everywhere(c.args)
 			slices.Sort(got)
 			slices.Sort(c.want)
 			if !slices.Equal(got, c.want) {
@@ -137,13 +131,13 @@ func TestHolder(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), c.file)
 			put(t, file, c.content, 0o644)
-			if pid, stays := holder(file); stays != c.stays {
+			if pid, stays := holder(unix.AT_FDCWD, file); stays != c.stays {
 				t.Errorf("pid %d, stays %v", pid, stays)
 			}
 		})
 	}
 	t.Run("a file that cannot be read", func(t *testing.T) {
-		if _, stays := holder(dir); !stays {
+		if _, stays := holder(unix.AT_FDCWD, dir); !stays {
 			t.Error("it goes")
 		}
 	})

@@ -28,31 +28,31 @@ func TestExplainEnd(t *testing.T) {
 		verbose   Level
 		want      string
 	}{
-		{name: "an exit", exit: exited(255), verbose: LevelTrace, want: "info child exited" + abnormal + " status=255 elapsed=1.25s"},
-		{name: "an expected status is 0", exit: exited(3), verbose: LevelTrace, want: "info child exited" + abnormal + " status=0 elapsed=1.25s"},
+		{name: "an exit", exit: exited(255), verbose: LevelTrace, want: "info child exited" + abnormal + " status=255 elapsed=1.250s"},
+		{name: "an expected status is 0", exit: exited(3), verbose: LevelTrace, want: "info child exited" + abnormal + " status=0 elapsed=1.250s"},
 		{
 			name: "a signal that was forwarded is no surprise", exit: killed(unix.SIGTERM), forwarded: SetOf(unix.SIGTERM), verbose: LevelTrace,
-			want: "info child ended by signal" + abnormal + " status=143 elapsed=1.25s signal=SIGTERM core_dumped=false",
+			want: "info child ended by signal" + abnormal + " status=143 elapsed=1.250s signal=SIGTERM core_dumped=false",
 		},
 		{
 			name: "one that was not is", exit: killed(unix.SIGTERM), forwarded: SetOf(unix.SIGINT), verbose: LevelWarn,
-			want: "warn child ended by signal" + abnormal + " status=143 elapsed=1.25s signal=SIGTERM core_dumped=false",
+			want: "warn child ended by signal" + abnormal + " status=143 elapsed=1.250s signal=SIGTERM core_dumped=false",
 		},
 		{
 			name: "a dumped core is said", exit: dumped(unix.SIGSEGV), verbose: LevelWarn,
-			want: "warn child ended by signal" + abnormal + " status=139 elapsed=1.25s signal=SIGSEGV core_dumped=true",
+			want: "warn child ended by signal" + abnormal + " status=139 elapsed=1.250s signal=SIGSEGV core_dumped=true",
 		},
 		{
 			name: "OOM kills since the start are a warning", exit: exited(1), before: 3, kills: 5, verbose: LevelWarn,
-			want: "warn child exited" + abnormal + " status=1 elapsed=1.25s oom_kills=2",
+			want: "warn child exited" + abnormal + " status=1 elapsed=1.250s oom_kills=2",
 		},
 		{
 			name: "OOM kills and a signal", exit: killed(unix.SIGKILL), kills: 1, verbose: LevelWarn,
-			want: "warn child ended by signal" + abnormal + " status=137 elapsed=1.25s signal=SIGKILL core_dumped=false oom_kills=1",
+			want: "warn child ended by signal" + abnormal + " status=137 elapsed=1.250s signal=SIGKILL core_dumped=false oom_kills=1",
 		},
-		{name: "OOM kills before the start are not the program's", exit: exited(1), before: 5, kills: 5, verbose: LevelTrace, want: "info child exited" + abnormal + " status=1 elapsed=1.25s"},
-		{name: "where they cannot be counted none is said", exit: exited(1), kills: 5, noCgroup: true, verbose: LevelTrace, want: "info child exited" + abnormal + " status=1 elapsed=1.25s"},
-		{name: "nor where they could not be counted at the start", exit: exited(1), kills: 5, unknown: true, verbose: LevelTrace, want: "info child exited" + abnormal + " status=1 elapsed=1.25s"},
+		{name: "OOM kills before the start are not the program's", exit: exited(1), before: 5, kills: 5, verbose: LevelTrace, want: "info child exited" + abnormal + " status=1 elapsed=1.250s"},
+		{name: "where they cannot be counted none is said", exit: exited(1), kills: 5, noCgroup: true, verbose: LevelTrace, want: "info child exited" + abnormal + " status=1 elapsed=1.250s"},
+		{name: "nor where they could not be counted at the start", exit: exited(1), kills: 5, unknown: true, verbose: LevelTrace, want: "info child exited" + abnormal + " status=1 elapsed=1.250s"},
 		{name: "what the level does not show is not said", exit: exited(1), verbose: LevelWarn},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -51,6 +51,10 @@ func (p *Process) Env() []string { return p.orders.Environ() }
 // PID returns the PID of PID 1.
 func (p *Process) PID() int { return p.orders.PID }
 
+// Prepares reports whether this process prepares the start, which is the first to read the
+// options.
+func (p *Process) Prepares() bool { return p.role == pid1.Prepare }
+
 // Run does what this process is to do, and returns its exit status.
 func (p *Process) Run(config Config, log Log) int {
 	j := &job{Config: config, log: log, orders: p.orders, native: p.host == nil}
@@ -143,6 +147,9 @@ func (j *job) orderOptions() {
 		o.Options.Rewrite[from] = uint8(to)
 	}
 	o.Job = !j.Exec && startedByShell(o.PID, o.Parent)
+	if o.PID != 1 {
+		j.log.Log(LevelInfo, "not PID 1", "parent", o.Parent, "parent_name", parentName(o.Parent), "job_of_a_shell", o.Job)
+	}
 	o.Require = 0
 	if j.required() {
 		o.Require = 1

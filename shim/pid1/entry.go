@@ -46,6 +46,7 @@ type life struct {
 	stopping countdown
 	settling countdown // until the pages are copied
 	settles  int       // number of tries to copy them
+	failures int       // of the runtime to start in a helper
 	pageSize uintptr
 	sum      byte          // of the bytes that loadPages has read
 	copying  countdown     // until the limits are copied again
@@ -53,11 +54,12 @@ type life struct {
 	clock    stopwatch
 	info     siginfo // of the last signal
 
-	terminal terminal
-	events   [4096]byte // of inotify
-	helper   helper
-	room     uintptr // free space on the stack for newVector
-	oldNS    int     // descriptor of the cgroup namespace before the set-up, or -1
+	terminal  terminal
+	events    [4096]byte // of inotify
+	helper    helper
+	dismissed int     // a helper with whose end nothing has to be done, or 0
+	room      uintptr // free space on the stack for newVector
+	oldNS     int     // descriptor of the cgroup namespace before the set-up, or -1
 
 	page      page
 	writer    int // the child that writes a log line, or 0
@@ -146,9 +148,12 @@ func (l *life) mayWait() {
 	}
 }
 
-// cannotStart ends this process with a message.
+// cannotStart ends this process with a message. It writes the message itself where there can
+// be no child for that, if there is room for it.
 func (l *life) cannotStart(message string) {
 	l.page.word(message)
-	l.flush()
+	if !l.flush() && writable(2) {
+		writeAll(2, address(&l.page.text), uintptr(len(message)))
+	}
 	exit(1)
 }

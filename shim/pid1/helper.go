@@ -113,12 +113,11 @@ func (l *life) startLate(role Role, limit time.Duration) {
 	l.helper = helper{pid: l.startHelper(role), role: role, left: countdownOf(limit)}
 }
 
-// helperEnded notes that the helper is gone.
+// helperEnded notes that a helper is gone. Of those that are not waited for there is only
+// the one that copies the limits.
 func (l *life) helperEnded(e reaper.Exit) {
 	l.helper.pid, l.helper.left = 0, countdown{}
-	if l.helper.role == Resize {
-		l.resized(e)
-	}
+	l.resized(e)
 }
 
 // awaitLate waits for the helper, as long as its limit and until a stop signal comes.
@@ -126,7 +125,7 @@ func (l *life) awaitLate() {
 	h := &l.helper
 	for h.pid != 0 {
 		if e, errno := reaper.Look(h.pid); e.PID == h.pid && !e.Stopped() || errno != 0 {
-			h.pid = 0
+			h.pid, h.left = 0, countdown{}
 			return
 		}
 		if h.left.over() || l.stopPending() {
@@ -144,5 +143,8 @@ func (l *life) awaitLate() {
 // SIGKILL. It is reaped when it does.
 func (l *life) endHelper() {
 	kill(l.helper.pid, unix.SIGKILL)
-	l.helper.pid = 0
+	l.dismissed, l.helper.pid, l.helper.left = l.helper.pid, 0, countdown{}
+	if l.helper.role == Resize {
+		l.again()
+	}
 }

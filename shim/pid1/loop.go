@@ -10,10 +10,10 @@ import (
 
 // live is the life of PID 1 from the orders to the exit.
 func (l *life) live() {
-	l.loadPages()
 	if l.orders.Exec {
 		l.replace()
 	}
+	l.loadPages()
 	l.openTerminal()
 	l.started = now()
 	if l.child == 0 {
@@ -99,6 +99,8 @@ func (l *life) handle(sig Signal) {
 	case sig == unix.SIGCHLD:
 		l.tellChild()
 		l.due = true
+	case sig == written: // a child that was killed has ended
+		l.writing()
 	case l.changesLimits(sig):
 		l.resize()
 	case Forwardable(sig) || terminalUse.Has(sig):
@@ -141,6 +143,8 @@ func (l *life) collected(e reaper.Exit) {
 		l.say(LineMain, &v)
 	case e.PID == l.helper.pid:
 		l.helperEnded(e)
+	case e.PID == l.dismissed:
+		l.dismissed = 0
 	default:
 		l.say(LineReaped, &v)
 		l.say(LineZombie, &v)

@@ -26,10 +26,26 @@ func (l *life) prepare() {
 		case e.Signaled():
 			l.helperKilled(e)
 		case o.begun == 0 && e.Code() == 2:
-			l.cannotStart("cgshim: cannot start: Go's runtime has no room in a helper: raise the limit of processes (--pids-limit, pids.max, RLIMIT_NPROC) to 8 or more, or the limit of memory\n")
+			l.runtimeFailed()
 		default:
 			exit(e.Code())
 		}
+	}
+}
+
+// mostFailures is how often the runtime may fail to start. It needs three threads or four,
+// as chance will have it.
+const mostFailures = 4
+
+// runtimeFailed ends this process with what to change. It returns if the runtime may start
+// the next time.
+func (l *life) runtimeFailed() {
+	const wake = 1 // FUTEX_WAKE
+	if _, errno := call(unix.SYS_FUTEX, address(&l.orders.Flag), wake, 1, 0); errno != 0 {
+		l.cannotStart("cgshim: cannot start: a sandbox refuses the system call futex, which Go's runtime needs in a helper: allow futex in the seccomp profile\n")
+	}
+	if l.failures++; l.failures == mostFailures {
+		l.cannotStart("cgshim: cannot start: Go's runtime has no room in a helper: raise the limit of processes (--pids-limit, pids.max, RLIMIT_NPROC) to 8 or more, or the limit of memory\n")
 	}
 }
 
@@ -37,11 +53,12 @@ func (l *life) prepare() {
 // where it is unknown whether it may. Otherwise the next helper undoes what was half done.
 func (l *life) helperKilled(e reaper.Exit) {
 	o := l.orders
-	l.page.word("cgshim: the helper that prepares the start was killed by signal ")
-	l.page.number(int(e.Signal()))
-	l.page.byte('\n')
-	l.flush()
-	o.Killed++
+	if o.Killed++; o.Killed == 1 {
+		l.page.word("cgshim: the helper that prepares the start was killed by signal ")
+		l.page.number(int(e.Signal()))
+		l.page.byte('\n')
+		l.flush()
+	}
 	switch {
 	case o.Require == 1:
 		exit(125)
@@ -72,7 +89,6 @@ func (l *life) serve(pid int) (e reaper.Exit) {
 		case e.PID == pid:
 			l.answer()
 			kill(pid, unix.SIGCONT)
-			continue
 		case l.orders.Inside:
 			l.answer()
 		}
@@ -81,7 +97,11 @@ func (l *life) serve(pid int) (e reaper.Exit) {
 			l.flush()
 			exit(128 + int(last))
 		}
-		sig, _ := awaitSignal(wanted, &l.info, min(left.limit(), l.glance()))
+		limit := min(left.limit(), l.glance())
+		if e.PID == pid { // it may be stopped again already, and without an end
+			limit = 0
+		}
+		sig, _ := awaitSignal(wanted, &l.info, limit)
 		left.spend(l.clock.lap())
 		if sig > 0 && sig < NumSignals && DefaultStopSignals.Has(sig) {
 			last, wanted = sig, wanted&^bit(sig)
@@ -150,7 +170,7 @@ func (l *life) goesOn(pid int) bool {
 	if o.ready == 0 || !o.early() {
 		return false
 	}
-	l.helper.pid, l.helper.role = pid, Prepare
+	l.dismissed = pid
 	return true
 }
 

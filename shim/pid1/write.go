@@ -23,14 +23,16 @@ const (
 //
 // The end of the child raises the signal written and not SIGCHLD, about which there may be a
 // line.
-func (l *life) flush() {
+//
+// handedOver is false if there can be no child.
+func (l *life) flush() (handedOver bool) {
 	if l.page.n == 0 {
-		return
+		return true
 	}
 	size := l.page.n
 	l.page.n = 0
-	if l.writer != 0 && !reaper.Gone(l.writer) { // it still writes
-		return
+	if l.writing() {
+		return true
 	}
 	end := written
 	if l.host != nil { // another thread of the runtime would take the signal
@@ -39,11 +41,10 @@ func (l *life) flush() {
 	pid, errno := fork(end)
 	if errno == unix.EINVAL { // QEMU's user mode makes no process that sends another signal than SIGCHLD
 		writeAll(2, address(&l.page.text), uintptr(size))
-		return
+		return true
 	}
 	if errno != 0 {
-		l.writer = 0
-		return
+		return false
 	}
 	if pid == 0 {
 		dieWithParent()
@@ -52,6 +53,15 @@ func (l *life) flush() {
 	}
 	l.writer = pid
 	l.awaitWriter()
+	return true
+}
+
+// writing reports whether a child still writes, although it was killed.
+func (l *life) writing() bool {
+	if l.writer != 0 && reaper.Gone(l.writer) {
+		l.writer = 0
+	}
+	return l.writer != 0
 }
 
 // awaitWriter waits for the child that writes. It does not count on the signal, which the
@@ -90,4 +100,12 @@ func writeAll(fd int, text, size uintptr) {
 		text += n
 		size -= n
 	}
+}
+
+// writable reports whether there was room for a line a moment ago.
+func writable(fd int) bool {
+	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}
+	var t unix.Timespec
+	n, errno := call5(unix.SYS_PPOLL, address(&p), 1, address(&t), 0, sigsetSize)
+	return errno == 0 && n == 1 && p.Revents == unix.POLLOUT
 }

@@ -195,7 +195,7 @@ func (o *outer) execLands(number string) error {
 		if err != nil {
 			return err
 		}
-		if path != o.cgroup+"/init" {
+		if !inLeaf(o.cgroup, path) {
 			return fmt.Errorf("docker exec is in %s, not in the leaf", path)
 		}
 		_ = syscall.Kill(pid, syscall.SIGKILL)

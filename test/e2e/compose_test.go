@@ -195,7 +195,7 @@ func scratch(options []string, leaf bool) (err error) {
 	}
 	err = eventually(20*time.Second, func() error {
 		path, err := cgroupOf(pid)
-		if err == nil && (path == o.cgroup+"/init") != leaf {
+		if err == nil && inLeaf(o.cgroup, path) != leaf {
 			err = fmt.Errorf("PID 1 is in %s", path)
 		}
 		return err

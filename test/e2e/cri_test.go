@@ -227,7 +227,7 @@ func (p *pod) exec() error {
 	}
 	// runc starts the command in the cgroup namespace that the container was started in.
 	// Here that is the host's namespace, so the path begins at the top level.
-	if out := strings.TrimSpace(string(answer.Stdout)); out != "0::"+p.cgroup+"/init" || answer.ExitCode != 0 {
+	if out := strings.TrimSpace(string(answer.Stdout)); !inLeaf("0::"+p.cgroup, out) || answer.ExitCode != 0 {
 		return fmt.Errorf("exit status %d, the command is in %q: %s", answer.ExitCode, out, answer.Stderr)
 	}
 	return nil

@@ -37,6 +37,7 @@ var (
 	tail        = rig.Tail
 	read        = rig.Read
 	cgroupOf    = rig.CgroupOf
+	inLeaf      = rig.InLeaf
 	processes   = rig.Processes
 	groupsBelow = rig.GroupsBelow
 	counter     = rig.Counter

@@ -54,7 +54,7 @@ func execs(runtime string, v variant) (err error) {
 	// The entry point starts the program when the set-up is over.
 	err = errors.Join(started, eventually(30*time.Second, func() error {
 		for _, pid := range processes("sleep 7411") {
-			if path, err := cgroupOf(pid); err == nil && path == o.cgroup+"/init" && read(fmt.Sprintf("/proc/%d/comm", pid)) == "sleep" {
+			if path, err := cgroupOf(pid); err == nil && inLeaf(o.cgroup, path) && read(fmt.Sprintf("/proc/%d/comm", pid)) == "sleep" {
 				return nil
 			}
 		}

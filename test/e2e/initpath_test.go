@@ -93,7 +93,7 @@ func initPath(options []string, first string) (err error) {
 		return fmt.Errorf("status %d: %s", status, out)
 	case first != "" && !strings.Contains(out, "first "+first):
 		return fmt.Errorf("PID 1 is not the init: %s", out)
-	case regexp.MustCompile(`(?m)^0::.*/init$`).MatchString(out) || strings.Contains(out, "docker-init ("):
+	case regexp.MustCompile(`(?m)^0::.*init$`).MatchString(out) || strings.Contains(out, "docker-init ("):
 		return fmt.Errorf("not as tini: %s", out)
 	}
 	return removed
@@ -119,7 +119,7 @@ func besidePID1(namespace, option string) (err error) {
 			return fmt.Errorf("the program does not run: %s", tail(logs, 3))
 		}
 		for _, pid := range found {
-			if path, err := cgroupOf(pid); err != nil || path != o.cgroup+"/init" {
+			if path, err := cgroupOf(pid); err != nil || !inLeaf(o.cgroup, path) {
 				return fmt.Errorf("process %d is in %s: %v: %s", pid, path, err, tail(logs, 3))
 			}
 		}

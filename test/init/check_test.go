@@ -93,3 +93,23 @@ func TestWithoutProcOrSys(t *testing.T) {
 		}
 	}
 }
+
+// --check says whether the program would start, and names what requires a delegation.
+func TestCheckSaysWhetherTheProgramWouldStart(t *testing.T) {
+	lab.Root(t)
+	for _, c := range []struct{ option, variable, why string }{
+		{"--cgroup=require", "", "--cgroup=require"},
+		{"--check", "require", "CGSHIM_CGROUP=require"},
+		{"--cgroup=auto", "require", ""},
+	} {
+		r := pid1(t)
+		r.Args = []string{"-c", "mount --make-rprivate / && mount -t tmpfs none /sys/fs && mkdir /sys/fs/cgroup && mount -t tmpfs none /sys/fs/cgroup && exec \"$0\" --check " + c.option, lab.Cgshim(t)}
+		r.Path, r.Attr.Cloneflags = "/bin/sh", r.Attr.Cloneflags|syscall.CLONE_NEWNS
+		r.Env = append(lab.Environ(), "CGSHIM_CGROUP="+c.variable)
+		status, text := r.Do(t), r.Stdout.String()
+		verdict, _, _ := strings.Cut(text, "\n")
+		if want := "the program would not start, because " + c.why + " requires a delegation"; status != 1 || strings.Contains(verdict, want) != (c.why != "") {
+			t.Errorf("%q, %q: %d, %s, %s", c.option, c.variable, status, verdict, r.Stderr.String())
+		}
+	}
+}

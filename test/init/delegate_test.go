@@ -45,7 +45,7 @@ func hierarchy() string {
 // mounts returns a shell that makes the mounts of a container and then executes its
 // arguments.
 func mounts() string {
-	return `mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs run /run && mount --bind ` + hierarchy() + ` /sys/fs/cgroup && `
+	return `mount --make-rprivate / && mount -t proc proc /proc && mount -t tmpfs run /run && mount -t tmpfs shm /dev/shm && mount --bind ` + hierarchy() + ` /sys/fs/cgroup && `
 }
 
 // pid1 returns a command that runs as PID 1 of the container.

@@ -9,7 +9,7 @@ import (
 )
 
 // dind runs a script under cgshim with a /run of its own, which another script
-// prepares. It copies the binary there, because a tmpfs on /tmp may hide the original.
+// prepares.
 func dind(t *testing.T, prepare, options, script string) *lab.Run {
 	t.Helper()
 	lab.Root(t)
@@ -74,13 +74,16 @@ func TestDindKeepsWhatIsSet(t *testing.T) {
 	}
 }
 
-func TestTmpTmpfs(t *testing.T) {
-	r := dind(t, "true", "--tmp-tmpfs", "stat -f -c %T /tmp; ls /tmp | wc -l")
-	if r.Do(t); r.Stdout.String() != "tmpfs\n0\n" {
-		t.Errorf("%q, %q", r.Stdout.String(), r.Stderr.String())
-	}
-	r = dind(t, "mount -t tmpfs -o size=64k mine /tmp", "--tmp-tmpfs", "grep -c ' /tmp ' /proc/self/mountinfo")
-	if r.Do(t); r.Stdout.String() != "1\n" {
-		t.Errorf("mounted over: %q, %q", r.Stdout.String(), r.Stderr.String())
+// A process that sees the host's PID 1 with its own mounts is on the host. Here the host
+// is a PID namespace with its PID 1, and cgshim is in a PID namespace below.
+func TestDindOnAHost(t *testing.T) {
+	for name, how := range map[string]string{"--dind": "/run/cgshim --dind", "CGSHIM_DIND": "env CGSHIM_DIND=1 /run/cgshim"} {
+		r := dind(t, "mount -t tmpfs sys /sys && mkdir -p /sys/kernel/security && echo 4194305 >/run/docker.pid && cp /proc/self/mountinfo /run/before && "+
+			"exec unshare --pid --fork "+how+" --cgroup=off -- sh -c 'ls /run/docker.pid; cat /proc/self/mountinfo | diff - /run/before && echo same; echo container=$container'", "", "")
+		status := r.Do(t)
+		if out, said := r.Stdout.String(), r.Stderr.String(); status != 0 || out != "/run/docker.pid\nsame\ncontainer=docker\n" ||
+			strings.Count(said, "\n") != 1 || !strings.Contains(said, "docker-in-docker chores skipped") {
+			t.Errorf("%s: %d, %q, %q", name, status, out, said)
+		}
 	}
 }

@@ -96,7 +96,7 @@ func TestAnExecDoesNotAct(t *testing.T) {
 			pid = c.running("sleep", "1000").PID()
 		}
 		r := c.exec(pid, append(append([]string{lab.Cgshim(t)}, asked.args...), "--", "sh", "-c", "exit 7")...)
-		r.Env = append(os.Environ(), asked.env)
+		r.Env = append(lab.Environ(), asked.env)
 		said := ""
 		if asked.said > 0 {
 			said = `"state": "not PID 1"`
@@ -171,12 +171,12 @@ func TestTheEntryPointInASharedPIDNamespaceActs(t *testing.T) {
 // If nothing keeps the cgroup namespace of a delegation, no process can join it.
 func TestRequireNeverStartsInTheWrongNamespace(t *testing.T) {
 	c := newContainer(t)
-	pid := c.running("/bin/sh", "-c", `mount -o remount,ro /run && exec "$0" "$@"`, "sleep", "1000").PID()
+	pid := c.running("/bin/sh", "-c", `mount -o remount,ro /run && mount -o remount,ro /dev/shm && exec "$0" "$@"`, "sleep", "1000").PID()
 	lab.Until(t, "sleep", func() bool {
 		data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 		return string(data) == "sleep\x001000\x00"
 	})
-	ends(t, "first", c.exec(pid, lab.Cgshim(t), "--cgroup=require", "-x", "cat", "/proc/self/cgroup"), 0, "0::/init\n", "make /run writable", 2)
+	ends(t, "first", c.exec(pid, lab.Cgshim(t), "--cgroup=require", "-x", "cat", "/proc/self/cgroup"), 0, "0::/init\n", "make /run or /dev/shm writable", 2)
 	ends(t, "require", c.exec(pid, lab.Cgshim(t), "--cgroup=require", "-x", "echo", "ran"), 125, "", "stays in the host's cgroup namespace", 1)
 	ends(t, "auto", c.exec(pid, lab.Cgshim(t), "--cgroup=auto", "-x", "echo", "ran"), 0, "ran", "stays in the host's cgroup namespace", 1)
 }
@@ -201,7 +201,7 @@ func TestQuiet(t *testing.T) {
 			c := newContainer(t)
 			r := c.pid1(append(append([]string{lab.Cgshim(t)}, args...), "--", "true")...)
 			if args == nil {
-				r.Env = append(os.Environ(), "CGSHIM_QUIET=1")
+				r.Env = append(lab.Environ(), "CGSHIM_QUIET=1")
 			}
 			ends(t, "delegated", r, 0, "", "", 0)
 		})

@@ -29,7 +29,7 @@ func TestOOMScoreAdj(t *testing.T) {
 		{[]string{"-x", "--oom-score-adj=300"}, "", "300\n"},
 	} {
 		t.Run(fmt.Sprint(c.args, " ", c.env), func(t *testing.T) {
-			r := &lab.Run{Path: lab.Cgshim(t), PID1: os.Geteuid() == 0, Env: append(os.Environ(), c.env)}
+			r := &lab.Run{Path: lab.Cgshim(t), PID1: os.Geteuid() == 0, Env: append(lab.Environ(), c.env)}
 			r.Args = append(c.args, "--", "sh", "-c", "cat /proc/self/oom_score_adj; read wait")
 			in, hold, err := os.Pipe()
 			if err != nil {

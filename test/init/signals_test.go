@@ -251,7 +251,7 @@ func TestKillGroup(t *testing.T) {
 		t.Run(fmt.Sprint(c.args, c.env), func(t *testing.T) {
 			r := pid1(t, c.args...)
 			dir := t.TempDir()
-			r.Env = append(os.Environ(), c.env...)
+			r.Env = append(lab.Environ(), c.env...)
 			r.Args = append(r.Args, "--", "sh", "-c", `trap "echo child" TERM; (trap "echo grandchild; exit" TERM; echo >`+dir+`/ready; while :; do sleep 0.01; done) & wait; wait`)
 			r.Start(t)
 			lab.Until(t, "the grandchild", func() bool { _, err := os.Stat(dir + "/ready"); return err == nil })

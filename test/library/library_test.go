@@ -61,7 +61,7 @@ func TestSupervisor(t *testing.T) {
 	r := container(t, supervisor(t), "sh", "-c", program)
 	status := r.Do(t)
 	out, said := r.Stdout.String(), r.Stderr.String()
-	want := regexp.MustCompile(`^(in 0::/init under 1\ncontrollers \S.*\n/sys/fs/cgroup/init/\n){2}$`)
+	want := regexp.MustCompile(`^(in 0::/init under 1\ncontrollers \S.*\n/sys/fs/cgroup/init/\n/sys/fs/cgroup/spare/\n){2}$`)
 	if status != 0 || !want.MatchString(out) {
 		t.Errorf("%d, %q, %q", status, out, said)
 	}

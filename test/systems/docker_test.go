@@ -311,7 +311,7 @@ func TestDockerInside(t *testing.T) {
 			if _, err := rig.Exec("systemctl", "daemon-reload"); err != nil {
 				return err
 			}
-			if path, err := rig.CgroupOf(o.pid); err != nil || path != o.cgroup+"/init" {
+			if path, err := rig.CgroupOf(o.pid); err != nil || !rig.InLeaf(o.cgroup, path) || !rig.NamedAfter(o.id, path) {
 				return fmt.Errorf("PID 1 is in %s: %v", path, err)
 			}
 			if _, err := rig.Docker(socket, "stop", o.id); err != nil {

@@ -15,6 +15,7 @@ type mutant struct {
 // kernel, because some would move the processes of the host.
 const (
 	pure     = "^(TestDecide|TestOptionalSteps|TestAnywhere|TestDelegatedReports|TestRulesHold|TestParentOfTheMount|TestModes|TestZeroOptions)"
+	naming   = "^(TestTheID|TestTheName|TestEveryRunKnows|TestAgents)"
 	parsing  = "^(TestParse|TestSplit|TestIsInitial|TestMayWrite|TestLimit$|TestBelow|Fuzz)"
 	resizing = "^(TestLimitsAreFollowed|TestALimitBelow|TestOOMGroupIsKept|TestAFailedCopy|TestMirrored|TestAnotherCgroup|TestNothing|TestUpdate|TestTheCount|TestWhichCgroups|TestACgroupThatGoes|TestProtectionIsCopied|TestLosses|TestFactsOfTheLeaf|TestAffinityAround)"
 )
@@ -273,6 +274,19 @@ var mutants = []mutant{
 	{name: "what an exec has left is the entry point", file: "cgroup/decide.go", old: " && (f.Session == f.InitSession || f.Session == f.PID)", new: "", run: pure},
 	{name: "a service is the entry point", file: "cgroup/decide.go", old: ` && f.Init == f.Unified && (`, new: " && (", run: pure},
 	{name: "init.scope is no leaf", file: "cgroup/decide.go", old: `name == "init.scope" || `, new: "", run: pure},
+	{name: "a leaf with the ID is no leaf", file: "cgroup/decide.go", old: "automatic(name) || ", new: "", run: naming},
+	{name: "the leaf ends in a row of 64 digits", file: "cgroup/leaf.go", old: `strings.Repeat(".", `, new: `strings.Repeat("0", `, run: naming},
+	{name: "a name of any digits is a leaf", file: "cgroup/leaf.go", old: "len(id) == idKept && hexadecimal(id)", new: "len(id) == idKept", run: naming},
+	{name: "a pod is named after its sandbox", file: "cgroup/leaf.go", old: `roots[terminationLog] != "" || `, new: "", run: naming},
+	{name: "a pod with a log of its own is named after its sandbox", file: "cgroup/leaf.go", old: ` || path.Base(roots[etcHosts]) == "etc-hosts"`, new: "", run: naming},
+	{name: "the files of two containers name one", file: "cgroup/leaf.go", old: "if id != \"\" && id != found {", new: "if false {", run: naming},
+	{name: "a container of any directory is Docker's", file: "cgroup/leaf.go", old: ` || path.Base(path.Dir(dir)) != "containers"`, new: "", run: naming},
+	{name: "an ID above is the container's", file: "cgroup/leaf.go", old: `strings.CutSuffix(p, "/container")`, new: `path.Dir(p), true`, run: naming},
+	{name: "the mounts name a container whose path has no ID", file: "cgroup/leaf.go", old: `if path == "/" { //`, new: "if true { //", run: naming},
+	{name: "the sibling has the name of the leaf", file: "cgroup/leaf.go", old: "if leaf == DefaultLeaf {", new: "if false {", run: naming},
+	{name: "the sibling takes the last room", file: "cgroup/leaf.go", old: "room >= 3", new: "room >= 1", run: "TestNoRoomForASibling$", root: true},
+	{name: "the sibling stays after a failure", file: "cgroup/leaf.go", old: "a.onFailure(func() error { return a.removeLeaf(name) })", new: "", run: "TestTheSiblingIsUndone", root: true},
+	{name: "there is no sibling", file: "cgroup/evacuate.go", old: "a.makeSibling(s.sibling)", new: "", run: "TestAutomaticLeaf", root: true},
 	{name: "a threaded domain is delegated already", file: "cgroup/decide.go", old: `len(g.Enabled) > 0 && g.Type == "domain"`, new: "len(g.Enabled) > 0", run: pure},
 	{name: "the leaf of the real root is a leaf", file: "cgroup/decide.go", old: "case g.Root:", new: "case false:", run: pure},
 	{name: "what was kept of another cgroup counts", file: "cgroup/decide.go", old: "f.Kept.ID == g.ID && ", new: "", run: pure},
@@ -357,9 +371,19 @@ var mutants = []mutant{
 	{name: "an optional step ends the run", file: "cgroup/apply.go", old: "if err != nil && step.Optional {", new: "if false {", run: "TestTheNamespaceIsFound", root: true},
 	{name: "an undo that fails is not said", file: "cgroup/apply.go", old: "if left := a.rollBack(); left != nil {", new: "if left := a.rollBack(); left != nil && a.start.IsZero() {", run: "TestAnUndoThatFails", root: true},
 	{name: "a delegation is not said", file: "cgroup/apply.go", old: "a.report.Delegated = p.Refusal == nil", new: "a.report.Delegated = false", run: "TestPrivateNamespace", root: true},
-	{name: "the lock is not taken", file: "cgroup/setup.go", old: "err = k.flock(fd, unix.LOCK_EX|unix.LOCK_NB)", new: "err = nil", run: "TestARunThatDoesNotEnd", root: true},
-	{name: "the lock is not needed for steps", file: "cgroup/setup.go", old: "return len(p.Steps) > 0", new: "return false", run: "TestARunThatDoesNotEnd", root: true},
-	{name: "without a lock nothing is done", file: "cgroup/setup.go", old: "if err == nil {\n\t\t\treturn func()", new: "if err != nil {\n\t\t\treturn nil, err\n\t\t}\n\t\tif err == nil {\n\t\t\treturn func()", run: "TestWithoutALock", root: true},
+	{name: "the lock is not taken", file: "cgroup/lock.go", old: "err = k.flock(fd, unix.LOCK_EX|unix.LOCK_NB)", new: "err = nil", run: "TestARunThatDoesNotEnd", root: true},
+	{name: "the lock is not needed for steps", file: "cgroup/setup.go", old: "return p.State != Delegated", new: "return false", run: "TestARunThatDoesNotEnd", root: true},
+	{name: "a delegated cgroup needs the lock", file: "cgroup/setup.go", old: "return p.State != Delegated", new: "return true", run: "TestADelegatedContainerNeedsNoLock", root: true},
+	{name: "without a lock nothing is done", file: "cgroup/lock.go", old: "\t\tk.close(fd)\n\t}\n\treturn func() {}, ignored, nil", new: "\t\treturn nil, ignored, err\n\t}\n\treturn func() {}, ignored, nil", run: "TestWithoutALock", root: true},
+	{name: "a lock of another container is waited for", file: "cgroup/lock.go", old: "if pid == 0 {", new: "if false {", run: "TestALockOfAnotherContainer", root: true},
+	{name: "other mounts are this container's", file: "cgroup/lock.go", old: "own.Ino != other.Ino", new: "false", run: "TestALockOfAContainerWith", root: true},
+	{name: "a room of another user will do", file: "cgroup/state.go", old: " || int(s.Uid) != k.geteuid()", new: "", run: "TestWhatIsInThePlace", root: true},
+	{name: "a room that others may enter will do", file: "cgroup/state.go", old: "unix.S_IFDIR|0o700, unix.S_IFMT|0o777", new: "unix.S_IFDIR, unix.S_IFMT", run: "TestWhatIsInThePlace", root: true},
+	{name: "a link to a room will do", file: "cgroup/state.go", old: "unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_NONBLOCK", new: "unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK", run: "TestWhatIsInThePlace", root: true},
+	{name: "the note of another container counts", file: "cgroup/facts.go", old: "ok && n.mountNS == o.MountNS", new: "ok", run: "TestHostileRunDoesNotKeepFromDelegating", root: true},
+	{name: "the host gets the chores", file: "shim/dind.go", old: "case onHost():", new: "case false:", run: "TestPrepareDind"},
+	{name: "a daemon may be another user's", file: "shim/dind.go", old: " || s.Uid != owner", new: "", run: "TestAProcessOfAnotherUser", root: true},
+	{name: "an open of a pid file waits", file: "shim/dind.go", old: "unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK", new: "unix.O_RDONLY|unix.O_NOFOLLOW", run: "TestHostilePidFiles"},
 	{name: "what has moved is an error", file: "cgroup/setup.go", old: "if !moved(err) || ", new: "if true || ", run: "TestWhatHasMoved", root: true},
 	{name: "the plan is older than the lock", file: "cgroup/setup.go", old: "\t\tp, err := k.plan(o)\n", new: "", run: "TestThePlanIsMadeUnderTheLock", root: true},
 	{name: "a stop signal does not end the retries", file: "cgroup/setup.go", old: " || interrupted != nil && interrupted()", new: "", run: "TestOver"},
@@ -373,9 +397,9 @@ var mutants = []mutant{
 	{name: "a symbolic link at the mount point is followed", file: "cgroup/kernel.go", old: "unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC", new: "unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC", run: "TestSymbolicLink", root: true, explained: "the link is refused before a step could follow it, and a cgroup file system has no links"},
 	{name: "the way back is not tried before", file: "cgroup/unshare.go", old: "if err := a.enter(old, ownNamespace); err != nil {\n\t\treturn err\n\t}\n\tif err := a.k.unshare", new: "if err := a.k.unshare", run: "TestDelegatedToAUserNamespaceInTheHosts", root: true},
 	{name: "the namespace is not left after a failure", file: "cgroup/unshare.go", old: "a.onFailure(func() error { return a.enter(old, ownNamespace) })\n\treturn nil", new: "return nil", run: "TestForeignProcessEnds", root: true},
-	{name: "the namespace is not kept", file: "cgroup/unshare.go", old: `if err := a.k.mount(ownNamespace, keptNamespace, "", unix.MS_BIND, ""); err != nil {`, new: "if err := error(nil); err != nil {", run: "TestRunsOfASupervisor", root: true},
-	{name: "the namespace of PID 1 is not joined", file: "cgroup/unshare.go", old: "[]string{initNamespace, keptNamespace}", new: "[]string{keptNamespace}", run: "TestExecJoinsPID1ThatMovedDeeper", root: true},
 	{name: "inner containers live on", file: "cgroup/events.go", old: `if err := k.killGroup(point + "/" + name); err != nil && first == nil {`, new: "if err := error(nil); err != nil && first == nil {", run: resizing},
+	{name: "the namespace is not kept", file: "cgroup/pin.go", old: `if err := a.k.mount(ownNamespace, descriptor(file), "", unix.MS_BIND, ""); err != nil {`, new: "if err := error(nil); err != nil {", run: "TestRunsOfASupervisor", root: true},
+	{name: "the namespace of PID 1 is not joined", file: "cgroup/unshare.go", old: "append([]string{initNamespace}, pins()...)", new: "pins()", run: "TestExecJoinsPID1ThatMovedDeeper", root: true},
 	{name: "foreign processes are not named", file: "cgroup/error.go", old: "if e.Foreign > 0 {", new: "if false {", run: "TestForeignProcessEnds", root: true},
 	{name: "a hint does not look at the errno", file: "cgroup/hint.go", old: "(row.err == 0 || errors.Is(e.Err, row.err))", new: "true", run: "TestARefusal|TestForeignProcessEnds|TestNoRoom", root: true},
 }

@@ -86,12 +86,18 @@ func Cleanup() {
 	}
 }
 
+// Environ returns the environment of the test, without the variables of the tests that have
+// the prefix of cgshim's variables.
+func Environ() []string {
+	return slices.DeleteFunc(os.Environ(), func(entry string) bool { return strings.HasPrefix(entry, "CGSHIM_") })
+}
+
 // Run is one init with its program.
 type Run struct {
 	Path  string   // the binary
 	Name  string   // argv[0], by default Path
 	Args  []string // the other arguments
-	Env   []string // by default the environment of the test
+	Env   []string // by default [Environ]
 	Dir   string
 	PID1  bool // run as PID 1 of a new PID namespace
 	Stdin io.Reader
@@ -134,6 +140,9 @@ func (r *Run) Start(t testing.TB) {
 	r.Cmd.Stdout, r.Cmd.Stderr, r.Cmd.Stdin = r.Stdout, r.Stderr, r.Stdin
 	if r.ErrorTo != nil {
 		r.Cmd.Stderr = r.ErrorTo
+	}
+	if r.Env == nil {
+		r.Env = Environ()
 	}
 	r.Cmd.Env, r.Cmd.Dir, r.Cmd.ExtraFiles = r.Env, r.Dir, r.Extra
 	r.Cmd.WaitDelay = 10 * time.Second
@@ -227,7 +236,9 @@ func Cgroup(t testing.TB) (dir string) {
 	}
 	t.Cleanup(func() {
 		Until(t, "the test's cgroup to be removed", func() bool {
-			_ = syscall.Rmdir(dir + "/init")
+			for _, leaf := range []string{"init", "spare"} {
+				_ = syscall.Rmdir(dir + "/" + leaf)
+			}
 			return syscall.Rmdir(dir) == nil
 		})
 	})

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -120,6 +121,21 @@ func CgroupOf(pid int) (string, error) {
 	}
 	return "", fmt.Errorf("/proc/%d/cgroup: no cgroup v2", pid)
 }
+
+// InLeaf reports whether path is the leaf of a container's cgroup. The leaf is called
+// init, or after the container's ID.
+func InLeaf(cgroup, path string) bool {
+	name, below := strings.CutPrefix(path, strings.TrimSuffix(cgroup, "/")+"/")
+	return below && leafName.MatchString(name)
+}
+
+// NamedAfter reports whether path is a leaf that has the name of the container with this
+// ID, by which agents on the machine find the container.
+func NamedAfter(id, path string) bool {
+	return filepath.Base(path) == id[:40]+strings.Repeat(".", 20)+"init"
+}
+
+var leafName = regexp.MustCompile(`^(?:[0-9a-f]{40}\.{20})?init$`)
 
 // Processes returns the PIDs whose command line contains the text.
 func Processes(text string) (pids []int) {
