@@ -73,7 +73,7 @@ func (j *job) explainEnd() string {
 			level = LevelWarn
 		}
 	}
-	if kills, known := cgroup.OOMKills(o.Delegated); known && o.KillsKnown && kills > o.Kills {
+	if kills, known := j.kernel.oomKills(o.Delegated); known && o.KillsKnown && kills > o.Kills {
 		facts, level = append(facts, "oom_kills", int(kills-o.Kills)), LevelWarn
 	}
 	return j.log.Render(level, msg, facts...)

@@ -101,10 +101,11 @@ type system struct {
 	delegate func(cgroup.Mode, cgroup.Options) (*cgroup.Report, error)
 	undo     func(cgroup.Options) error
 	decide   func(cgroup.Options) *cgroup.Plan
+	oomKills func(delegated bool) (uint64, bool)
 	mount    func(source, target, fstype string, flags uintptr, data string) error
 }
 
-var kernel = system{delegate: cgroup.Delegate, undo: cgroup.Undo, decide: decide, mount: unix.Mount}
+var kernel = system{delegate: cgroup.Delegate, undo: cgroup.Undo, decide: decide, oomKills: cgroup.OOMKills, mount: unix.Mount}
 
 func decide(o cgroup.Options) *cgroup.Plan { return cgroup.Decide(cgroup.Observe(), o) }
 
@@ -129,7 +130,7 @@ func (j *job) prepare() int {
 	j.prepareDind()
 	j.orderLines()
 	j.orderProgram()
-	o.Kills, o.KillsKnown = cgroup.OOMKills(o.Delegated)
+	o.Kills, o.KillsKnown = j.kernel.oomKills(o.Delegated)
 	o.Finish()
 	return 0
 }
