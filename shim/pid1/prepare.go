@@ -158,12 +158,13 @@ func (l *life) answer() {
 
 // glance is how long to wait before looking at the orders. A helper that is the first
 // process of a PID namespace cannot stop itself (pid_namespaces(7)). It takes a new helper
-// less than a millisecond to find out whether it is.
+// less than a millisecond to find out whether it is. A sandbox may also keep a helper from
+// stopping itself.
 func (l *life) glance() time.Duration {
 	if l.orders.placed == 0 || l.orders.Inside {
 		return time.Millisecond
 	}
-	return forever
+	return tick
 }
 
 // early reports whether PID 1 need not wait for the end of the helper. A program that PID 1
