@@ -137,7 +137,7 @@ func TestAHelperThatHangs(t *testing.T) {
 }
 
 // Processes stop the helper again and again. PID 1 must continue it, and still see TERM.
-func TestAHelperThatIsStoppedWithoutEnd(t *testing.T) {
+func TestAHelperHeldUpWithoutEnd(t *testing.T) {
 	r := busy(t, "--", "sleep", "1000")
 	r.Start(t)
 	helper := findHelper(r.PID())
