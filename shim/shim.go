@@ -147,7 +147,7 @@ func (j *job) orderOptions() {
 		o.Options.Rewrite[from] = uint8(to)
 	}
 	o.Job = !j.Exec && startedByShell(o.PID, o.Parent)
-	if o.PID != 1 {
+	if o.PID != 1 && !j.Tini {
 		j.log.Log(LevelInfo, "not PID 1", "parent", o.Parent, "parent_name", parentName(o.Parent), "job_of_a_shell", o.Job)
 	}
 	o.Require = 0

@@ -22,6 +22,7 @@ func (l *life) live() {
 		chdirRoot()
 	}
 	l.say(LineSpawned, &values{pid: l.child})
+	l.release()
 	// The point of no return. From here on only the end of the program may end this
 	// process, because the end of PID 1 ends the container.
 	l.closeInherited()

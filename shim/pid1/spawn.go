@@ -70,8 +70,23 @@ func (l *life) become() {
 		setForegroundGroup(fd, pid)
 	}
 	l.nameChild(pid)
+	l.awaitRelease()
 	l.orders.Outcome.ExecErrno = uint32(l.execute())
 	exit(127)
+}
+
+// awaitRelease keeps the child from executing the program before the line about it is
+// written, if there is one. The program may write to the same place.
+func (l *life) awaitRelease() {
+	const step = 50 * time.Microsecond
+	for waited := time.Duration(0); l.shows(LineSpawned) && l.orders.released == 0 && waited < longPatience; waited += step {
+		sleep(step)
+	}
+}
+
+func (l *life) release() {
+	l.flush()
+	l.orders.released = 1
 }
 
 // nameChild makes socket activation work through an init. sd_listen_fds(3) in the program
