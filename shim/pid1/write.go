@@ -67,27 +67,42 @@ func (l *life) writing() bool {
 }
 
 // awaitWriter waits for the child that writes. It does not count on the signal, which the
-// kernel does not queue where RLIMIT_SIGPENDING is exhausted.
+// kernel does not queue where RLIMIT_SIGPENDING is exhausted. As long as there is room for the
+// lines, the child waits for a processor and not for a reader, and gets more time.
 func (l *life) awaitWriter() {
 	patience := longPatience
 	if l.impatient {
 		patience = shortPatience
 	}
 	const step = 10 * time.Millisecond
-	for until := now() + patience; ; {
+	until := now() + patience
+	for extensions := 0; ; {
 		if reaper.Gone(l.writer) {
 			l.writer, l.impatient = 0, false
 			return
 		}
 		left := until - now()
 		if left <= 0 {
-			break
+			if extensions++; extensions > mostExtensions || !writable(2) {
+				break
+			}
+			until, left = now()+longPatience, step
 		}
 		var info siginfo
 		awaitSignal(bit(written), &info, min(left, step))
 	}
 	kill(l.writer, unix.SIGKILL) // what it has not written is lost
 	l.impatient = true
+}
+
+const mostExtensions = 10
+
+// writable reports whether poll(2) says that there is room.
+func writable(fd int32) bool {
+	ready := unix.PollFd{Fd: fd, Events: unix.POLLOUT}
+	var none unix.Timespec
+	n, errno := call(unix.SYS_PPOLL, address(&ready), 1, address(&none), 0)
+	return errno == 0 && n == 1 && ready.Revents == unix.POLLOUT
 }
 
 func writeAll(fd int, text, size uintptr) {
