@@ -97,14 +97,6 @@ func (l *life) awaitWriter() {
 
 const mostExtensions = 10
 
-// writable reports whether poll(2) says that there is room.
-func writable(fd int32) bool {
-	ready := unix.PollFd{Fd: fd, Events: unix.POLLOUT}
-	var none unix.Timespec
-	n, errno := call(unix.SYS_PPOLL, address(&ready), 1, address(&none), 0)
-	return errno == 0 && n == 1 && ready.Revents == unix.POLLOUT
-}
-
 func writeAll(fd int, text, size uintptr) {
 	for size > 0 {
 		n, errno := call(unix.SYS_WRITE, uintptr(fd), text, size, 0)
