@@ -15,6 +15,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cgshim/cgshim/cgroup"
 )
 
 const tinisWarning = "warn Tini is not running as PID 1 and isn't registered as a child subreaper."
@@ -144,6 +146,45 @@ func TestOrderOptions(t *testing.T) {
 		if j.orderOptions(); j.orders.Require != want || j.orders.Read != 1 {
 			t.Errorf("mode %d: required %d, read %d", mode, j.orders.Require, j.orders.Read)
 		}
+	}
+}
+
+// The program starts only if prepare returns 0.
+func TestPrepare(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		config Config
+		status int
+		want   []string
+	}{
+		{name: "a program", config: Config{CgroupMode: CgroupOff, KillGroup: true}},
+		{name: "tini", config: Config{CgroupMode: CgroupOff, Tini: true, WarnOnReap: true}},
+		{name: "--pause needs no program", config: Config{Pause: true, CgroupMode: CgroupRequire}},
+		{name: "a delegation that fails is no reason", want: []string{"warn cgroup not delegated err=the test does not delegate"}},
+		{
+			name: "unless it is required", config: Config{CgroupMode: CgroupRequire, CgroupFrom: "--cgroup=require"}, status: ExitRequire,
+			want: []string{"error cgroup not delegated, so the program does not start err=the test does not delegate required_by=--cgroup=require"},
+		},
+		{
+			name: "a signal that the kernel does not know", config: Config{ParentDeath: 99}, status: ExitFailure,
+			want: []string{"error cannot be an init err=prctl PR_SET_PDEATHSIG SIGRTMIN+65: invalid argument"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			j, w := newJob(t, c.config)
+			j.orders.PID, w.oomKills = 1, 3 // PID 1 changes nothing of this process
+			j.kernel.delegate = func(cgroup.Mode, cgroup.Options) (*cgroup.Report, error) {
+				return &cgroup.Report{}, errors.New("the test does not delegate")
+			}
+			if status := j.prepare(); status != c.status {
+				t.Errorf("status %d, want %d", status, c.status)
+			}
+			w.wants(c.want...)
+			o := j.orders
+			if started := c.status == 0 && !c.config.Pause; o.KillsKnown != started || started && o.Kills != 3 || (o.String(o.Dir) != "") != started {
+				t.Errorf("OOM kills %d, known %v; directory %q", o.Kills, o.KillsKnown, o.String(o.Dir))
+			}
+		})
 	}
 }
 
