@@ -46,6 +46,16 @@ TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	CALL	·core(SB)
 	INT	$3			// core does not return
 
+// func bounds() (first, last uintptr)
+TEXT ·bounds(SB),NOSPLIT,$0-8
+	LEAL	github·com∕cgshim∕cgshim∕internal∕sys·Call(SB), AX
+	MOVL	AX, first+0(FP)
+	LEAL	·launch(SB), AX
+	MOVL	AX, last+4(FP)
+	RET
+
+// launch is the last function of the package (bounds).
+//
 // func launch(vector uintptr)
 TEXT ·launch(SB),NOSPLIT,$0-4
 	MOVL	vector+0(FP), AX

@@ -23,6 +23,16 @@ TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	BL	·core(SB)
 	WORD	$0xe7f000f0		// an undefined instruction, because core does not return
 
+// func bounds() (first, last uintptr)
+TEXT ·bounds(SB),NOSPLIT,$0-8
+	MOVW	$github·com∕cgshim∕cgshim∕internal∕sys·Call(SB), R0
+	MOVW	R0, first+0(FP)
+	MOVW	$·launch(SB), R0
+	MOVW	R0, last+4(FP)
+	RET
+
+// launch is the last function of the package (bounds).
+//
 // func launch(vector uintptr)
 TEXT ·launch(SB),NOSPLIT,$0-4
 	MOVW	vector+0(FP), R0

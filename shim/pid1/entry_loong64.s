@@ -24,6 +24,16 @@ TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	CALL	·core(SB)
 	BREAK				// core does not return
 
+// func bounds() (first, last uintptr)
+TEXT ·bounds(SB),NOSPLIT,$0-16
+	MOVV	$github·com∕cgshim∕cgshim∕internal∕sys·Call(SB), R4
+	MOVV	R4, first+0(FP)
+	MOVV	$·launch(SB), R4
+	MOVV	R4, last+8(FP)
+	RET
+
+// launch is the last function of the package (bounds).
+//
 // func launch(vector uintptr)
 TEXT ·launch(SB),NOSPLIT,$0-8
 	MOVV	vector+0(FP), R4

@@ -25,6 +25,16 @@ TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	CALL	·core(SB)
 	TW	$31, R0, R0		// core does not return
 
+// func bounds() (first, last uintptr)
+TEXT ·bounds(SB),NOSPLIT,$0-16
+	MOVD	$github·com∕cgshim∕cgshim∕internal∕sys·Call(SB), R3
+	MOVD	R3, first+0(FP)
+	MOVD	$·launch(SB), R3
+	MOVD	R3, last+8(FP)
+	RET
+
+// launch is the last function of the package (bounds).
+//
 // func launch(vector uintptr)
 TEXT ·launch(SB),NOSPLIT,$0-8
 	MOVD	vector+0(FP), R3

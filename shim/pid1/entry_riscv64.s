@@ -24,6 +24,16 @@ TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	CALL	·core(SB)
 	EBREAK				// core does not return
 
+// func bounds() (first, last uintptr)
+TEXT ·bounds(SB),NOSPLIT,$0-16
+	MOV	$github·com∕cgshim∕cgshim∕internal∕sys·Call(SB), X5
+	MOV	X5, first+0(FP)
+	MOV	$·launch(SB), X5
+	MOV	X5, last+8(FP)
+	RET
+
+// launch is the last function of the package (bounds).
+//
 // func launch(vector uintptr)
 TEXT ·launch(SB),NOSPLIT,$0-8
 	MOV	vector+0(FP), A0

@@ -4,3 +4,6 @@ package pid1
 
 // launch is never called, because these ports have no entry point.
 func launch(uintptr) {}
+
+// bounds is for a process without the runtime.
+func bounds() (first, last uintptr) { return 0, 0 }

@@ -21,9 +21,6 @@ const settled = 50 * time.Millisecond
 // mostSettles is the number of tries where no process can be created, or none ends in time.
 const mostSettles = 60
 
-// bounds returns the addresses of the first and the last function of PID 1.
-func bounds() (first, last uintptr)
-
 // codePages returns the pages with the code of PID 1. The linker puts a package's functions
 // one after another, and the packages in the order of their imports. In a debug build a
 // function of package sys is before the first that has a name here, and the last one has
