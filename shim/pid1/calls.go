@@ -50,8 +50,13 @@ func fork(signal Signal) (pid int, errno syscall.Errno) {
 	return int(r), errno
 }
 
-// dieWithParent makes the kernel kill this child when PID 1 ends.
-func dieWithParent() { call(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0) }
+// dieWithParent makes the kernel kill this child when its parent ends. At the end of a PID 1
+// it does that anyway (pid_namespaces(7)).
+func (l *life) dieWithParent() {
+	if !l.pid1 {
+		call(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0)
+	}
+}
 
 func exit(status int) {
 	for {

@@ -108,8 +108,11 @@ func (l *life) makeOrders(vector uintptr, inherited Set) bool {
 // about fills in what is known about this process.
 func (l *life) about() {
 	o := l.orders
-	parent, _ := call(unix.SYS_GETPPID, 0, 0, 0, 0)
-	o.PID, o.Parent = getpid(), int(parent)
+	o.PID = getpid()
+	if o.PID != 1 { // PID 1 has no parent that it can see
+		parent, _ := call(unix.SYS_GETPPID, 0, 0, 0, 0)
+		o.Parent = int(parent)
+	}
 	o.Notify, o.OldNamespace = -1, -1
 	l.pid1, l.oldNS, l.terminal.fd = o.PID == 1, -1, -1
 }
@@ -137,11 +140,15 @@ type action [8]uint64
 
 const sigIgnore = 1 // SIG_IGN
 
-// mayWait ends this process if a sandbox refuses one of the two system calls without which
+// mayWait ends this process if a sandbox refuses one of the system calls without which
 // no signal and no end of a child reaches it. The container would hang.
 func (l *life) mayWait() {
 	if errno := reaper.Refused(); errno != 0 {
 		l.cannotStart("cgshim: cannot be an init: a sandbox refuses the system call wait4: allow wait4 in the seccomp profile\n")
+	}
+	var mask Set
+	if _, errno := call(unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, 0, address(&mask), sigsetSize); errno != 0 {
+		l.cannotStart("cgshim: cannot be an init: a sandbox refuses the system call rt_sigprocmask: allow rt_sigprocmask in the seccomp profile\n")
 	}
 	if _, errno := awaitSignal(0, &l.info, 0); errno != unix.EAGAIN && errno != unix.EINTR {
 		l.cannotStart("cgshim: cannot be an init: a sandbox refuses the system call rt_sigtimedwait: allow rt_sigtimedwait in the seccomp profile\n")

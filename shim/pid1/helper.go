@@ -39,7 +39,7 @@ func (l *life) startHelper(role Role) (pid int) {
 func (l *life) goOn() {
 	o := l.orders
 	l.otherNamespace()
-	dieWithParent()
+	l.dieWithParent()
 	// In a process group of its own the helper does not get the ^C of a terminal.
 	call(unix.SYS_SETPGID, 0, 0, 0, 0)
 	l.raiseLimits()

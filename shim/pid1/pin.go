@@ -90,7 +90,7 @@ func (l *life) settle() {
 		return
 	}
 	if pid == 0 {
-		dieWithParent()
+		l.dieWithParent()
 		l.orders.copied = l.copyCode()
 		exit(0)
 	}

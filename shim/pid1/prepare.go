@@ -56,6 +56,9 @@ func (l *life) helperKilled(e reaper.Exit) {
 	if o.Killed++; o.Killed == 1 {
 		l.page.word("cgshim: the helper that prepares the start was killed by signal ")
 		l.page.number(int(e.Signal()))
+		if e.Signal() == unix.SIGSYS {
+			l.page.word(" (SIGSYS): the seccomp profile refuses a system call that Go's runtime makes")
+		}
 		l.page.byte('\n')
 		l.flush()
 	}

@@ -49,7 +49,7 @@ func (l *life) flush() (handedOver bool) {
 		return false
 	}
 	if pid == 0 {
-		dieWithParent()
+		l.dieWithParent()
 		writeAll(2, address(&l.page.text), uintptr(size))
 		exit(0)
 	}
