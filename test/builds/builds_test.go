@@ -43,7 +43,7 @@ type build struct {
 	covers bool // writes to GOCOVERDIR
 }
 
-const native = runtime.GOARCH == "amd64" || runtime.GOARCH == "arm64"
+var native = slices.Contains([]string{"386", "amd64", "arm", "arm64", "loong64", "ppc64le", "riscv64", "s390x"}, runtime.GOARCH)
 
 func builds() []build {
 	all := []build{
