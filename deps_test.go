@@ -16,7 +16,7 @@ import (
 const module = "github.com/cgshim/cgshim"
 
 // imports has the allowed imports. main imports shim, and shim imports cgroup, reaper
-// and shim/process. Every package may import the standard library. A row with a file
+// and shim/pid1. Every package may import the standard library. A row with a file
 // name allows the import in that file only.
 var imports = []struct{ dir, file, path, reason string }{
 	{".", "", module + "/shim", "shim alone has the order of the steps; main only configures it"},
