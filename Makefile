@@ -27,8 +27,8 @@ LDFLAGS := -s -w $(if $(VERSION),-X main.version=$(VERSION)) $(if $(COMMIT),-X m
 #   -E                          on these ports the process starts at an entry point of its
 #                               own, so that PID 1 never starts Go's runtime
 #                               (docs/adr/0008-no-runtime.md)
-ENTRY_amd64 := github.com/cgshim/cgshim/shim/pid1.entry
-ENTRY_arm64 := github.com/cgshim/cgshim/shim/pid1.entry
+NATIVE := 386 amd64 arm arm64 loong64 ppc64le riscv64 s390x
+$(foreach port,$(NATIVE),$(eval ENTRY_$(port) := github.com/cgshim/cgshim/shim/pid1.entry))
 LDFLAGS += $(if $(ENTRY_$(GOARCH)),-E $(ENTRY_$(GOARCH)))
 #   GOEXPERIMENT=nojsonv2       with Go 1.27, whose second encoding/json is 0.7 MB larger
 #                               (docs/adr/0006-size.md)
@@ -176,12 +176,12 @@ repro: ## the binary built in two directories is the same
 # publishing.
 release: VERSION := $(or $(VERSION),0.0.0-dev)
 release: ## binaries, packages, images, SBOM and checksums in dist/, tried out; ONLY=amd64,arm64
-	@$(NEED) dpkg-deb lintian rpm rpm2cpio mandoc qemu-arm-static qemu-system-aarch64 busybox dockerd docker docker-registry unshare
+	@$(NEED) git dpkg-deb lintian rpm rpm2cpio mandoc qemu-arm-static qemu-system-aarch64 busybox dockerd docker docker-registry unshare
 	cd tools && go run ./release -version "$(VERSION)" -commit "$(COMMIT)" -only "$(ONLY)" -out $(CURDIR)/$(DIST)
 	cd tools && CGSHIM_DIST=$(CURDIR)/$(DIST) CGSHIM_ONLY="$(ONLY)" go test -count=1 ./release
 	cd test && CGSHIM_DIST=$(CURDIR)/$(DIST) go test -count=1 -run TestRelease ./images
 
-push-images: ## the images of dist/ to a registry: make push-images REGISTRY=ghcr.io/cgshim
+push-images: ## the images of dist/ to a registry: make push-images REGISTRY=registry.example/group
 	@cd tools && go run ./images -dist "$(abspath $(DIST))" -version "$(VERSION)" -registry "$(REGISTRY)" -base "$(BASE)" $(if $(findstring -,$(VERSION)),,-latest)
 
 version: # print the version
@@ -216,7 +216,12 @@ check: ## the tests of each push, as CI runs them; what cannot run here fails
 		echo "=== make $$verb took $$(($$(date +%s) - began)) s"; \
 	done
 
-clean: ## remove everything that was built
+clean: ## remove everything that was built, and say what stays
 	rm -rf bin $(DIST)
+	@cache=$${XDG_CACHE_HOME:-$$HOME/.cache}/cgshim; [ ! -d "$$cache" ] || \
+		echo "kept: $$(du -sh "$$cache" | tr '\t' ' '), kernels and disks of the virtual machines"
 
-.PHONY: help build builds test race test-root test-starved test-starved-vm test-vm test-e2e test-k8s test-systems test-images test-vm+release run image bench fuzz mutants cover lint vuln size cross repro release push-images version release-notes check clean
+notices: ## write NOTICE, the licences of what is linked in
+	tools/notices/notices.sh >NOTICE
+
+.PHONY: help notices build builds test race test-root test-starved test-starved-vm test-vm test-e2e test-k8s test-systems test-images test-vm+release run image bench fuzz mutants cover lint vuln size cross repro release push-images version release-notes check clean

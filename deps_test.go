@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,9 +16,10 @@ import (
 
 const module = "github.com/cgshim/cgshim"
 
-// imports has the allowed imports. main imports shim, and shim imports cgroup, reaper
-// and shim/pid1. Every package may import the standard library. A row with a file
-// name allows the import in that file only.
+// imports has the allowed imports. main imports shim, and shim imports cgroup, reaper,
+// shim/pid1 and internal/sys. PID 1 has no runtime, so shim/pid1 and what it imports may
+// import of the standard library only what is listed, too. A row with a file name allows the
+// import in that file only.
 var imports = []struct{ dir, file, path, reason string }{
 	{".", "", module + "/shim", "shim alone has the order of the steps; main only configures it"},
 	{".", "options.go", module + "/cgroup", "its options and their defaults"},
@@ -27,15 +29,27 @@ var imports = []struct{ dir, file, path, reason string }{
 	{"shim", "", module + "/reaper", ""},
 	{"shim", "", module + "/shim/pid1", ""},
 	{"shim", "shim.go", module + "/internal/sys", "in a portable build it makes the calls itself that a helper asks PID 1 for"},
-	{"shim/pid1", "", module + "/internal/sys", ""},
-	{"shim/pid1", "", module + "/reaper", ""},
-	{"shim/pid1", "", "golang.org/x/sys/unix", "its constants and types"},
 	{"shim", "", "golang.org/x/sys/unix", ""},
 	{"cgroup", "", "golang.org/x/sys/unix", ""},
-	{"reaper", "", "golang.org/x/sys/unix", ""},
+	{"shim/pid1", "", module + "/reaper", ""},
+	{"shim/pid1", "", module + "/internal/sys", ""},
+	{"shim/pid1", "", "golang.org/x/sys/unix", "numbers and structures of the kernel"},
+	{"shim/pid1", "", "syscall", "the type Errno"},
+	{"shim/pid1", "", "time", "the type Duration and its units"},
+	{"shim/pid1", "", "unsafe", "addresses for the kernel"},
+	{"shim/pid1", "calls.go", "runtime", "the constant GOARCH"},
+	{"shim/pid1", "ask.go", "os", "its code runs in helpers, which have the runtime"},
+	{"shim/pid1", "ask.go", "sync/atomic", "a helper and PID 1 share the orders"},
+	{"internal/sys", "", "syscall", "the type Errno, and on the other ports a system call"},
 	{"reaper", "reaper.go", module + "/internal/sys", "PID 1 calls it without Go's runtime"},
+	{"reaper", "", "golang.org/x/sys/unix", ""},
+	{"reaper", "", "syscall", "the types Errno and Signal"},
+	{"reaper", "", "unsafe", "the address of the status for the kernel"},
 	{"reaper", "pause.go", "github.com/hashicorp/go-reap", "it waits for any child and drops the status, so no other file may use it"},
 }
+
+// noRuntime has the packages whose code PID 1 runs.
+var noRuntime = []string{"shim/pid1", "internal/sys", "reaper"}
 
 // banned has the packages that the binary must not contain, even through other packages.
 // The test cannot ban net, because pflag imports net for IP values.
@@ -50,29 +64,99 @@ var banned = map[string]string{
 }
 
 func TestImportsOfEachPackageAreAllowed(t *testing.T) {
-	for _, dir := range []string{".", "shim", "shim/pid1", "cgroup", "reaper", "internal/golden", "internal/sys"} {
-		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: no Go files: %v", dir, err)
-		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
+	for _, dir := range []string{".", "shim", "shim/pid1", "cgroup", "reaper", "internal/sys", "internal/golden"} {
+		for _, file := range sources(t, dir) {
 			parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, spec := range parsed.Imports {
 				path, _ := strconv.Unquote(spec.Path.Value)
-				if path != "C" && !strings.Contains(path, ".") {
-					continue // standard library
+				standard := path != "C" && !strings.Contains(path, ".")
+				if standard && !slices.Contains(noRuntime, dir) {
+					continue
 				}
 				if !allowed(dir, filepath.Base(file), path) {
 					t.Errorf("%s imports %s: not in the table of this test", file, path)
 				}
 			}
 		}
+	}
+}
+
+// sources returns the Go files of a directory that are no tests.
+func sources(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	files = slices.DeleteFunc(files, func(file string) bool { return strings.HasSuffix(file, "_test.go") })
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s: no Go files: %v", dir, err)
+	}
+	return files
+}
+
+func TestEveryAllowedImportIsUsed(t *testing.T) {
+	for _, row := range imports {
+		used := false
+		for _, file := range sources(t, row.dir) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			used = used || (row.file == "" || row.file == filepath.Base(file)) && strings.Contains(string(text), strconv.Quote(row.path))
+		}
+		if !used {
+			t.Errorf("%s no longer imports %s", row.dir, row.path)
+		}
+	}
+}
+
+// The build is an ordinary one. It names no part of the runtime, and `-E` is its only flag
+// that a plain go build does not need.
+func TestNothingNamesPartsOfTheRuntime(t *testing.T) {
+	for _, dir := range []string{".", "shim", "shim/pid1", "cgroup", "reaper", "internal/sys"} {
+		for _, file := range sources(t, dir) {
+			if text, err := os.ReadFile(file); err != nil || strings.Contains(string(text), "go:"+"linkname") {
+				t.Errorf("%s has a linkname: %v", file, err)
+			}
+		}
+	}
+	for _, file := range []string{"Makefile", "Dockerfile", "test/lint.sh", "docs/packaging.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range []string{"check" + "linkname", "cgshim_release", "cgshim_portable"} {
+			if strings.Contains(string(text), word) {
+				t.Errorf("%s has %s", file, word)
+			}
+		}
+	}
+}
+
+// PID 1 has no signal handler. It sets a signal to be ignored, where it was before, and
+// SIGCHLD to its default.
+func TestPID1HandlesNoSignal(t *testing.T) {
+	harmless := regexp.MustCompile(`SYS_RT_SIGACTION, uintptr\((sig|unix\.SIGCHLD)\), (0|address\(&none\)|address\(&ignore\)), (0|address\(&old\)), sigsetSize\)`)
+	values := regexp.MustCompile(`(none|ignore)(\[\d+\])? (:?=|\+=|\|=) `)
+	calls := 0
+	for _, file := range sources(t, "shim/pid1") {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := strings.Count(string(text), "SYS_RT_SIGACTION")
+		if calls += n; n != len(harmless.FindAllString(string(text), -1)) {
+			t.Errorf("%s sets the action of a signal in another way", file)
+		}
+		for line := range strings.Lines(string(text)) {
+			if n > 0 && values.MatchString(line) && strings.TrimSpace(line) != "ignore[0] = sigIgnore" && !strings.Contains(line, "ignore := uint") {
+				t.Errorf("%s: %s", file, line)
+			}
+		}
+	}
+	if calls == 0 {
+		t.Error("PID 1 does not even set the action of SIGCHLD")
 	}
 }
 

@@ -20,7 +20,8 @@ var spoken = map[string]struct {
 }{
 	"notDelegated":   {[]string{"cgroup not delegated"}, "a warning where the user can change something"},
 	"lines":          {[]string{"reaped orphan"}, "a warning with -w only"},
-	"orderTiniLines": {[]string{"Reaped zombie process with pid=", "Unexpected error when forwarding signal: '", "fork failed: ", "exec "}, "the process, the reason, the name of the program"},
+	"orderTiniLines": {[]string{"exec "}, "the name of the program"},
+	"tiniLines":      {[]string{"Reaped zombie process with pid=", "Unexpected error when forwarding signal: '", "fork failed: "}, "the process, the reason"},
 	"render":         {nil, "the lines are those of other functions"},
 	"explainEnd":     {[]string{"child ended by signal"}, "a warning where the signal was not forwarded"},
 	"cannotBeInit":   {[]string{"Failed to register as child subreaper: "}, "the reason"},

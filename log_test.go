@@ -19,6 +19,7 @@ import (
 func loggerOf(json, tini bool, verbosity int) *logger {
 	s := &settings{verbosity: verbosity, json: json}
 	s.Name = "cgshim"
+	s.PID = 17
 	if s.Tini = tini; tini {
 		s.Name = "tini"
 	}
@@ -72,8 +73,12 @@ func TestVerbosityShowsALevelAndTheOnesAbove(t *testing.T) {
 			if got := stderrOf(t, func() { l.Log(level.level, "message") }); (got != "") != shown {
 				t.Errorf("verbosity %d, level %s: %q", verbosity, level.name, got)
 			}
-			if line := l.Line(level.level, "message"); (line != nil) != shown {
-				t.Errorf("verbosity %d, level %s: line %v", verbosity, level.name, line)
+			for _, line := range []string{
+				l.Line(level.level, "message"), l.ChildLine(level.level, "message"), l.Render(level.level, "message"), l.ChildRender(7, level.level, "message"),
+			} {
+				if (line != "") != shown || shown && !strings.HasSuffix(line, "message\n") {
+					t.Errorf("verbosity %d, level %s: line %q", verbosity, level.name, line)
+				}
 			}
 		}
 		if got := stderrOf(t, func() { l.Notice("message") }); (got != "") != (verbosity >= 1) || got != "" && !strings.Contains(got, " info ") {
@@ -100,17 +105,16 @@ func TestConsole(t *testing.T) {
 func TestTinisPrefix(t *testing.T) {
 	for _, level := range levelsByName {
 		l := loggerOf(false, true, 4)
-		want := fmt.Sprintf("[%s tini (%d)] message\n", level.tini, os.Getpid())
-		if got := stderrOf(t, func() { l.Log(level.level, "message") }); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-		if got := l.Render(level.level, "message"); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-		l.pid = 12
-		want = fmt.Sprintf("[%s tini (12)] message\n", level.tini)
-		if got := l.Render(level.level, "message"); got != want {
-			t.Errorf("%q, want %q", got, want)
+		for name, c := range map[string]struct{ pid, got string }{
+			"what is logged":                     {"17", stderrOf(t, func() { l.Log(level.level, "message") })},
+			"what is rendered":                   {"17", l.Render(level.level, "message")},
+			"a line of PID 1":                    {"17", l.Line(level.level, "message")},
+			"what tini's child says":             {"7", l.ChildRender(7, level.level, "message")},
+			"a line of tini's child, by a mark ": {shim.SlotPID.Mark(), l.ChildLine(level.level, "message")},
+		} {
+			if want := "[" + level.tini + " tini (" + c.pid + ")] message\n"; c.got != want {
+				t.Errorf("%s: %q, want %q", name, c.got, want)
+			}
 		}
 	}
 }
@@ -140,47 +144,45 @@ func TestJSON(t *testing.T) {
 	}
 }
 
+// slots are those of shim, which marks with their letters.
+const slots = "abcdefghijkl"
+
 // A line that was rendered before the program started reads like a line that is logged
-// at once.
+// at once. Package shim tests what PID 1 makes of the marks.
 func TestLineIsWhatLogWrites(t *testing.T) {
-	facts := func(values map[shim.Slot]any) (list []any) {
-		for _, slot := range []shim.Slot{
-			shim.SlotPID, shim.SlotSignal, shim.SlotSignalText, shim.SlotReceived, shim.SlotFromPID, shim.SlotFromUID, shim.SlotStatus,
-			shim.SlotElapsed, shim.SlotErrno, shim.SlotStrerror, shim.SlotKills, shim.SlotCore,
-		} {
-			var value any = slot
-			if values != nil {
-				value = values[slot]
-			}
-			list = append(list, fmt.Sprintf("key%d", slot), value)
+	facts := func(value func(shim.Slot) any) (list []any) {
+		for _, slot := range slots[1:] {
+			list = append(list, "key"+string(slot), value(shim.Slot(slot)))
 		}
-		return append(list, "fixed", "text", "timeout", 90*time.Second)
+		return append(list, "fixed", "text \\u0000b", "timeout", 90*time.Second)
 	}
-	values := map[shim.Slot]any{
-		shim.SlotPID: 4194304, shim.SlotSignal: "SIGRTMIN+3", shim.SlotSignalText: "Real-time signal 3", shim.SlotReceived: "SIGTERM",
-		shim.SlotFromPID: 0, shim.SlotFromUID: 65534, shim.SlotStatus: 137, shim.SlotElapsed: "1.250s", shim.SlotErrno: unix.EPERM, shim.SlotStrerror: "Operation not permitted",
-		shim.SlotKills: 2, shim.SlotCore: true,
-	}
+	known := func(slot shim.Slot) any { return "value " + string(rune(slot)) }
 	for _, json := range []bool{false, true} {
 		for _, tini := range []bool{false, true} {
 			for _, level := range levelsByName {
 				t.Run(fmt.Sprintf("json %v, tini %v, %s", json, tini, level.name), func(t *testing.T) {
 					l := loggerOf(json, tini, 4)
-					message := "message of " + shim.SlotPID.Text()
-					logged := stderrOf(t, func() {
-						l.Log(level.level, strings.ReplaceAll(message, shim.SlotPID.Text(), "4194304"), facts(values)...)
-					})
-					line := string(l.render(markTime, level.level, message, facts(nil)))
-					for slot, value := range values {
-						line = strings.ReplaceAll(line, slot.Text(), fmt.Sprint(value))
-						line = strings.ReplaceAll(line, fmt.Sprint(slot.Number()), fmt.Sprint(value))
-					}
+					logged := stderrOf(t, func() { l.Log(level.level, "message of value b", facts(known)...) })
+					line := l.Line(level.level, "message of "+shim.SlotPID.Mark(), facts(func(slot shim.Slot) any { return slot })...)
 					at := regexp.MustCompile(stamp).FindString(logged)
-					if line = strings.Replace(line, shim.SlotTime.Text(), at, 1); line != logged {
+					for _, nul := range []string{"\x00", `\u0000`} {
+						line = strings.Replace(line, nul+"a", at, 1)
+						line = strings.Replace(line, nul+shim.MarkName[1:], l.settings.Name, 1)
+						for _, slot := range slots[1:] {
+							line = strings.ReplaceAll(strings.ReplaceAll(line, `\`+nul, "KEPT"), nul+string(slot), "value "+string(slot))
+							line = strings.ReplaceAll(line, "KEPT", `\`+nul)
+						}
+					}
+					if line != logged {
 						t.Errorf("line   %q\nlogged %q", line, logged)
+					}
+					if rendered := l.Render(level.level, "message of value b", facts(known)...); steadyTime(rendered) != steadyTime(logged) {
+						t.Errorf("rendered %q\nlogged   %q", rendered, logged)
 					}
 				})
 			}
 		}
 	}
 }
+
+func steadyTime(line string) string { return regexp.MustCompile(stamp).ReplaceAllString(line, "TIME") }

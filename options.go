@@ -174,7 +174,8 @@ func options() []option {
 			long: "dind", env: "CGSHIM_DIND", initial: "off",
 			help: "do the other work of docker:dind's entry script",
 			full: "Do the work of docker:dind's entry script that does not concern cgroups. " +
-				"Set the variable container to `docker` for PROGRAM if it is not set. Mount securityfs. " +
+				"If no PROGRAM is given, or an option of dockerd in its place, start dockerd. " +
+				"Set the variable container to `docker` for PROGRAM if it is not set or empty. Mount securityfs. " +
 				"Remove the pid files of a dockerd or containerd that no longer runs, including the files that dockerd's options `--pidfile`, `--exec-root` and `--data-root` name. " +
 				"As the last step, make the mount `/` and all mounts below it shared. " +
 				"If a step fails, cgshim logs it and starts PROGRAM all the same. " +
@@ -294,9 +295,26 @@ func parseOptions(args, env []string) (*settings, error) {
 	if given("cgroup") {
 		s.CgroupFrom = "--cgroup=" + s.CgroupMode.String()
 	}
+	if s.Dind && !s.Tini && !s.check && !s.Pause {
+		s.completeDockerd()
+	}
 	s.Cgroup.Anywhere = s.CgroupMode == shim.CgroupRequire || s.CgroupMode == shim.CgroupRequireV2 || s.CgroupMode == shim.CgroupExplicit && s.Exec
 	s.completeCgroup()
 	return s, nil
+}
+
+// completeDockerd puts dockerd before arguments that are only options, as docker:dind's entry
+// script does. dockerd has no option --check, so that is cgshim's.
+func (s *settings) completeDockerd() {
+	switch {
+	case len(s.Args) > 0 && !strings.HasPrefix(s.Args[0], "-"):
+	case slices.Equal(s.Args, []string{"--check"}):
+		s.check = true
+	case slices.Equal(s.Args, []string{"--check", "--json"}):
+		s.check, s.json = true, true
+	default:
+		s.Args = append([]string{"dockerd"}, s.Args...)
+	}
 }
 
 // flagSet returns a parser for the options of the table. The parser stops at the first

@@ -17,6 +17,12 @@ func TestOptions(t *testing.T) {
 	}{
 		{"parsing stops at the first non-option", []string{"cgshim", "ls", "-l", "X"}, nil, func(s *settings) bool { return strings.Join(s.Args, " ") == "ls -l X" && s.print == "" }},
 		{"only the first -- is dropped", []string{"cgshim", "--", "echo", "--", "b"}, nil, func(s *settings) bool { return strings.Join(s.Args, " ") == "echo -- b" }},
+		{"with --dind options alone are dockerd's", []string{"cgshim", "--dind", "--", "--debug"}, nil, func(s *settings) bool { return strings.Join(s.Args, " ") == "dockerd --debug" }},
+		{"with --dind dockerd is the default", []string{"cgshim", "--dind", "--"}, nil, func(s *settings) bool { return strings.Join(s.Args, " ") == "dockerd" }},
+		{"with --dind --check alone is cgshim's", []string{"cgshim", "--dind", "--", "--check"}, nil, func(s *settings) bool { return s.check && !s.json }},
+		{"with --dind --check --json too", []string{"cgshim", "--dind", "--", "--check", "--json"}, nil, func(s *settings) bool { return s.check && s.json }},
+		{"with --dind a program stays", []string{"cgshim", "--dind", "--", "sh", "--debug"}, nil, func(s *settings) bool { return strings.Join(s.Args, " ") == "sh --debug" }},
+		{"without --dind an option is a program", []string{"cgshim", "--", "--debug"}, nil, func(s *settings) bool { return strings.Join(s.Args, " ") == "--debug" }},
 		{"short options group", []string{"cgshim", "-vvsg", "x"}, nil, func(s *settings) bool { return s.verbosity == 3 && s.Subreaper && s.KillGroup }},
 		{"values attach", []string{"cgshim", "-pSIGTERM", "-e143", "x"}, nil, func(s *settings) bool { return s.ParentDeath == 15 && s.ExpectExit[143] }},
 		{"a list of ranges", []string{"cgshim", "-e", "1,100-102", "-e", "7", "x"}, nil, func(s *settings) bool {

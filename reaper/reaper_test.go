@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reap waits for any child, so each test runs in a process of its own. This process
+// Next waits for any child, so each test runs in a process of its own. This process
 // executes this test binary again.
 const (
 	helperEnv = "CGSHIM_TEST_HELPER"
@@ -68,7 +68,7 @@ func start(how string) int {
 	return cmd.Process.Pid
 }
 
-// await waits until a child has changed its state, and leaves the status for Reap
+// await waits until a child has changed its state, and leaves the status
 // (waitid(2), WNOWAIT).
 func await(pid, what int) {
 	for {
@@ -101,13 +101,15 @@ func wants(t *testing.T, name string, want ...string) {
 	}
 }
 
-// reapAll calls Reap with a function that does not stop it.
+// reapAll calls Next until no child has changed its state.
 func reapAll(stops bool, fn func(Exit)) (left bool) {
-	left, more := Reap(stops, func(e Exit) bool { fn(e); return true })
-	if more {
-		fmt.Println("Reap stopped by itself")
+	for {
+		e, left := Next(stops)
+		if e.PID <= 0 {
+			return left
+		}
+		fn(e)
 	}
-	return left
 }
 
 var helpers = map[string]func(){
@@ -121,14 +123,14 @@ var helpers = map[string]func(){
 			n := 0
 			left := reapAll(false, func(e Exit) {
 				n++
-				fmt.Printf("%s: its own PID %v, code %d, signaled %v", how, e.PID == pid, e.Code(), e.Status.Signaled())
+				fmt.Printf("%s: its own PID %v, code %d, signaled %v", how, e.PID == pid, e.Code(), e.Signaled())
 			})
 			fmt.Printf(", %d time, left %v\n", n, left)
 		}
 	},
 	"coalesced": func() {
 		// One pending SIGCHLD stands for all the children.
-		unixBlock(unix.SIGCHLD)
+		block(unix.SIGCHLD)
 		var pids, got []int
 		for range 20 {
 			pids = append(pids, start("exit 5"))
@@ -136,24 +138,13 @@ var helpers = map[string]func(){
 		for _, pid := range pids {
 			await(pid, unix.WEXITED)
 		}
+		if errno := Refused(); errno != 0 { // it must reap none of them
+			panic(errno)
+		}
 		left := reapAll(false, func(e Exit) { got = append(got, e.PID) })
 		slices.Sort(got)
 		slices.Sort(pids)
 		fmt.Println("all of them:", slices.Equal(got, pids), "left:", left)
-	},
-	"stopped": func() {
-		unixBlock(unix.SIGCHLD)
-		for range 5 {
-			await(start("exit 5"), unix.WEXITED)
-		}
-		if errno := Refused(); errno != 0 { // it must reap none of them
-			panic(errno)
-		}
-		for range 3 {
-			n := 0
-			left, more := Reap(false, func(Exit) bool { n++; return n < 2 })
-			fmt.Println("reaped:", n, "left:", left, "more:", more)
-		}
 	},
 	"lives": func() {
 		pid := start("wait")
@@ -167,13 +158,57 @@ var helpers = map[string]func(){
 			pid := start("stop 19")
 			await(pid, unix.WSTOPPED)
 			left := reapAll(stops, func(e Exit) {
-				fmt.Println("stopped", e.Status.Stopped(), "by", int(e.Status.StopSignal()), "own PID", e.PID == pid)
+				fmt.Println("stopped", e.Stopped(), "by", int(e.StopSignal()), "own PID", e.PID == pid)
 			})
 			fmt.Println("asked for:", stops, "left:", left)
 			_ = unix.Kill(pid, unix.SIGCONT)
 			await(pid, unix.WEXITED)
 			fmt.Println("left:", reapAll(stops, func(e Exit) { fmt.Println("code", e.Code()) }))
 		}
+	},
+	"one": func() {
+		other, pid := start("exit 2"), start("stop 19")
+		await(other, unix.WEXITED)
+		await(pid, unix.WSTOPPED)
+		report := func(name string, e Exit, errno syscall.Errno) {
+			fmt.Printf("%s: own PID %v, stopped %v, code %d, errno %d\n", name, e.PID == pid, e.Stopped(), e.Code(), int(errno))
+		}
+		tell := func(name string, wait func(int) (Exit, syscall.Errno)) {
+			e, errno := wait(pid)
+			report(name, e, errno)
+		}
+		tell("stopped", Look)
+		tell("told once", Look)
+		_ = unix.Kill(pid, unix.SIGCONT)
+		tell("ended", Await)
+		tell("no child", Await)
+		tell("no child", Look)
+		pid = other
+		tell("the other is left", Look)
+	},
+	"gone": func() {
+		pid := start("wait")
+		fmt.Println("it lives:", Gone(pid))
+		_ = unix.Kill(pid, unix.SIGKILL)
+		await(pid, unix.WEXITED)
+		fmt.Println("it has ended:", Gone(pid))
+		fmt.Println("it is no child:", Gone(pid))
+	},
+	"silent": func() {
+		// A child that sends another signal than SIGCHLD (clone(2)).
+		pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGUSR1), 0, 0, 0, 0, 0)
+		if pid == 0 {
+			syscall.RawSyscall(unix.SYS_EXIT_GROUP, 4, 0, 0)
+		}
+		if errno != 0 {
+			panic(errno)
+		}
+		if err := unix.Waitid(unix.P_PID, int(pid), nil, unix.WEXITED|unix.WNOWAIT|unix.WALL, nil); err != nil {
+			panic(err)
+		}
+		e, left := Next(true)
+		fmt.Println("Next: none", e.PID <= 0, "left", left)
+		fmt.Println("Gone:", Gone(int(pid)))
 	},
 	"pause": func() {
 		early := start("exit 1") // before go-reap listens for SIGCHLD
@@ -193,7 +228,7 @@ var helpers = map[string]func(){
 	},
 }
 
-func unixBlock(sig syscall.Signal) {
+func block(sig syscall.Signal) {
 	var set unix.Sigset_t
 	set.Val[0] = 1 << (sig - 1)
 	if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil); err != nil {
@@ -201,7 +236,7 @@ func unixBlock(sig syscall.Signal) {
 	}
 }
 
-func TestReap(t *testing.T) {
+func TestNext(t *testing.T) {
 	t.Run("without a child it returns at once", func(t *testing.T) { wants(t, "none", "left: false") })
 	t.Run("the status and the PID are the child's, once", func(t *testing.T) {
 		wants(t, "ends",
@@ -212,9 +247,6 @@ func TestReap(t *testing.T) {
 			"signal 15: its own PID true, code 143, signaled true, 1 time, left false")
 	})
 	t.Run("all that one SIGCHLD stands for are reaped", func(t *testing.T) { wants(t, "coalesced", "all of them: true left: false") })
-	t.Run("it stops where it is told to, and goes on at the next call", func(t *testing.T) {
-		wants(t, "stopped", "reaped: 2 left: true more: true", "reaped: 2 left: true more: true", "reaped: 1 left: false more: false")
-	})
 	t.Run("a child that lives is left, and not waited for", func(t *testing.T) {
 		wants(t, "lives", "left: true", "code 137", "left: false")
 	})
@@ -224,19 +256,44 @@ func TestReap(t *testing.T) {
 	})
 }
 
+func TestOneChild(t *testing.T) {
+	t.Run("Look and Await tell of this child alone, of its stop and of its end", func(t *testing.T) {
+		wants(t, "one",
+			"stopped: own PID true, stopped true, code 19, errno 0",
+			"told once: own PID false, stopped false, code 0, errno 0",
+			"ended: own PID true, stopped false, code 3, errno 0",
+			"no child: own PID false, stopped false, code 0, errno 10",
+			"no child: own PID false, stopped false, code 0, errno 10",
+			"the other is left: own PID true, stopped false, code 2, errno 0")
+	})
+	t.Run("Gone reaps a child that has ended, and waits for none", func(t *testing.T) {
+		wants(t, "gone", "it lives: false", "it has ended: true", "it is no child: true")
+	})
+	t.Run("a child without a SIGCHLD is for Gone only", func(t *testing.T) {
+		wants(t, "silent", "Next: none true left false", "Gone: true")
+	})
+}
+
 func TestPauseReaps(t *testing.T) { wants(t, "pause", "both are reaped") }
 
-func TestReapAllocatesNothing(t *testing.T) {
-	fn := func(Exit) bool { return true }
-	if n := testing.AllocsPerRun(100, func() { Reap(true, fn) }); n != 0 {
+func TestNothingAllocates(t *testing.T) {
+	if n := testing.AllocsPerRun(100, func() { Next(true); Look(1); Gone(1); Refused() }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
-func TestCode(t *testing.T) {
-	for status, want := range map[unix.WaitStatus]int{0: 0, 1 << 8: 1, 255 << 8: 255, 9: 137, 15: 143, 11 | 0x80: 139, 64: 192} {
+func TestExit(t *testing.T) {
+	for status, want := range map[uint32]int{0: 0, 1 << 8: 1, 255 << 8: 255, 9: 137, 15: 143, 11 | 0x80: 139, 64: 192} {
 		if got := (Exit{1, status}).Code(); got != want {
 			t.Errorf("status %#x is %d, want %d", status, got, want)
+		}
+	}
+	// The kernel's own macros, as package syscall has them, agree for every status.
+	for status := range uint32(1 << 16) {
+		e, w := Exit{1, status}, unix.WaitStatus(status)
+		if e.Signaled() != w.Signaled() || e.Stopped() != w.Stopped() || w.Signaled() && (e.Signal() != w.Signal() || e.Core() != w.CoreDump()) ||
+			w.Stopped() && e.StopSignal() != w.StopSignal() || w.Exited() && e.Code() != w.ExitStatus() {
+			t.Fatalf("status %#x", status)
 		}
 	}
 }

@@ -51,6 +51,13 @@ func diagnoseCgroup(config Config) (d *diagnosis, possible bool) {
 	case d.Facts.PID != 1:
 		d.note("not PID 1: the report is about this process")
 	}
+	if name := parentName(d.Facts.Parent); d.Facts.PID != 1 && name != "" {
+		as := "which is no shell with job control"
+		if startedByShell(d.Facts.PID, d.Facts.Parent) {
+			as = "as whose job cgshim stops when the program stops"
+		}
+		d.note("started by PID " + strconv.Itoa(d.Facts.Parent) + " " + cgroup.Quote(name) + ", " + as)
+	}
 	if config.CgroupMode == CgroupOff && plan.Refusal == nil && plan.State != cgroup.Delegated {
 		plan.Refusal = &cgroup.Refusal{State: plan.State, Reason: cmp.Or(config.CgroupFrom, "--cgroup=off, the default under the name "+config.Name+",") + " leaves cgroups alone", Hint: "--cgroup=auto or --cgroup=require"}
 	}

@@ -77,17 +77,14 @@ func TestDelegateSaysWhatWasDone(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s, w := newWorld(t, Config{CgroupMode: c.mode})
-			w.pending = DefaultStopSignals()
-			s.system.setUp = func(mode cgroup.Mode, o cgroup.Options) (*cgroup.Report, error) {
-				if !o.Interrupted() {
-					t.Error("a TERM that waits does not interrupt a busy delegation")
-				}
-				if w.pending = 2; o.Interrupted() != s.StopSignals.Has(unix.SIGINT) {
-					t.Error("an INT does not interrupt it")
-				}
-				if w.pending = 1; o.Interrupted() {
-					t.Error("a HUP does")
+			j, w := newJob(t, Config{CgroupMode: c.mode})
+			var pending SignalSet
+			j.pending = func() SignalSet { return pending }
+			j.kernel.delegate = func(mode cgroup.Mode, o cgroup.Options) (*cgroup.Report, error) {
+				for sig, want := range map[Signal]bool{unix.SIGTERM: true, unix.SIGINT: true, unix.SIGHUP: false, unix.SIGCHLD: false} {
+					if pending = SetOf(sig); o.Interrupted() != want {
+						t.Errorf("%v interrupts a busy delegation: %v", sig, !want)
+					}
 				}
 				r := c.report
 				if r == nil {
@@ -100,11 +97,11 @@ func TestDelegateSaysWhatWasDone(t *testing.T) {
 				}
 				return r, nil
 			}
-			if status := s.delegate(); status != c.status {
+			if status := j.delegate(); status != c.status {
 				t.Errorf("status %d, want %d", status, c.status)
 			}
-			if s.delegated != (c.report != nil && c.err == nil) {
-				t.Errorf("delegated is %v", s.delegated)
+			if j.orders.Delegated != (c.report != nil && c.err == nil) {
+				t.Errorf("delegated is %v", j.orders.Delegated)
 			}
 			w.wants(c.want...)
 		})
@@ -119,39 +116,89 @@ func TestDelegateSaysWhatWasDone(t *testing.T) {
 			{Config{Dind: true}, "warn cgroup not delegated state=not PID 1 reason=not the entry point hint=be it"},
 			{Config{CgroupMode: CgroupExplicit}, "warn cgroup not delegated state=not PID 1 reason=not the entry point hint=be it"},
 		} {
-			s, w := newWorld(t, c.config)
-			s.system.setUp = func(cgroup.Mode, cgroup.Options) (*cgroup.Report, error) {
+			j, w := newJob(t, c.config)
+			j.kernel.delegate = func(cgroup.Mode, cgroup.Options) (*cgroup.Report, error) {
 				return &cgroup.Report{Plan: &cgroup.Plan{State: cgroup.NotInit, Refusal: notInit}, Why: notInit}, nil
 			}
-			if status := s.delegate(); status != 0 || s.delegated {
-				t.Errorf("status %d, delegated %v", status, s.delegated)
+			if status := j.delegate(); status != 0 || j.orders.Delegated {
+				t.Errorf("status %d, delegated %v", status, j.orders.Delegated)
 			}
 			w.wants(c.want)
 		}
 	})
 	t.Run("a run whose namespace cannot be joined is delegated, and an error where that is required", func(t *testing.T) {
 		for mode, want := range map[CgroupMode]int{CgroupAuto: 0, CgroupRequire: ExitRequire} {
-			s, _ := newWorld(t, Config{CgroupMode: mode})
-			s.system.setUp = func(m cgroup.Mode, _ cgroup.Options) (*cgroup.Report, error) {
+			j, _ := newJob(t, Config{CgroupMode: mode})
+			j.kernel.delegate = func(m cgroup.Mode, _ cgroup.Options) (*cgroup.Report, error) {
 				r := &cgroup.Report{Plan: &cgroup.Plan{State: cgroup.Delegated, Options: cgroup.Options{Mirror: cgroup.MirrorNothing}}, Outside: true, Why: cgroup.ErrOutside}
 				if m == cgroup.Require {
 					return r, r.Why
 				}
 				return r, nil
 			}
-			if status := s.delegate(); status != want || s.delegated != (want == 0) {
-				t.Errorf("mode %d: status %d, delegated %v", mode, status, s.delegated)
+			if status := j.delegate(); status != want || j.orders.Delegated != (want == 0) {
+				t.Errorf("mode %d: status %d, delegated %v", mode, status, j.orders.Delegated)
 			}
 		}
 	})
+}
+
+// PID 1 has other children than this process where an unshare came before (Elsewhere), and a
+// helper that was killed has left the cgroup half done.
+func TestWhereTheHelperCannotDelegate(t *testing.T) {
+	const killedReason = " state=delegation not finished reason=the helper that set the cgroup up was killed hint=look who kills processes in the container; the next start tries again"
+	const elsewhere = " state=not PID 1 reason=the children of this process are in another PID namespace, from which its cgroup cannot be set up hint=start cgshim as the first process of the PID namespace: unshare --fork --pid"
+	const required = "error cgroup not delegated, so the program does not start"
+	failed := errors.New("why")
+	for _, c := range []struct {
+		name      string
+		config    Config
+		elsewhere bool
+		killed    int32
+		undo      []error
+		state     cgroup.State
+		status    int
+		want      []string
+		goesOn    bool
+	}{
+		{name: "off does nothing at all", config: Config{CgroupMode: CgroupOff}, elsewhere: true, killed: 1},
+		{name: "elsewhere, and not asked to act", elsewhere: true, want: []string{"info cgroup not delegated" + elsewhere}},
+		{name: "elsewhere, and asked to", config: Config{Dind: true}, elsewhere: true, want: []string{"warn cgroup not delegated" + elsewhere}},
+		{name: "elsewhere, and required", config: Config{CgroupMode: CgroupRequire}, elsewhere: true, status: ExitRequire, want: []string{required + elsewhere + " required_by="}},
+		{name: "killed: the work is undone, and the program starts", killed: 1, state: cgroup.HostView, want: []string{"undo", "warn cgroup not delegated" + killedReason}},
+		{name: "killed, and required", config: Config{CgroupMode: CgroupRequire}, killed: 1, state: cgroup.HostView, status: ExitRequire, want: []string{"undo", required + killedReason + " required_by="}},
+		{name: "killed, and required on v2", config: Config{CgroupMode: CgroupRequireV2}, killed: 1, state: cgroup.HostView, status: ExitRequire, want: []string{"undo", required + killedReason + " required_by="}},
+		{
+			name: "killed, and the work cannot be undone", killed: 1, undo: []error{failed}, state: cgroup.HostView,
+			want: []string{"undo", "warn a delegation that was begun is not undone err=why", "warn cgroup not delegated" + killedReason},
+		},
+		{
+			name: "killed after the work was complete", killed: 1, state: cgroup.Delegated, goesOn: true,
+			want: []string{"undo", "warn cgroup not delegated err=the test does not delegate"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			j, w := newJob(t, c.config)
+			called := false
+			j.kernel.delegate = func(cgroup.Mode, cgroup.Options) (*cgroup.Report, error) {
+				called = true
+				return &cgroup.Report{}, errors.New("the test does not delegate")
+			}
+			j.orders.Elsewhere, j.orders.Killed, w.undo, w.state = c.elsewhere, c.killed, c.undo, c.state
+			if status := j.delegate(); status != c.status || j.orders.Delegated || called != c.goesOn {
+				t.Errorf("status %d, want %d; delegated %v; delegates %v", status, c.status, j.orders.Delegated, called)
+			}
+			w.wants(c.want...)
+		})
+	}
 }
 
 func TestModes(t *testing.T) {
 	for mode, want := range map[CgroupMode]cgroup.Mode{
 		CgroupAuto: cgroup.Auto, CgroupExplicit: cgroup.Auto, CgroupRequire: cgroup.Require, CgroupRequireV2: cgroup.RequireV2,
 	} {
-		s, _ := newWorld(t, Config{CgroupMode: mode})
-		if got := s.mode(); got != want {
+		j, _ := newJob(t, Config{CgroupMode: mode})
+		if got := j.mode(); got != want {
 			t.Errorf("mode %d is %d, want %d", mode, got, want)
 		}
 	}

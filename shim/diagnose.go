@@ -2,6 +2,7 @@ package shim
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -34,7 +35,7 @@ func diagnose(name string, env []string, err error) string {
 		}
 		return file + " is in no format that the kernel knows, and there is no /bin/sh to read it"
 	case errors.Is(err, unix.EACCES):
-		return explainEACCES(file)
+		return explainEACCES(cmp.Or(file, name))
 	case errors.Is(err, unix.ETXTBSY):
 		return file + " is open for writing"
 	case errors.Is(err, unix.E2BIG):

@@ -45,7 +45,7 @@ func TestHostilePidFiles(t *testing.T) {
 			if err := c.put(path, victim); err != nil {
 				t.Fatal(err)
 			}
-			soon(t, func() { removeStalePidFiles([]string{"dockerd", "--pidfile", path}, noLog{}) })
+			soon(t, func() { removeStalePidFiles([]string{"dockerd", "--pidfile", path}, new(world)) })
 			if _, err := os.Lstat(path); (err != nil) != c.gone {
 				t.Errorf("the pid file: %v", err)
 			}
@@ -99,7 +99,7 @@ func TestTheSearchHasAnEnd(t *testing.T) {
 		near := filepath.Join(run, strings.Repeat("d/", mostDepth), "docker.pid")
 		put(t, near, stale, 0o644)
 		put(t, filepath.Join(deep, "docker.pid"), stale, 0o644)
-		_, w := newWorld(t, Config{})
+		_, w := newJob(t, Config{})
 		removeStalePidFiles(nil, w)
 		w.wants("info stale pid file removed path=" + filepath.Clean(near))
 	})
@@ -143,7 +143,7 @@ func TestAPidFileThatChangesBetweenLookAndOpen(t *testing.T) {
 	}()
 	removed := new(removals)
 	soon(t, func() {
-		for removed.n < 200 {
+		for removed.n < 30 {
 			removeStalePidFiles(nil, removed)
 		}
 	})
@@ -156,7 +156,7 @@ func TestAPidFileThatChangesBetweenLookAndOpen(t *testing.T) {
 
 // removals counts the files that were removed.
 type removals struct {
-	noLog
+	world
 	n int
 }
 

@@ -27,23 +27,23 @@ func emptyRun(t *testing.T) (dir string) {
 func TestPrepareDind(t *testing.T) {
 	shared := fmt.Sprintf("mount  /  %#x", unix.MS_SHARED|unix.MS_REC)
 	t.Run("without --dind nothing is done", func(t *testing.T) {
-		s, w := newWorld(t, Config{})
-		s.prepareDind()
+		j, w := newJob(t, Config{})
+		j.prepareDind()
 		w.wants()
 	})
 	t.Run("--dind makes / shared, after every mount of its own", func(t *testing.T) {
 		emptyRun(t)
-		s, w := newWorld(t, Config{Dind: true})
-		s.prepareDind()
+		j, w := newJob(t, Config{Dind: true})
+		j.prepareDind()
 		if i := slices.Index(w.trace, shared); i < 0 || i != len(w.trace)-1 {
 			t.Errorf("%q", w.trace)
 		}
 	})
 	t.Run("a mount that is refused is a warning", func(t *testing.T) {
 		emptyRun(t)
-		s, w := newWorld(t, Config{Dind: true})
+		j, w := newJob(t, Config{Dind: true})
 		w.mounts = unix.EPERM
-		s.prepareDind()
+		j.prepareDind()
 		if n := len(w.trace); n < 2 || w.trace[n-2] != shared ||
 			w.trace[n-1] != "warn docker-in-docker chore not done op=mount --make-rshared / err=operation not permitted" {
 			t.Errorf("%q", w.trace)
@@ -53,8 +53,8 @@ func TestPrepareDind(t *testing.T) {
 		run := emptyRun(t)
 		onHost = func() bool { return true }
 		put(t, filepath.Join(run, "docker.pid"), "4194305", 0o644)
-		s, w := newWorld(t, Config{Dind: true})
-		s.prepareDind()
+		j, w := newJob(t, Config{Dind: true})
+		j.prepareDind()
 		w.wants("warn docker-in-docker chores skipped reason=this process has, or may have, the mounts of the host")
 		if _, err := os.Stat(filepath.Join(run, "docker.pid")); err != nil {
 			t.Error(err)
@@ -146,7 +146,7 @@ func TestHolder(t *testing.T) {
 		kept, gone := filepath.Join(run, "docker.pid"), filepath.Join(run, "containerd.pid")
 		put(t, kept, strconv.Itoa(alive), 0o644)
 		put(t, gone, "4194305", 0o644)
-		_, w := newWorld(t, Config{})
+		_, w := newJob(t, Config{})
 		removeStalePidFiles([]string{"dockerd"}, w)
 		slices.Sort(w.trace)
 		w.wants("info pid file kept path="+kept+" pid="+strconv.Itoa(alive), "info stale pid file removed path="+gone)

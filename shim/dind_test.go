@@ -26,14 +26,6 @@ func TestArgument(t *testing.T) {
 	}
 }
 
-type noLog struct{}
-
-func (noLog) Log(Level, string, ...any)           {}
-func (noLog) Notice(string, ...any)               {}
-func (noLog) Line(Level, string, ...any) *Line    { return nil }
-func (noLog) ChildLine(Level, string) *Line       { return nil }
-func (noLog) Render(Level, string, ...any) string { return "" }
-
 func TestRemoveStalePidFiles(t *testing.T) {
 	root := t.TempDir()
 	emptyRun(t)
@@ -60,7 +52,7 @@ func TestRemoveStalePidFiles(t *testing.T) {
 	if err := os.Symlink(kept[0], link); err != nil {
 		t.Fatal(err)
 	}
-	removeStalePidFiles([]string{"dockerd", "--exec-root=" + root}, noLog{})
+	removeStalePidFiles([]string{"dockerd", "--exec-root=" + root}, new(world))
 	for _, file := range gone {
 		if _, err := os.Lstat(file); err == nil {
 			t.Errorf("%s is still there", file)

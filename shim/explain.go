@@ -1,8 +1,10 @@
 package shim
 
 import (
+	"fmt"
 	"os"
 	"path"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -62,7 +64,7 @@ func (j *job) explainEnd() string {
 	if j.ExpectExit[status] {
 		status = 0
 	}
-	facts := []any{"pid", exit.PID, "program", path.Base(j.program()), "status", status, "elapsed", o.Elapsed.Truncate(1e6)}
+	facts := []any{"pid", exit.PID, "program", path.Base(j.program()), "status", status, "elapsed", seconds(o.Elapsed)}
 	msg, level := "child exited", LevelInfo
 	if exit.Signaled() {
 		msg = "child ended by signal"
@@ -71,10 +73,19 @@ func (j *job) explainEnd() string {
 			level = LevelWarn
 		}
 	}
-	if kills, known := cgroup.OOMKills(o.Delegated); known && o.KillsKnown && kills > o.Kills {
+	if kills, known := j.kernel.oomKills(o.Delegated); known && o.KillsKnown && kills > o.Kills {
 		facts, level = append(facts, "oom_kills", int(kills-o.Kills)), LevelWarn
 	}
 	return j.log.Render(level, msg, facts...)
+}
+
+// seconds returns d in seconds, to the millisecond, as PID 1 writes it.
+func seconds(d time.Duration) string {
+	ms := d.Milliseconds()
+	if ms%1000 == 0 {
+		return fmt.Sprintf("%ds", ms/1000)
+	}
+	return fmt.Sprintf("%d.%03ds", ms/1000, ms%1000)
 }
 
 // resize copies the container's limits to the leaf again.

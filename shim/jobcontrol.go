@@ -23,3 +23,12 @@ func startedByShell(pid, parent int) bool {
 	}
 	return !slices.Contains(inits, strings.TrimSuffix(shell.name, "\n"))
 }
+
+// parentName returns the name of the process that has started PID 1, or "" if it is not
+// visible.
+func parentName(pid int) string {
+	if pid == 0 || !procIsOurs() {
+		return ""
+	}
+	return look(pid).name
+}

@@ -1,325 +1,317 @@
 package shim
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
-	"math"
-	"os"
+	"path"
+	"reflect"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"go.uber.org/zap/zapcore"
 
-	"github.com/cgshim/cgshim/reaper"
+	"github.com/cgshim/cgshim/shim/pid1"
 )
 
-// say returns the output of a Line for this rendered text.
-func say(t *testing.T, rendered string, v values) string {
+// zapLog renders lines as the log of the binary does.
+type zapLog struct {
+	world
+	json, tini bool
+	name       string
+}
+
+func (l *zapLog) encode(name string, stamp zapcore.TimeEncoder, prefix, msg string, facts []any) string {
+	config := zapcore.EncoderConfig{
+		TimeKey: "ts", NameKey: "logger", MessageKey: "msg", EncodeTime: stamp, EncodeName: zapcore.FullNameEncoder,
+		EncodeDuration: zapcore.StringDurationEncoder, ConsoleSeparator: " ",
+	}
+	encoder := zapcore.NewJSONEncoder(config)
+	if l.tini && !l.json {
+		config.TimeKey, config.NameKey, msg = "", "", prefix+msg
+	}
+	if !l.json {
+		encoder = zapcore.NewConsoleEncoder(config)
+	}
+	var fields []zapcore.Field
+	for i := 0; i < len(facts); i += 2 {
+		field := zapcore.Field{Key: facts[i].(string), Type: zapcore.StringType, String: fmt.Sprint(facts[i+1])}
+		switch fact := facts[i+1].(type) {
+		case Slot:
+			field.String = fact.Mark()
+		case int:
+			field.Type, field.Integer = zapcore.Int64Type, int64(fact)
+		case bool:
+			field.Type, field.Integer = zapcore.BoolType, map[bool]int64{true: 1}[fact]
+		}
+		fields = append(fields, field)
+	}
+	line, err := encoder.EncodeEntry(zapcore.Entry{Message: msg, LoggerName: name, Time: time.Unix(0, 0).UTC()}, fields)
+	if err != nil {
+		panic(err)
+	}
+	return line.String()
+}
+
+func markTime(_ time.Time, out zapcore.PrimitiveArrayEncoder) { out.AppendString(SlotTime.Mark()) }
+
+func (l *zapLog) Line(_ Level, msg string, facts ...any) string {
+	return l.encode(MarkName, markTime, "[tini (1)] ", msg, facts)
+}
+
+func (l *zapLog) ChildLine(_ Level, msg string) string {
+	return l.encode(MarkName, markTime, "[tini ("+SlotPID.Mark()+")] ", msg, nil)
+}
+
+// known has a value for each slot. Those of numbers are numbers.
+var known = map[Slot]any{
+	SlotTime: "1970-01-01T00:00:00Z", pid1.SlotPID: 4194304, pid1.SlotSignal: "SIGRTMIN+3", pid1.SlotSignalText: "Real-time signal 3", pid1.SlotReceived: "SIGTERM",
+	pid1.SlotFromPID: 17, pid1.SlotFromUID: 65534, pid1.SlotStatus: 137, pid1.SlotElapsed: "1.250s", pid1.SlotErrno: "no such process",
+	pid1.SlotStrerror: "No such process", pid1.SlotCore: true,
+}
+
+// fill does what PID 1 does with a text of its orders.
+func fill(template string) string {
+	var b strings.Builder
+	for i := 0; i < len(template); i++ {
+		if template[i] != 0 {
+			b.WriteByte(template[i])
+			continue
+		}
+		i++
+		value, ok := known[Slot(template[i])]
+		if !ok {
+			return fmt.Sprintf("no slot %q", template[i])
+		}
+		fmt.Fprint(&b, value)
+	}
+	return b.String()
+}
+
+// concrete returns a fact or a message with the values in the place of marks.
+func (j *job) concrete(fact any) any {
+	switch fact := fact.(type) {
+	case Slot:
+		return known[fact]
+	case string:
+		if fact == j.program() || fact == path.Base(j.program()) {
+			return fact
+		}
+		fact = strings.ReplaceAll(fact, markProgram, j.program())
+		for slot, value := range known {
+			fact = strings.ReplaceAll(fact, slot.Mark(), fmt.Sprint(value))
+		}
+		return fact
+	}
+	return fact
+}
+
+// checkLines checks that each line which PID 1 writes is the line that would be logged if the
+// values were known.
+func checkLines(t *testing.T, j *job, l *zapLog) {
 	t.Helper()
-	var got []byte
-	writes := 0
-	NewLine([]byte(rendered), func(line []byte) { got, writes = bytes.Clone(line), writes+1 }).say(&v)
-	if writes != 1 {
-		t.Fatalf("%d writes of %q", writes, rendered)
+	lines := j.lines()
+	if l.tini {
+		lines = j.tiniLines()
 	}
-	return string(got)
+	for _, line := range lines {
+		template := j.template(l.Line(line.level, line.msg, line.facts...))
+		var facts []any
+		for _, fact := range line.facts {
+			facts = append(facts, j.concrete(fact))
+		}
+		want := l.encode(l.name, zapcore.RFC3339TimeEncoder, "[tini (1)] ", j.concrete(line.msg).(string), facts)
+		sameLine(t, l.json, fill(template), want)
+	}
+	message := "exec " + markProgram + " failed: " + pid1.SlotStrerror.Mark()
+	want := l.encode(l.name, zapcore.RFC3339TimeEncoder, "[tini (4194304)] ", j.concrete(message).(string), nil)
+	sameLine(t, l.json, fill(j.template(l.ChildLine(LevelError, message))), want)
 }
 
-var someValues = values{
-	pid: 4194304, fromPID: 17, fromUID: 65534, status: 137, signal: unix.SIGKILL, received: 37,
-	elapsed: 90*time.Second + 5*time.Millisecond, errno: unix.EPERM, kills: 1 << 63, core: true,
+func sameLine(t *testing.T, isJSON bool, got, want string) {
+	t.Helper()
+	if !isJSON {
+		if got != want {
+			t.Errorf("got\n%q\nwant\n%q", got, want)
+		}
+		return
+	}
+	var decodedGot, decodedWant map[string]any
+	if err := json.Unmarshal([]byte(got), &decodedGot); err != nil {
+		t.Errorf("%v in %q", err, got)
+	}
+	if err := json.Unmarshal([]byte(want), &decodedWant); err != nil {
+		t.Errorf("%v in %q", err, want)
+	}
+	if !reflect.DeepEqual(decodedGot, decodedWant) || strings.Count(got, "\n") != 1 {
+		t.Errorf("got\n%q\nwant\n%q", got, want)
+	}
 }
 
-func TestLineFillsEverySlot(t *testing.T) {
-	for slot, want := range map[Slot]string{
-		SlotPID: "4194304", SlotSignal: "SIGKILL", SlotSignalText: "Killed", SlotReceived: "SIGRTMIN+3", SlotFromPID: "17", SlotFromUID: "65534",
-		SlotStatus: "137", SlotElapsed: "90.005s", SlotErrno: "operation not permitted", SlotKills: "9223372036854775808", SlotCore: "true",
-	} {
-		for _, mark := range []string{slot.Text(), fmt.Sprint(slot.Number())} {
-			for _, around := range [][2]string{{"", "\n"}, {"a ", " b\n"}, {`{"k":`, "}\n"}, {mark, mark + "\n"}} {
-				rendered := around[0] + mark + around[1]
-				if got := say(t, rendered, someValues); got != strings.ReplaceAll(rendered, mark, want) {
-					t.Errorf("slot %d: %q", slot, got)
-				}
-			}
-		}
-	}
-	t.Run("the time is now, as zap's RFC3339Nano encoder writes it", func(t *testing.T) {
-		before := time.Now().Round(0)
-		at, err := time.Parse(time.RFC3339Nano, strings.TrimSuffix(say(t, SlotTime.Text()+"\n", values{}), "\n"))
-		if after := time.Now(); err != nil || at.Before(before) || at.After(after) {
-			t.Errorf("%v, %v, not within %v to %v", at, err, before, after)
-		}
-	})
-	t.Run("no mark is the beginning of another", func(t *testing.T) {
-		for a := range numSlots {
-			for b := range numSlots {
-				if a != b && (strings.Contains(a.Text(), b.Text()) || strings.Contains(fmt.Sprint(a.Number()), fmt.Sprint(b.Number()))) {
-					t.Errorf("slots %d and %d", a, b)
-				}
-			}
-		}
-	})
+// hostile has texts that look like marks and escapes, or have to be escaped.
+var hostile = []string{
+	"program", "", "‹j›", "‹b›", "8070605040302010009", `\u0000b`, `\\u0000b`, `\x00b`, `\0b`, `"`, `\`, `\\`, `"\u0000b"`, `",\u0000b,"`, `\u0000`, `\u0000A`, `\u0000B`,
+	"a\nb", "\x1b[2K", "<&>", "\u2028", "b", "%s%d", "\xff\xfe", "/bin/a b", "/x/\\u0000b", "u0000b", `'`, `{"pid": "\u0000b"}`, "\x7f\x01", "​",
 }
 
-func TestLineAsJSON(t *testing.T) {
-	template := "{"
-	for slot := range numSlots {
-		if slot > 0 {
-			template += ","
-		}
-		if slot.IsNumber() {
-			template += fmt.Sprintf(`"%d":%d`, slot, slot.Number())
-		} else {
-			template += fmt.Sprintf(`"%d":"%s"`, slot, slot.Text())
+func eachLog(fn func(name string, l *zapLog)) {
+	for _, asJSON := range []bool{false, true} {
+		for _, tini := range []bool{false, true} {
+			fn(fmt.Sprintf("json %v, tini %v", asJSON, tini), &zapLog{json: asJSON, tini: tini})
 		}
 	}
-	template += "}\n"
-	check := func(t *testing.T, v values) {
-		t.Helper()
-		var decoded map[string]any
-		line := say(t, template, v)
-		if err := json.Unmarshal([]byte(line), &decoded); err != nil || len(decoded) != int(numSlots) {
-			t.Errorf("%v in %q", err, line)
-		}
-		for slot := range numSlots {
-			_, isString := decoded[fmt.Sprint(int(slot))].(string)
-			if isString == slot.IsNumber() {
-				t.Errorf("slot %d is %v", slot, decoded[fmt.Sprint(int(slot))])
+}
+
+// Names are data. A name that looks like a mark comes through as it is.
+func TestNamesAreData(t *testing.T) {
+	eachLog(func(name string, l *zapLog) {
+		for _, program := range hostile {
+			for _, own := range []string{"cgshim", cmp.Or(program, "-")} {
+				t.Run(fmt.Sprintf("%s, program %q, name %q", name, program, own), func(t *testing.T) {
+					l.name = own
+					j, _ := newJob(t, Config{Name: own, Tini: l.tini, Args: []string{program}, WarnOnReap: true})
+					checkLines(t, j, l)
+				})
 			}
-		}
-	}
-	t.Run("every signal and every errno", func(t *testing.T) {
-		for sig := range process.Signal(process.NumSignals) {
-			v := someValues
-			v.signal, v.received, v.errno = sig, sig, syscall.Errno(sig)
-			check(t, v)
-		}
-		for errno := range syscall.Errno(140) {
-			v := someValues
-			v.errno = errno
-			check(t, v)
 		}
 	})
 }
 
-func TestNoValueIsLongerThanItsRoom(t *testing.T) {
-	longest := values{pid: math.MinInt, fromPID: math.MinInt, fromUID: math.MinInt, status: math.MinInt, elapsed: math.MinInt64, kills: 1<<64 - 1}
-	for sig := range process.Signal(process.NumSignals) {
-		for errno := range syscall.Errno(140) {
-			longest.signal, longest.received, longest.errno = sig, sig, errno
-			for slot := range numSlots {
-				if value := appendSlot(nil, slot, &longest); len(value) >= slotRoom {
-					t.Fatalf("slot %d: %q", slot, value)
-				}
-			}
-			if sig > 1 {
-				break
-			}
-		}
+func FuzzTemplate(f *testing.F) {
+	for _, text := range hostile {
+		f.Add(text, "cgshim")
+		f.Add("/bin/program", text)
 	}
-}
-
-func TestLongLinesAreCut(t *testing.T) {
-	most := len(lineBuffer)
-	for _, c := range []struct{ name, rendered string }{
-		{"a long message", strings.Repeat("x", 3*most) + "\n"},
-		{"a long message without an end", strings.Repeat("x", 3*most)},
-		{"a long message before a slot", strings.Repeat("x", 2*most) + SlotErrno.Text() + "\n"},
-		{"a slot before a long message", SlotPID.Text() + strings.Repeat("x", 2*most) + "\n"},
-		{"a slot where the room ends", strings.Repeat("x", most-slotRoom) + SlotErrno.Text() + strings.Repeat("y", most) + "\n"},
-		{"many slots", strings.Repeat(SlotErrno.Text(), most) + "\n"},
-		{"many slots and words", strings.Repeat(SlotErrno.Text()+strings.Repeat("x", 100), 1000) + "\n"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			line := say(t, c.rendered, someValues)
-			if len(line) > most || len(line) < most/2 || strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") {
-				t.Errorf("%d bytes, ends with %q", len(line), line[len(line)-10:])
-			}
+	f.Fuzz(func(t *testing.T, program, own string) {
+		if strings.Contains(program+own, "\x00") || own == "" {
+			t.Skip("no argument can hold a NUL, and an own name is never empty")
+		}
+		eachLog(func(_ string, l *zapLog) {
+			l.name = own
+			j, _ := newJob(t, Config{Name: own, Tini: l.tini, Args: []string{program}, WarnOnReap: true})
+			checkLines(t, j, l)
 		})
-	}
-	t.Run("a line that just fits is whole", func(t *testing.T) {
-		rendered := strings.Repeat("x", most-slotRoom-1) + "\n"
-		if line := say(t, rendered, someValues); line != rendered {
-			t.Errorf("%d of %d bytes", len(line), len(rendered))
-		}
-	})
-	t.Run("an empty line is a line", func(t *testing.T) {
-		if line := say(t, "", someValues); line != "\n" {
-			t.Errorf("%q", line)
-		}
-	})
-	t.Run("a line that is not shown is not written", func(*testing.T) {
-		var none *Line
-		none.say(&values{})
-		none.say(nil)
 	})
 }
 
-// An init has to write these lines without allocating memory (docs/adr/0007-alone.md).
-func TestLinesAllocateNothing(t *testing.T) {
-	needNative(t)
-	n := 0
-	everything := ""
-	for slot := range numSlots {
-		everything += slot.Text() + " " + fmt.Sprint(slot.Number()) + " "
-	}
-	l := NewLine([]byte(everything+"\n"), func(line []byte) { n += len(line) })
-	v := someValues
-	for errno := range syscall.Errno(140) {
-		if strings.HasPrefix(errno.Error(), "errno ") {
-			continue // no system call returns this errno
+func TestTemplateOfEverySlot(t *testing.T) {
+	j, _ := newJob(t, Config{Name: "cgshim", Args: []string{"/bin/program"}})
+	for slot := range known {
+		mark, value := slot.Mark(), fmt.Sprint(known[slot])
+		quoted := value
+		if !slot.Number() {
+			quoted = `"` + value + `"`
 		}
-		v.errno = errno
-		if allocations := testing.AllocsPerRun(10, func() { l.say(&v) }); allocations != 0 {
-			t.Errorf("%v allocations with errno %d", allocations, errno)
-		}
-	}
-	v.errno = unix.EPERM
-	for _, personality := range []bool{false, true} {
-		s, _ := newWorld(t, Config{Tini: personality})
-		s.log = countingLog{&n}
-		s.prepareLines()
-		for i, line := range s.lines.all() {
-			if allocations := testing.AllocsPerRun(10, func() { line.say(&v) }); allocations != 0 {
-				t.Errorf("%v allocations in line %d", allocations, i)
+		for rendered, want := range map[string]string{
+			"a " + mark + " b":                        "a " + value + " b",
+			mark + mark:                               value + value,
+			`{"k":"\u0000` + mark[1:] + `"}`:          `{"k":` + quoted + `}`,
+			`{"k":"a \u0000` + mark[1:] + ` b"}`:      `{"k":"a ` + value + ` b"}`,
+			`{"k":"\\u0000` + mark[1:] + `"}`:         `{"k":"\\u0000` + mark[1:] + `"}`,
+			`{"k":"\\\u0000` + mark[1:] + `"}`:        `{"k":"\\` + value + `"}`,
+			`{"k":"\"\u0000` + mark[1:] + `"}`:        `{"k":"\"` + value + `"}`,
+			MarkName + " " + markProgram + ` \u0000A`: `cgshim /bin/program cgshim`,
+		} {
+			if slot.Number() && strings.Contains(rendered, `\"\u0000`) {
+				continue // the encoder never writes that: a number is the whole value
+			}
+			if got := fill(j.template(rendered)); got != want {
+				t.Errorf("%q became %q, want %q", rendered, got, want)
 			}
 		}
 	}
-	if n == 0 {
-		t.Error("nothing was written")
-	}
-}
-
-func (l *lines) all() []*Line {
-	return []*Line{
-		l.spawned, l.chld, l.forward, l.drop, l.failed, l.unsent, l.reaped, l.zombie, l.left, l.none, l.main, l.late, l.refused, l.abandoned, l.detach, l.drain, l.rest, l.noKill,
-		l.exited, l.exitedOOM, l.signaled, l.abnormal, l.signaledOOM, l.leave, l.notExecuted, l.viaShell, l.noTTY,
+	for _, text := range []string{"", "\x00", `\`, `\u0000`, `a\u000`} {
+		if got := j.template(text); got != text {
+			t.Errorf("%q became %q", text, got)
+		}
 	}
 }
 
 // The texts of tini 0.19 from its src/tini.c, with the levels of its PRINT_ macros.
 func TestTinisLines(t *testing.T) {
-	s, w := newWorld(t, Config{Tini: true, Args: []string{"/bin/program", "x"}})
-	v := values{pid: 12, signal: unix.SIGUSR1, status: 3, errno: unix.EPERM}
-	for _, c := range []struct {
-		line *Line
-		want string
-	}{
-		{s.lines.spawned, "info Spawned child process '/bin/program' with pid '12'"},
-		{s.lines.chld, "debug Received SIGCHLD"},
-		{s.lines.forward, "debug Passing signal: 'User defined signal 1'"},
-		{s.lines.failed, "warn Child was dead when forwarding signal"},
-		{s.lines.unsent, "warn Unexpected error when forwarding signal: 'Operation not permitted'"},
-		{s.lines.left, "trace No child to reap"},
-		{s.lines.none, "trace No child to wait"},
-		{s.lines.reaped, "debug Reaped child with pid: '12'"},
-		{s.lines.main, "debug Reaped child with pid: '12'"},
-		{s.lines.exited, "info Main child exited normally (with status '3')"},
-		{s.lines.exitedOOM, "info Main child exited normally (with status '3')"},
-		{s.lines.signaled, "info Main child exited with signal (with signal 'User defined signal 1')"},
-		{s.lines.abnormal, "info Main child exited with signal (with signal 'User defined signal 1')"},
-		{s.lines.signaledOOM, "info Main child exited with signal (with signal 'User defined signal 1')"},
-		{s.lines.leave, "trace Exiting: child has exited"},
-	} {
-		c.line.say(&v)
-		w.wants(c.want)
+	const reaped, signaled = "debug Reaped child with pid: '4194304'\n", "info Main child exited with signal (with signal 'Real-time signal 3')\n"
+	want := map[pid1.LineID]string{
+		pid1.LineSpawned:  "info Spawned child process '/bin/program' with pid '4194304'\n",
+		pid1.LineChild:    "debug Received SIGCHLD\n",
+		pid1.LineForward:  "debug Passing signal: 'Real-time signal 3'\n",
+		pid1.LineFailed:   "warn Child was dead when forwarding signal\n",
+		pid1.LineUnsent:   "warn Unexpected error when forwarding signal: 'No such process'\n",
+		pid1.LineLeft:     "trace No child to reap\n",
+		pid1.LineNone:     "trace No child to wait\n",
+		pid1.LineReaped:   reaped,
+		pid1.LineMain:     reaped,
+		pid1.LineExited:   "info Main child exited normally (with status '137')\n",
+		pid1.LineSignaled: signaled,
+		pid1.LineAbnormal: signaled,
+		pid1.LineLeave:    "trace Exiting: child has exited\n",
+		pid1.LineNoStart:  "error fork failed: No such process\n",
+		pid1.LineZombie:   "warn Reaped zombie process with pid=4194304\n",
 	}
-	t.Run("-w warns of a zombie, and not of the program", func(t *testing.T) {
-		s, w := newWorld(t, Config{Tini: true, WarnOnReap: true})
-		s.collected(reaper.Exit{PID: 12, Status: exited(0)})
-		s.collected(reaper.Exit{PID: program, Status: exited(0)})
-		w.wants("debug Reaped child with pid: '12'", "warn Reaped zombie process with pid=12", "debug Reaped child with pid: '7'")
-	})
-	t.Run("a whole run reads like tini's", func(t *testing.T) {
-		last := ends(program, killed(unix.SIGTERM))
-		end := last.do
-		last.do = func(w *world) { w.living = 0; end(w) }
-		s, w := newWorld(t, Config{Tini: true}, signalled(unix.SIGTERM), ends(9, exited(0)), last)
-		w.living = 1
-		s.supervise()
-		s.report()
-		w.wants("kill 7 SIGTERM", "debug Passing signal: 'Terminated'", "trace No child to reap",
-			"debug Received SIGCHLD", "debug Reaped child with pid: '9'", "trace No child to reap",
-			"debug Received SIGCHLD", "debug Reaped child with pid: '7'", "info Main child exited with signal (with signal 'Terminated')",
-			"trace No child to wait", "trace Exiting: child has exited")
-	})
-	t.Run("an execve that failed is told of by the child", func(t *testing.T) {
-		s, w := newWorld(t, Config{Tini: true}, ends(program, exited(127)))
-		w.execve, s.tty.noTTY = unix.ENOENT, true
-		s.supervise()
-		s.report()
-		w.wants("debug (7) tcsetpgrp failed: no tty (ok to proceed)", "error (7) exec /bin/program failed: No such file or directory",
-			"debug Received SIGCHLD", "debug Reaped child with pid: '7'", "info Main child exited normally (with status '127')",
-			"trace No child to wait", "trace Exiting: child has exited")
-	})
-	t.Run("a program that ends at once", func(t *testing.T) {
-		s, w := newWorld(t, Config{Tini: true})
-		w.execve, w.ended = unix.EACCES, []reaper.Exit{{PID: program, Status: exited(126)}}
-		s.supervise()
-		s.report()
-		w.wants("error (7) exec /bin/program failed: Permission denied", "debug Received SIGCHLD", "debug Reaped child with pid: '7'",
-			"info Main child exited normally (with status '126')", "trace No child to wait", "trace Exiting: child has exited")
-	})
-	t.Run("more than a pass of orphans", func(t *testing.T) {
-		many := move{event: process.Event{Signal: unix.SIGCHLD}, do: func(w *world) {
-			for range mostReaped {
-				w.ended = append(w.ended, reaper.Exit{PID: 9, Status: exited(0)})
+	for _, warn := range []bool{false, true} {
+		j, w := newJob(t, Config{Tini: true, Args: []string{"/bin/program", "x"}, WarnOnReap: warn})
+		seen := map[pid1.LineID]bool{}
+		for _, line := range j.tiniLines() {
+			seen[line.id] = true
+			text, ok := want[line.id]
+			if got := fill(j.template(w.Line(line.level, line.msg, line.facts...))); ok && got != text {
+				t.Errorf("got %q, want %q", got, text)
 			}
-		}}
-		s, w := newWorld(t, Config{Tini: true}, many, ends(program, exited(0)))
-		w.living = 1
-		s.lines.reaped = nil
-		s.supervise()
-		w.wants("debug Received SIGCHLD", "debug Received SIGCHLD", "debug Reaped child with pid: '7'")
-	})
-	t.Run("a process that ends leaves others", func(t *testing.T) {
-		s, w := newWorld(t, Config{Tini: true}, ends(program, exited(3)))
-		w.living = 1
-		s.supervise()
-		s.report()
-		w.wants("debug Received SIGCHLD", "debug Reaped child with pid: '7'", "info Main child exited normally (with status '3')",
-			"trace No child to reap", "trace Exiting: child has exited")
-	})
-	t.Run("tini reaps after each signal", func(t *testing.T) {
-		s, w := newWorld(t, Config{Tini: true}, move{event: process.Event{Signal: unix.SIGUSR1}, do: func(w *world) {
-			w.ended = append(w.ended, reaper.Exit{PID: program, Status: exited(3)})
-			w.refuse[program] = unix.ESRCH
-		}})
-		s.supervise()
-		s.report()
-		w.wants("kill 7 SIGUSR1", "debug Passing signal: 'User defined signal 1'", "warn Child was dead when forwarding signal",
-			"debug Reaped child with pid: '7'", "info Main child exited normally (with status '3')",
-			"trace No child to wait", "trace Exiting: child has exited")
-	})
-	t.Run("what a signal may not be sent for", func(t *testing.T) {
-		s, w := newWorld(t, Config{Tini: true}, signalled(unix.SIGUSR1), ends(program, exited(0)))
-		w.verbose, w.refuse[program] = LevelWarn, unix.EPERM
-		s.prepareLines()
-		s.supervise()
-		s.report()
-		w.wants("kill 7 SIGUSR1", "warn Unexpected error when forwarding signal: 'Operation not permitted'")
-	})
-	t.Run("no process", func(t *testing.T) {
-		s, w := newWorld(t, Config{Tini: true})
-		s.cannotStart(unix.EAGAIN)
-		s.cannotBeInit(os.NewSyscallError("prctl PR_SET_CHILD_SUBREAPER", unix.EPERM))
-		s.cannotBeInit(os.NewSyscallError("prctl PR_SET_PDEATHSIG SIGTERM", unix.EINVAL))
-		w.wants("error fork failed: Resource temporarily unavailable",
-			"error Failed to register as child subreaper: Operation not permitted", "error Failed to set up parent death signal")
-	})
-}
-
-func TestAppendSeconds(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0s", 999 * time.Microsecond: "0s", time.Millisecond: "0.001s", 20 * time.Millisecond: "0.020s", 1234 * time.Millisecond: "1.234s",
-		time.Second: "1s", time.Hour + 5*time.Millisecond: "3600.005s",
-	} {
-		if got := string(appendSeconds(nil, d)); got != want {
-			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+		for id, text := range want {
+			if seen[id] != (id != pid1.LineZombie || warn) {
+				t.Errorf("%q is a line: %v", text, seen[id])
+			}
 		}
 	}
+}
+
+func TestLines(t *testing.T) {
+	texts := func(j *job, w *world) map[pid1.LineID]string {
+		m := map[pid1.LineID]string{}
+		for _, line := range j.lines() {
+			m[line.id] = fill(j.template(w.Line(line.level, line.msg, line.facts...)))
+		}
+		return m
+	}
+	j, w := newJob(t, Config{Args: []string{"/bin/program"}, StopTimeout: 90 * time.Second, DrainTimeout: time.Second})
+	got := texts(j, w)
+	for id, want := range map[pid1.LineID]string{
+		pid1.LineSpawned:     "info spawned child pid=4194304 program=/bin/program\n",
+		pid1.LineForward:     "debug forwarding signal signal=SIGRTMIN+3 received=SIGTERM pid=4194304 from_pid=17 from_uid=65534\n",
+		pid1.LineDrop:        "debug signal not forwarded signal=SIGTERM from_pid=17 from_uid=65534\n",
+		pid1.LineFailed:      "warn cannot forward signal signal=SIGRTMIN+3 pid=4194304 err=no such process\n",
+		pid1.LineReaped:      "debug reaped orphan pid=4194304 status=137\n",
+		pid1.LineLate:        "warn child did not stop in time, killing it pid=4194304 timeout=1m30s\n",
+		pid1.LineDrain:       "info draining timeout=1s\n",
+		pid1.LineRest:        "warn processes are left after the drain timeout, killing them timeout=1s\n",
+		pid1.LineNotExecuted: "error cannot execute program=/bin/program err=no such process\n",
+		pid1.LineExited:      "info child exited pid=4194304 program=program status=137 elapsed=1.250s\n",
+		pid1.LineSignaled:    "info child ended by signal pid=4194304 program=program status=137 elapsed=1.250s signal=SIGRTMIN+3 core_dumped=true\n",
+		pid1.LineAbnormal:    "warn child ended by signal pid=4194304 program=program status=137 elapsed=1.250s signal=SIGRTMIN+3 core_dumped=true\n",
+	} {
+		if got[id] != want {
+			t.Errorf("got %q, want %q", got[id], want)
+		}
+	}
+	if !strings.HasPrefix(got[pid1.LineNoStart], "error cannot start a process err=no such process hint=raise the limit of processes (--pids-limit") {
+		t.Errorf("%q", got[pid1.LineNoStart])
+	}
+	for _, tinis := range []pid1.LineID{pid1.LineChild, pid1.LineMain, pid1.LineLeft, pid1.LineNone, pid1.LineZombie, pid1.LineLeave, pid1.LineNoTTY} {
+		if got[tinis] != "" {
+			t.Errorf("a line of tini's: %q", got[tinis])
+		}
+	}
+	t.Run("-w warns of an orphan", func(t *testing.T) {
+		j, w := newJob(t, Config{WarnOnReap: true})
+		if got := texts(j, w)[pid1.LineReaped]; got != "warn reaped orphan pid=4194304 status=137\n" {
+			t.Errorf("%q", got)
+		}
+	})
+	t.Run("no program at all", func(t *testing.T) {
+		j, w := newJob(t, Config{Args: []string{}})
+		if got := texts(j, w)[pid1.LineSpawned]; got != "info spawned child pid=4194304 program=\n" {
+			t.Errorf("%q", got)
+		}
+	})
 }

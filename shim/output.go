@@ -20,7 +20,10 @@ func (Stderr) Write(p []byte) (int, error) {
 	go func() { done <- writeAll(2, p) }()
 	select {
 	case err := <-done:
-		return len(p), err
+		if err != nil {
+			return 0, err
+		}
+		return len(p), nil
 	case <-time.After(patience):
 		return 0, unix.EAGAIN
 	}

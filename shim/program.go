@@ -21,7 +21,9 @@ func (j *job) orderProgram() {
 	// name the program. If they name PID 1, the program gets its own numbers.
 	if !j.Exec {
 		p.ListenPID = variable(p.Env, "LISTEN_PID", strconv.Itoa(j.orders.PID))
-		p.ListenID = variable(p.Env, "LISTEN_PIDFDID", pidfdID(j.orders.PID))
+		if _, set := LookupEnv(p.Env, "LISTEN_PIDFDID"); set {
+			p.ListenID = variable(p.Env, "LISTEN_PIDFDID", pidfdID(j.orders.PID))
+		}
 	}
 	if dir, err := os.Getwd(); err == nil {
 		j.orders.SetDir(dir)

@@ -101,10 +101,11 @@ type system struct {
 	delegate func(cgroup.Mode, cgroup.Options) (*cgroup.Report, error)
 	undo     func(cgroup.Options) error
 	decide   func(cgroup.Options) *cgroup.Plan
+	oomKills func(delegated bool) (uint64, bool)
 	mount    func(source, target, fstype string, flags uintptr, data string) error
 }
 
-var kernel = system{delegate: cgroup.Delegate, undo: cgroup.Undo, decide: decide, mount: unix.Mount}
+var kernel = system{delegate: cgroup.Delegate, undo: cgroup.Undo, decide: decide, oomKills: cgroup.OOMKills, mount: unix.Mount}
 
 func decide(o cgroup.Options) *cgroup.Plan { return cgroup.Decide(cgroup.Observe(), o) }
 
@@ -129,7 +130,7 @@ func (j *job) prepare() int {
 	j.prepareDind()
 	j.orderLines()
 	j.orderProgram()
-	o.Kills, o.KillsKnown = cgroup.OOMKills(o.Delegated)
+	o.Kills, o.KillsKnown = j.kernel.oomKills(o.Delegated)
 	o.Finish()
 	return 0
 }
@@ -146,6 +147,9 @@ func (j *job) orderOptions() {
 		o.Options.Rewrite[from] = uint8(to)
 	}
 	o.Job = !j.Exec && startedByShell(o.PID, o.Parent)
+	if o.PID != 1 && !j.Tini {
+		j.log.Log(LevelInfo, "not PID 1", "parent", o.Parent, "parent_name", parentName(o.Parent), "job_of_a_shell", o.Job)
+	}
 	o.Require = 0
 	if j.required() {
 		o.Require = 1

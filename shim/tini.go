@@ -11,9 +11,17 @@ import (
 // This file has the messages of tini 0.19 (tini.c), which this program writes under a name
 // of tini.
 
-// orderTiniLines renders the messages that tini may write while the program runs and at its
-// end.
+// orderTiniLines renders the messages that tini may write.
 func (j *job) orderTiniLines() {
+	j.render(j.tiniLines())
+	// tini's child writes these.
+	j.orders.SetLine(pid1.LineNoTTY, j.template(j.log.ChildLine(LevelDebug, "tcsetpgrp failed: no tty (ok to proceed)")))
+	j.orders.SetLine(pid1.LineNotExecuted, j.template(j.log.ChildLine(LevelError, "exec "+markProgram+" failed: "+pid1.SlotStrerror.Mark())))
+}
+
+// tiniLines returns the messages that tini itself may write while the program runs and at its
+// end.
+func (j *job) tiniLines() []line {
 	pid, errno := slot(pid1.SlotPID), pid1.SlotErrno.Mark()
 	text, signal, strerror, status := pid.Mark(), pid1.SlotSignalText.Mark(), pid1.SlotStrerror.Mark(), pid1.SlotStatus.Mark()
 	lines := []line{
@@ -41,10 +49,7 @@ func (j *job) orderTiniLines() {
 	if j.WarnOnReap {
 		lines = append(lines, line{pid1.LineZombie, LevelWarn, "Reaped zombie process with pid=" + text, nil})
 	}
-	j.render(lines)
-	// tini's child writes these.
-	j.orders.SetLine(pid1.LineNoTTY, j.template(j.log.ChildLine(LevelDebug, "tcsetpgrp failed: no tty (ok to proceed)")))
-	j.orders.SetLine(pid1.LineNotExecuted, j.template(j.log.ChildLine(LevelError, "exec "+markProgram+" failed: "+strerror)))
+	return lines
 }
 
 // strerror returns the text of strerror(3) in glibc, which tini prints.

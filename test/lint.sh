@@ -41,8 +41,7 @@ cd "$root" || exit 1
 # has two with 32 bits as well. -trimpath lets the builds of the Makefile use what is compiled
 # here.
 for arch in ${ARCHS:-amd64 arm64}; do
-	say env GOARCH="$arch" go vet -trimpath -tags cgshim_release . ./cgroup ./reaper ./shim
-	say env GOARCH="$arch" go vet -trimpath -tags cgshim_portable . ./shim
+	say env GOARCH="$arch" go vet -trimpath . ./cgroup ./internal/sys ./reaper ./shim/...
 done
 
 # shellcheck disable=SC2046,SC2086 # lists of words

@@ -22,6 +22,10 @@ func Helper() (*Orders, Role) {
 		_ = unix.Dup3(int(o.stderr), 2, 0)
 		_ = unix.Close(int(o.stderr))
 	}
+	// A seccomp filter with SECCOMP_RET_TRAP raises SIGSYS, for which the runtime would print a
+	// trace. Without its handler the signal ends the helper, and PID 1 says so.
+	var none action
+	call(unix.SYS_RT_SIGACTION, uintptr(unix.SIGSYS), address(&none), 0, sigsetSize)
 	o.begun = 1
 	return o, o.role
 }
@@ -37,11 +41,9 @@ func (o *Orders) Ask(number uintptr, arguments ...uintptr) (uintptr, syscall.Err
 	o.number, o.arguments = number, [6]uintptr{}
 	copy(o.arguments[:], arguments)
 	for atomic.AddUint32(&o.asked, 1); atomic.LoadUint32(&o.answered) != atomic.LoadUint32(&o.asked); {
-		if o.Inside {
-			time.Sleep(time.Millisecond)
-			continue
+		if o.Inside || unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP) != nil {
+			time.Sleep(time.Millisecond) // PID 1 looks by itself
 		}
-		_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP)
 	}
 	if o.result > ^uintptr(4095) {
 		return 0, syscall.Errno(-o.result)
@@ -182,7 +184,7 @@ func (o *Orders) Finish() {
 	}
 	// PID 1 need not wait for the end of this process, which takes long. The signal makes it
 	// look at the orders.
-	if native && !o.Exec {
+	if native && o.early() {
 		_ = unix.Kill(o.PID, unix.SIGCHLD)
 	}
 }

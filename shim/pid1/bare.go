@@ -23,7 +23,12 @@ func (l *life) bare() bool {
 	o.argv, o.envp = o.vector+3*wordSize, environment(o.vector)
 	o.Tini = true
 	o.ForwardAll()
-	o.SetLine(LineFailed, "[WARN  tini (\x00b)] Child was dead when forwarding signal\n")
+	o.SetLine(LineFailed, "[WARN  tini (1)] Child was dead when forwarding signal\n")
+	o.SetLine(LineUnsent, "[WARN  tini (1)] Unexpected error when forwarding signal: '\x00k'\n")
+	o.SetLine(LineNoStart, "[FATAL tini (1)] fork failed: \x00k\n")
+	o.SetErrno(unix.EPERM, "Operation not permitted")
+	o.SetErrno(unix.EAGAIN, "Resource temporarily unavailable")
+	o.SetErrno(unix.ENOMEM, "Cannot allocate memory")
 	return true
 }
 

@@ -27,9 +27,10 @@ func call(number, a, b, c, d uintptr) (uintptr, syscall.Errno) {
 }
 
 // swapMask sets the signal mask and returns the old mask.
-func swapMask(set Set) (old Set) {
-	call(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, address(&set), address(&old), 8)
-	return old
+func swapMask(set Set) Set {
+	to, old := set.mask(), mask{}
+	call(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, address(&to), address(&old), sigsetSize)
+	return old.set()
 }
 
 // kill calls kill(2). It returns 0 on success.
@@ -49,8 +50,13 @@ func fork(signal Signal) (pid int, errno syscall.Errno) {
 	return int(r), errno
 }
 
-// dieWithParent makes the kernel kill this child when PID 1 ends.
-func dieWithParent() { call(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0) }
+// dieWithParent makes the kernel kill this child when its parent ends. At the end of a PID 1
+// it does that anyway (pid_namespaces(7)).
+func (l *life) dieWithParent() {
+	if !l.pid1 {
+		call(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0)
+	}
+}
 
 func exit(status int) {
 	for {
@@ -94,19 +100,20 @@ func sleep(d time.Duration) {
 // EAGAIN if none has come in time, and with EINTR when a freeze has ended.
 func awaitSignal(set Set, info *siginfo, limit time.Duration) (Signal, syscall.Errno) {
 	var t unix.Timespec
-	timeout := uintptr(0)
+	wanted, timeout := set.mask(), uintptr(0)
 	if limit != forever {
 		t = timespec(limit)
 		timeout = address(&t)
 	}
-	r, errno := call(unix.SYS_RT_SIGTIMEDWAIT, address(&set), address(info), timeout, 8)
+	r, errno := call(unix.SYS_RT_SIGTIMEDWAIT, address(&wanted), address(info), timeout, sigsetSize)
 	return Signal(r), errno
 }
 
 // pending returns the set of pending signals.
-func pending() (set Set) {
-	call(unix.SYS_RT_SIGPENDING, address(&set), 8, 0, 0)
-	return set
+func pending() Set {
+	var m mask
+	call(unix.SYS_RT_SIGPENDING, address(&m), sigsetSize, 0, 0)
+	return m.set()
 }
 
 // foregroundGroup returns the foreground process group of the terminal fd (tcgetpgrp(3)).
@@ -128,12 +135,12 @@ func mapShared(size uintptr) (memory uintptr, errno syscall.Errno) {
 	return mmap(size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
 }
 
-// mmap maps anonymous memory. On s390x the arguments are in memory (mmap(2), NOTES), and on
-// 32 bits only mmap2 takes them in registers.
+// mmap maps anonymous memory. On s390x the arguments are in memory (mmap(2), NOTES). On 386
+// and arm only mmap2 takes them in registers.
 func mmap(size, protection, flags uintptr) (memory uintptr, errno syscall.Errno) {
 	arguments := [6]uintptr{0, size, protection, flags, ^uintptr(0), 0}
 	if runtime.GOARCH == "s390x" {
-		return call(unix.SYS_MMAP, address(&arguments), 0, 0, 0)
+		return call(sysMmap, address(&arguments), 0, 0, 0)
 	}
 	r := sys.Call(sysMmap, 0, size, protection, flags, ^uintptr(0), 0)
 	return r, sys.Errno(r)

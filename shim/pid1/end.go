@@ -20,6 +20,7 @@ const reasonTime = 500 * time.Millisecond
 // replace makes this process the program. It returns never.
 func (l *life) replace() {
 	l.flush()
+	awaitSignal(bit(unix.SIGCHLD), &l.info, 0) // the end of the helper
 	errno := l.execute()
 	l.orders.Outcome.ExecErrno = uint32(errno)
 	status := l.expect(l.notExecuted())
@@ -73,6 +74,7 @@ func (l *life) sayEnd(v *values) {
 func (l *life) explain(elapsed time.Duration) bool {
 	o := l.orders
 	o.Elapsed, o.Forwarded = elapsed, l.sent
+	l.flush() // the answer needs the whole page
 	l.startLate(Explain, reasonTime)
 	l.awaitLate()
 	for i := uint32(0); i < o.Reply.size; i++ {

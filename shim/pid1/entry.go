@@ -46,6 +46,7 @@ type life struct {
 	stopping countdown
 	settling countdown // until the pages are copied
 	settles  int       // number of tries to copy them
+	failures int       // of the runtime to start in a helper
 	pageSize uintptr
 	sum      byte          // of the bytes that loadPages has read
 	copying  countdown     // until the limits are copied again
@@ -53,11 +54,12 @@ type life struct {
 	clock    stopwatch
 	info     siginfo // of the last signal
 
-	terminal terminal
-	events   [4096]byte // of inotify
-	helper   helper
-	room     uintptr // free space on the stack for newVector
-	oldNS    int     // descriptor of the cgroup namespace before the set-up, or -1
+	terminal  terminal
+	events    [4096]byte // of inotify
+	helper    helper
+	dismissed int     // a helper with whose end nothing has to be done, or 0
+	room      uintptr // free space on the stack for newVector
+	oldNS     int     // descriptor of the cgroup namespace before the set-up, or -1
 
 	page      page
 	writer    int // the child that writes a log line, or 0
@@ -106,8 +108,11 @@ func (l *life) makeOrders(vector uintptr, inherited Set) bool {
 // about fills in what is known about this process.
 func (l *life) about() {
 	o := l.orders
-	parent, _ := call(unix.SYS_GETPPID, 0, 0, 0, 0)
-	o.PID, o.Parent = getpid(), int(parent)
+	o.PID = getpid()
+	if o.PID != 1 { // PID 1 has no parent that it can see
+		parent, _ := call(unix.SYS_GETPPID, 0, 0, 0, 0)
+		o.Parent = int(parent)
+	}
 	o.Notify, o.OldNamespace = -1, -1
 	l.pid1, l.oldNS, l.terminal.fd = o.PID == 1, -1, -1
 }
@@ -135,20 +140,27 @@ type action [8]uint64
 
 const sigIgnore = 1 // SIG_IGN
 
-// mayWait ends this process if a sandbox refuses one of the two system calls without which
+// mayWait ends this process if a sandbox refuses one of the system calls without which
 // no signal and no end of a child reaches it. The container would hang.
 func (l *life) mayWait() {
 	if errno := reaper.Refused(); errno != 0 {
 		l.cannotStart("cgshim: cannot be an init: a sandbox refuses the system call wait4: allow wait4 in the seccomp profile\n")
+	}
+	var mask Set
+	if _, errno := call(unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, 0, address(&mask), sigsetSize); errno != 0 {
+		l.cannotStart("cgshim: cannot be an init: a sandbox refuses the system call rt_sigprocmask: allow rt_sigprocmask in the seccomp profile\n")
 	}
 	if _, errno := awaitSignal(0, &l.info, 0); errno != unix.EAGAIN && errno != unix.EINTR {
 		l.cannotStart("cgshim: cannot be an init: a sandbox refuses the system call rt_sigtimedwait: allow rt_sigtimedwait in the seccomp profile\n")
 	}
 }
 
-// cannotStart ends this process with a message.
+// cannotStart ends this process with a message. It writes the message itself where there can
+// be no child for that, if there is room for it.
 func (l *life) cannotStart(message string) {
 	l.page.word(message)
-	l.flush()
+	if !l.flush() && writable(2) {
+		writeAll(2, address(&l.page.text), uintptr(len(message)))
+	}
 	exit(1)
 }

@@ -39,7 +39,7 @@ func (l *life) startHelper(role Role) (pid int) {
 func (l *life) goOn() {
 	o := l.orders
 	l.otherNamespace()
-	dieWithParent()
+	l.dieWithParent()
 	// In a process group of its own the helper does not get the ^C of a terminal.
 	call(unix.SYS_SETPGID, 0, 0, 0, 0)
 	l.raiseLimits()
@@ -57,9 +57,6 @@ func (l *life) goOnInPlace() {
 	}
 	launch(newVector(l.orders.vector))
 }
-
-// launch goes on into the runtime, on a stack whose end is the vector. It does not return.
-func launch(vector uintptr)
 
 // newVector makes the initial stack of a process that goes on into the runtime. Arguments
 // and auxiliary vector are those of this process. The environment is for the runtime alone,
@@ -116,12 +113,11 @@ func (l *life) startLate(role Role, limit time.Duration) {
 	l.helper = helper{pid: l.startHelper(role), role: role, left: countdownOf(limit)}
 }
 
-// helperEnded notes that the helper is gone.
+// helperEnded notes that a helper is gone. Of those that are not waited for there is only
+// the one that copies the limits.
 func (l *life) helperEnded(e reaper.Exit) {
 	l.helper.pid, l.helper.left = 0, countdown{}
-	if l.helper.role == Resize {
-		l.resized(e)
-	}
+	l.resized(e)
 }
 
 // awaitLate waits for the helper, as long as its limit and until a stop signal comes.
@@ -129,7 +125,7 @@ func (l *life) awaitLate() {
 	h := &l.helper
 	for h.pid != 0 {
 		if e, errno := reaper.Look(h.pid); e.PID == h.pid && !e.Stopped() || errno != 0 {
-			h.pid = 0
+			h.pid, h.left = 0, countdown{}
 			return
 		}
 		if h.left.over() || l.stopPending() {
@@ -147,5 +143,8 @@ func (l *life) awaitLate() {
 // SIGKILL. It is reaped when it does.
 func (l *life) endHelper() {
 	kill(l.helper.pid, unix.SIGKILL)
-	l.helper.pid = 0
+	l.dismissed, l.helper.pid, l.helper.left = l.helper.pid, 0, countdown{}
+	if l.helper.role == Resize {
+		l.again()
+	}
 }

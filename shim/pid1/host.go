@@ -22,13 +22,16 @@ const Changed = changed
 
 // Host makes the orders for an ordinary Go program, which is PID 1 itself.
 func Host(source Source) *Orders {
-	o := new(Orders)
 	l := &self
-	l.orders, l.host = o, source
+	l.orders, l.host = new(Orders), source
+	if memory, errno := mapShared(ordersSize); errno == 0 { // a child says there why it could not execute the program
+		setOrders(memory)
+	}
+	o := l.orders
 	l.about()
-	var mask Set
-	call(unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, 0, address(&mask), sigsetSize)
-	o.inherited = mask
+	var inherited mask
+	call(unix.SYS_RT_SIGPROCMASK, unix.SIG_BLOCK, 0, address(&inherited), sigsetSize)
+	o.inherited = inherited.set()
 	return o
 }
 

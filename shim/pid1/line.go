@@ -202,7 +202,7 @@ func (l *life) errnoText(p *page, errno syscall.Errno, capital bool) {
 	}
 	first := p.n
 	l.append(p, t)
-	if c := &p.text[first&(len(p.text)-1)]; capital && *c >= 'a' && *c <= 'z' {
+	if c := &p.text[first&(len(p.text)-1)]; capital && p.n > first && *c >= 'a' && *c <= 'z' {
 		*c -= 'a' - 'A'
 	}
 }

@@ -10,10 +10,10 @@ import (
 
 // live is the life of PID 1 from the orders to the exit.
 func (l *life) live() {
-	l.loadPages()
 	if l.orders.Exec {
 		l.replace()
 	}
+	l.loadPages()
 	l.openTerminal()
 	l.started = now()
 	if l.child == 0 {
@@ -22,6 +22,7 @@ func (l *life) live() {
 		chdirRoot()
 	}
 	l.say(LineSpawned, &values{pid: l.child})
+	l.release()
 	// The point of no return. From here on only the end of the program may end this
 	// process, because the end of PID 1 ends the container.
 	l.closeInherited()
@@ -99,6 +100,8 @@ func (l *life) handle(sig Signal) {
 	case sig == unix.SIGCHLD:
 		l.tellChild()
 		l.due = true
+	case sig == written: // a child that was killed has ended
+		l.writing()
 	case l.changesLimits(sig):
 		l.resize()
 	case Forwardable(sig) || terminalUse.Has(sig):
@@ -141,6 +144,8 @@ func (l *life) collected(e reaper.Exit) {
 		l.say(LineMain, &v)
 	case e.PID == l.helper.pid:
 		l.helperEnded(e)
+	case e.PID == l.dismissed:
+		l.dismissed = 0
 	default:
 		l.say(LineReaped, &v)
 		l.say(LineZombie, &v)

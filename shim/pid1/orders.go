@@ -69,6 +69,7 @@ type Orders struct {
 	Dir        Text // working directory at the start
 
 	// What a late helper is asked, and its answer.
+	released  uint32 // the program may be executed
 	copied    bool   // a child could copy the code
 	Flag      uint32 // where the kernel stores an answer
 	Signal    Signal // for Drain

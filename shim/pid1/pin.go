@@ -18,11 +18,8 @@ import (
 // because they were read a moment ago.
 const settled = 50 * time.Millisecond
 
-// mostSettles is the number of tries where no process can be created.
+// mostSettles is the number of tries where no process can be created, or none ends in time.
 const mostSettles = 60
-
-// bounds returns the addresses of the first and the last function of PID 1.
-func bounds() (first, last uintptr)
 
 // codePages returns the pages with the code of PID 1. The linker puts a package's functions
 // one after another, and the packages in the order of their imports. In a debug build a
@@ -83,22 +80,33 @@ func (l *life) settle() {
 		return
 	}
 	l.flush()
+	if l.writing() {
+		l.settleLater()
+		return
+	}
 	pid, errno := fork(written)
 	if errno != 0 {
-		if l.settles++; l.settles < mostSettles {
-			l.settling = countdownOf(time.Second)
-		}
+		l.settleLater()
 		return
 	}
 	if pid == 0 {
-		dieWithParent()
+		l.dieWithParent()
 		l.orders.copied = l.copyCode()
 		exit(0)
 	}
-	l.writer = pid
+	l.writer, l.impatient = pid, false
 	l.awaitWriter()
-	if l.writer == 0 && l.orders.copied {
+	switch {
+	case l.writer != 0: // this container has little processor time
+		l.settleLater()
+	case l.orders.copied:
 		l.copyCode()
+	}
+}
+
+func (l *life) settleLater() {
+	if l.settles++; l.settles < mostSettles {
+		l.settling = countdownOf(time.Second)
 	}
 }
 

@@ -26,10 +26,26 @@ func (l *life) prepare() {
 		case e.Signaled():
 			l.helperKilled(e)
 		case o.begun == 0 && e.Code() == 2:
-			l.cannotStart("cgshim: cannot start: Go's runtime has no room in a helper: raise the limit of processes (--pids-limit, pids.max, RLIMIT_NPROC) to 8 or more, or the limit of memory\n")
+			l.runtimeFailed()
 		default:
 			exit(e.Code())
 		}
+	}
+}
+
+// mostFailures is how often the runtime may fail to start. It needs three threads or four,
+// as chance will have it.
+const mostFailures = 4
+
+// runtimeFailed ends this process with what to change. It returns if the runtime may start
+// the next time.
+func (l *life) runtimeFailed() {
+	const wake = 1 // FUTEX_WAKE
+	if _, errno := call(unix.SYS_FUTEX, address(&l.orders.Flag), wake, 1, 0); errno != 0 {
+		l.cannotStart("cgshim: cannot start: a sandbox refuses the system call futex, which Go's runtime needs in a helper: allow futex in the seccomp profile\n")
+	}
+	if l.failures++; l.failures == mostFailures {
+		l.cannotStart("cgshim: cannot start: Go's runtime has no room in a helper: raise the limit of processes (--pids-limit, pids.max, RLIMIT_NPROC) to 8 or more, or the limit of memory\n")
 	}
 }
 
@@ -37,11 +53,15 @@ func (l *life) prepare() {
 // where it is unknown whether it may. Otherwise the next helper undoes what was half done.
 func (l *life) helperKilled(e reaper.Exit) {
 	o := l.orders
-	l.page.word("cgshim: the helper that prepares the start was killed by signal ")
-	l.page.number(int(e.Signal()))
-	l.page.byte('\n')
-	l.flush()
-	o.Killed++
+	if o.Killed++; o.Killed == 1 {
+		l.page.word("cgshim: the helper that prepares the start was killed by signal ")
+		l.page.number(int(e.Signal()))
+		if e.Signal() == unix.SIGSYS {
+			l.page.word(" (SIGSYS): the seccomp profile refuses a system call that Go's runtime makes")
+		}
+		l.page.byte('\n')
+		l.flush()
+	}
 	switch {
 	case o.Require == 1:
 		exit(125)
@@ -66,14 +86,19 @@ func (l *life) serve(pid int) (e reaper.Exit) {
 		switch {
 		case errno != 0:
 			return reaper.Exit{PID: pid, Status: uint32(unix.SIGKILL)}
-		case e.PID == pid && !e.Stopped() || l.becomes(pid) || l.goesOn(pid):
+		case e.PID == pid && !e.Stopped():
+			if l.becomes(pid) { // the program has ended already
+				l.exit, l.ended = e, true
+			}
+			l.requeue(&taken)
+			return e
+		case l.becomes(pid) || l.goesOn(pid):
 			l.requeue(&taken)
 			return e
 		case e.PID == pid:
 			l.answer()
 			kill(pid, unix.SIGCONT)
-			continue
-		case l.orders.Inside:
+		default: // a helper may be unable to stop itself
 			l.answer()
 		}
 		if left.over() {
@@ -81,7 +106,11 @@ func (l *life) serve(pid int) (e reaper.Exit) {
 			l.flush()
 			exit(128 + int(last))
 		}
-		sig, _ := awaitSignal(wanted, &l.info, min(left.limit(), l.glance()))
+		limit := min(left.limit(), l.glance())
+		if e.PID == pid { // it may be stopped again already, and without an end
+			limit = 0
+		}
+		sig, _ := awaitSignal(wanted, &l.info, limit)
 		left.spend(l.clock.lap())
 		if sig > 0 && sig < NumSignals && DefaultStopSignals.Has(sig) {
 			last, wanted = sig, wanted&^bit(sig)
@@ -132,22 +161,26 @@ func (l *life) answer() {
 
 // glance is how long to wait before looking at the orders. A helper that is the first
 // process of a PID namespace cannot stop itself (pid_namespaces(7)). It takes a new helper
-// less than a millisecond to find out whether it is.
+// less than a millisecond to find out whether it is. A sandbox may also keep a helper from
+// stopping itself.
 func (l *life) glance() time.Duration {
 	if l.orders.placed == 0 || l.orders.Inside {
 		return time.Millisecond
 	}
-	return forever
+	return tick
 }
 
-// goesOn reports whether this process need not wait for the end of the helper, which is
-// reaped later. A program that this process becomes must not have it as a child.
+// early reports whether PID 1 need not wait for the end of the helper. A program that PID 1
+// becomes must not have it as a child, and tini would not log that it has ended.
+func (o *Orders) early() bool { return !o.Exec && !o.Pause && !o.Tini }
+
+// goesOn reports whether the orders are complete and the helper can be reaped later.
 func (l *life) goesOn(pid int) bool {
 	o := l.orders
-	if o.ready == 0 || o.Exec || o.Pause {
+	if o.ready == 0 || !o.early() {
 		return false
 	}
-	l.helper.pid, l.helper.role = pid, Prepare
+	l.dismissed = pid
 	return true
 }
 

@@ -12,7 +12,7 @@ type Signal = syscall.Signal
 // NumSignals is one more than the highest signal number (signal(7)).
 const NumSignals = 65
 
-// A Set is a set of signals. Bit 0 is signal 1, as in the kernel's sigset_t.
+// A Set is a set of signals. Bit 0 is signal 1.
 type Set uint64
 
 // Has reports whether sig is in the set.
@@ -22,6 +22,26 @@ func (s Set) Has(sig Signal) bool { return s>>(uint(sig-1)&63)&1 == 1 }
 func SetOf(signals ...Signal) (s Set) {
 	for _, sig := range signals {
 		s |= bit(sig)
+	}
+	return s
+}
+
+// mask is a set as the kernel has it, an array of long (sigset_t).
+type mask [sigsetSize / wordSize]uintptr
+
+const halfWord = wordSize * 4 // in bits
+
+func (s Set) mask() (m mask) {
+	for i := range m {
+		m[i] = uintptr(s)
+		s = s >> halfWord >> halfWord
+	}
+	return m
+}
+
+func (m *mask) set() (s Set) {
+	for i := range m {
+		s = s<<halfWord<<halfWord | Set(m[len(m)-1-i])
 	}
 	return s
 }
@@ -66,11 +86,11 @@ const DefaultStopSignals Set = 1<<(unix.SIGTERM-1) | 1<<(unix.SIGINT-1) | 1<<(un
 // siginfo is a siginfo_t for a signal that a process sent (sigaction(2)). On 64 bits the
 // kernel leaves a gap before the union.
 type siginfo struct {
-	signo, errno, code int32
-	_                  [wordSize/4 - 1]int32
-	pid                int32
-	uid                uint32
-	_                  [104]byte
+	siginfoHead
+	_   [wordSize/4 - 1]int32
+	pid int32
+	uid uint32
+	_   [112 - wordSize]byte // 128 in all
 }
 
 // Values of si_code (sigaction(2)). A signal that the kernel raised for a fault or for a

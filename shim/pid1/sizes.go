@@ -1,6 +1,9 @@
+//go:build !(mips || mipsle || mips64 || mips64le)
+
 package pid1
 
-import "golang.org/x/sys/unix"
-
+// sigsetSize is the size of the kernel's sigset_t.
 const sigsetSize = 8
-const sysMmap = unix.SYS_MMAP
+
+// siginfoHead is the start of a siginfo_t.
+type siginfoHead struct{ signo, errno, code int32 }

@@ -70,8 +70,23 @@ func (l *life) become() {
 		setForegroundGroup(fd, pid)
 	}
 	l.nameChild(pid)
+	l.awaitRelease()
 	l.orders.Outcome.ExecErrno = uint32(l.execute())
 	exit(127)
+}
+
+// awaitRelease keeps the child from executing the program before the line about it is
+// written, if there is one. The program may write to the same place.
+func (l *life) awaitRelease() {
+	const step = 50 * time.Microsecond
+	for waited := time.Duration(0); l.shows(LineSpawned) && l.orders.released == 0 && waited < longPatience; waited += step {
+		sleep(step)
+	}
+}
+
+func (l *life) release() {
+	l.flush()
+	l.orders.released = 1
 }
 
 // nameChild makes socket activation work through an init. sd_listen_fds(3) in the program
@@ -204,8 +219,7 @@ func decimal(to *[64]byte, from int, n uint64) {
 	var reverse [32]byte
 	i := 0
 	for n > 0 || i == 0 {
-		reverse[i&31] = '0' + byte(n%10)
-		n /= 10
+		n, reverse[i&31] = lastDigit(n)
 		i++
 	}
 	to[(from+i)&63] = 0
@@ -213,4 +227,16 @@ func decimal(to *[64]byte, from int, n uint64) {
 		i--
 		to[from&63] = reverse[i&31]
 	}
+}
+
+// lastDigit returns a tenth of n and the last digit. It divides 32 bits at a time, because a
+// division of 64 bits needs the runtime on ports that have 32.
+func lastDigit(n uint64) (tenth uint64, digit byte) {
+	rest := uint32(0)
+	for shift := 48; shift >= 0; shift -= 16 {
+		part := rest<<16 | uint32(n>>uint(shift)&0xffff)
+		tenth |= uint64(part/10) << uint(shift)
+		rest = part % 10
+	}
+	return tenth, '0' + byte(rest)
 }

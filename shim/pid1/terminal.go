@@ -24,9 +24,11 @@ type terminal struct {
 func (l *life) openTerminal() {
 	t := &l.terminal
 	own, _ := call(unix.SYS_GETPGID, 0, 0, 0, 0)
-	session, _ := call(unix.SYS_GETSID, 0, 0, 0, 0)
 	t.fd, t.own = 0, int(own)
-	t.alone = l.pid1 || int(session) == l.orders.PID
+	if t.alone = l.pid1; !t.alone {
+		session, _ := call(unix.SYS_GETSID, 0, 0, 0, 0)
+		t.alone = int(session) == l.orders.PID
+	}
 	group, errno := foregroundGroup(0)
 	if errno != 0 { // standard input is closed or no terminal
 		t.noTTY = errno == unix.ENOTTY

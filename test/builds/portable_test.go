@@ -27,7 +27,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\b40265\d{5}\b`), "NAMESPACE"},
 	{regexp.MustCompile(`("elapsed": ?)"?[0-9.]+s"?`), "${1}TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+Z`), "TIME"},
-	{regexp.MustCompile(` \(portable build: [^)]*\)`), ""},
+	{regexp.MustCompile(` \(portable build\)`), ""},
 }
 
 func steady(text string) string {
@@ -44,7 +44,7 @@ func TestPortableWritesWhatNativeWrites(t *testing.T) {
 		t.Skip("this port has no other build")
 	}
 	whole := build{}.make(t)
-	portable := build{}.make(t, "TAGS=cgshim_release,cgshim_portable", "ENTRY_"+runtime.GOARCH+"=")
+	portable := build{}.make(t, "ENTRY_"+runtime.GOARCH+"=")
 	dir := t.TempDir()
 	text, ready := filepath.Join(dir, "text"), filepath.Join(dir, "ready")
 	if err := os.WriteFile(text, []byte("no program\n"), 0o755); err != nil {
@@ -113,7 +113,7 @@ func TestPortableWritesWhatNativeWrites(t *testing.T) {
 			if want.Status != c.status || !strings.Contains(want.Stdout+want.Stderr, c.says) {
 				t.Errorf("status %d, want %d, and %q in\n%s%s", want.Status, c.status, c.says, want.Stdout, want.Stderr)
 			}
-			if c.name == "--version" && !strings.Contains(got.Stdout, "portable build: ") {
+			if c.name == "--version" && !strings.Contains(got.Stdout, " (portable build) ") {
 				t.Errorf("--version does not say what the build lacks: %q", got.Stdout)
 			}
 			for _, r := range []*written{&want, &got} {

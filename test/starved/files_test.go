@@ -160,9 +160,9 @@ func TestImageThatGoesAway(t *testing.T) {
 		if !listening(t, r, "ready") {
 			return ended(r, r.Wait(t), 0, 0)
 		}
-		// cgshim lets go of its file shortly after the start. Only then take the file away.
+		// cgshim copies its code shortly after the start. Only then take the file away.
 		lab.Until(t, "the init to be at rest", func() bool {
-			return lab.InCall(r.PID(), unix.SYS_RT_SIGTIMEDWAIT) && (s.tini || resident(t, r.PID(), files.dir) < 64)
+			return lab.InCall(r.PID(), unix.SYS_RT_SIGTIMEDWAIT) && (s.tini || copied(r.PID()))
 		})
 		files.vanish(t)
 		before, after := evict(t, r.PID(), files.dir)
@@ -197,7 +197,7 @@ func TestImageThatHangs(t *testing.T) {
 		if !startAndHang(t, r, files) {
 			return ended(r, r.Wait(t), 0, 0)
 		}
-		settle(t, s, r, files)
+		settle(t, s, r)
 		return end(t, s, r, syscall.SIGTERM, 42)
 	})
 }
@@ -212,7 +212,7 @@ func TestImageAndExecveThatHang(t *testing.T) {
 			return ended(r, r.Wait(t), 0, 0)
 		}
 		lab.Until(t, "the execve", func() bool { return lab.InCall(r.Child(t), unix.SYS_EXECVE) })
-		settle(t, s, r, files)
+		settle(t, s, r)
 		return end(t, s, r, syscall.SIGTERM, 143)
 	})
 }
@@ -263,13 +263,23 @@ func startAndHang(t *testing.T, r *lab.Run, files *image) bool {
 	return true
 }
 
-// settle waits until cgshim has let go of its file, which it does shortly after the start. It
-// gives up where a file system keeps cgshim from that.
-func settle(t *testing.T, s side, r *lab.Run, files *image) {
+// settle waits until cgshim has copied its code, which it does shortly after the start.
+func settle(t *testing.T, s side, r *lab.Run) {
 	t.Helper()
 	if !s.tini {
-		within(time.Second, func() bool { return resident(t, r.PID(), files.dir) < 64 })
+		lab.Until(t, "the copy of the code", func() bool { return copied(r.PID()) })
 	}
+}
+
+// copied reports whether a process has code in memory of its own.
+func copied(pid int) bool {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
+	for line := range strings.Lines(string(data)) {
+		if fields := strings.Fields(line); len(fields) == 5 && fields[1] == "r-xp" { // without a name
+			return true
+		}
+	}
+	return false
 }
 
 // The execve of the program hangs in a file system that does not answer. The init must still
@@ -304,7 +314,15 @@ func hanging(t *testing.T, r *lab.Run, launcher ...string) (*lab.Run, *image) {
 		r.Path = launcher[0]
 	}
 	r.Start(t)
-	lab.Until(t, "the execve", func() bool { return lab.InCall(r.Child(t), unix.SYS_EXECVE) })
+	// Until its execve returns, the child has the binary of the init.
+	lab.Until(t, "the execve", func() bool {
+		for _, pid := range childrenOf(r.PID()) {
+			if lab.InCall(pid, unix.SYS_EXECVE) {
+				return true
+			}
+		}
+		return false
+	})
 	return r, files
 }
 

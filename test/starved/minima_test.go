@@ -150,8 +150,8 @@ func TestOneTask(t *testing.T) {
 			return len(list)
 		}
 		lab.Until(t, "the init to be at rest", func() bool { return lab.Status(r.PID(), "State")[0] == 'S' })
-		if !s.tini { // the last of the memory is taken by process.Pin
-			lab.Until(t, "cgshim to have no pages of its file", func() bool { return kilobytes(t, r.PID(), "Pss_File") < 100 })
+		if !s.tini { // the last memory is for the copy of the code
+			lab.Until(t, "the copy of the code", func() bool { return copied(r.PID()) })
 		}
 		return sight{tasks() == 1, fmt.Sprintf("%d task, PSS %d kB", tasks(), kilobytes(t, r.PID(), "Pss"))}
 	})

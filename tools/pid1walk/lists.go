@@ -21,18 +21,19 @@ var starts = regexp.MustCompile(`^shim/pid1\.(entry|launch)$`)
 
 // exceptions has the functions that may do what no other function may do.
 var exceptions = map[string]exception{
-	"shim/pid1.(*life).next":         {indirect: 1, reason: "host is nil in the native build"},
-	"shim/pid1.(*life).pending":      {indirect: 1, reason: "host is nil in the native build"},
-	"shim/pid1.(*life).startLate":    {indirect: 1, reason: "host is nil in the native build"},
-	"shim/pid1.core":                 {readOnly: true, reason: "before the spawn"},
-	"shim/pid1.(*life).mayWait":      {readOnly: true, reason: "before the spawn"},
-	"shim/pid1.(*life).bare":         {readOnly: true, reason: "before the spawn"},
-	"shim/pid1.tiniName":             {readOnly: true, reason: "before the spawn"},
-	"shim/pid1.(*life).prepare":      {readOnly: true, reason: "before the spawn"},
-	"shim/pid1.(*life).helperKilled": {readOnly: true, reason: "before the spawn"},
-	"shim/pid1.mmap":                 {readOnly: true, reason: "a debug build copies constants; if they are gone the code is not copied by a child"},
-	"shim/pid1.(*life).raiseLimits":  {readOnly: true, reason: "in a helper, which needs the file"},
-	"shim/pid1.newVector":            {readOnly: true, reason: "in a helper, which needs the file"},
+	"shim/pid1.(*life).next":          {indirect: 1, reason: "host is nil in the native build"},
+	"shim/pid1.(*life).pending":       {indirect: 1, reason: "host is nil in the native build"},
+	"shim/pid1.(*life).startLate":     {indirect: 1, reason: "host is nil in the native build"},
+	"shim/pid1.core":                  {readOnly: true, reason: "before the spawn"},
+	"shim/pid1.(*life).mayWait":       {readOnly: true, reason: "before the spawn"},
+	"shim/pid1.(*life).bare":          {readOnly: true, reason: "before the spawn"},
+	"shim/pid1.tiniName":              {readOnly: true, reason: "before the spawn"},
+	"shim/pid1.(*life).prepare":       {readOnly: true, reason: "before the spawn"},
+	"shim/pid1.(*life).runtimeFailed": {readOnly: true, reason: "before the spawn"},
+	"shim/pid1.(*life).helperKilled":  {readOnly: true, reason: "before the spawn"},
+	"shim/pid1.mmap":                  {readOnly: true, reason: "a debug build copies constants; if they are gone the code is not copied by a child"},
+	"shim/pid1.(*life).raiseLimits":   {readOnly: true, reason: "in a helper, which needs the file"},
+	"shim/pid1.newVector":             {readOnly: true, reason: "in a helper, which needs the file"},
 }
 
 type exception struct {

@@ -7,9 +7,17 @@
  *   starved in DIR COMMAND...              in the cgroup DIR
  *   starved limit NAME VALUE COMMAND...    with this hard and soft resource limit and with
  *                                          PR_SET_NO_NEW_PRIVS
- *   starved refuse NUMBER ERRNO COMMAND... without the system call NUMBER, which fails with ERRNO
+ *   starved refuse NUMBERS WHAT COMMAND... without these system calls, with commas; WHAT is an
+ *                                          errno, "kill" or "trap"
  *   starved closed COMMAND...              with the descriptors 0 to 2 closed
  *   starved before N COMMAND...            with N children that have ended, as zombies
+ *   starved apart FLAGS COMMAND...         after unshare(FLAGS), hexadecimal
+ *   starved mdwe COMMAND...                without memory that becomes executable (PR_SET_MDWE)
+ *   starved deleted COMMAND...             from a file that is deleted
+ *   starved bare COMMAND...                with an empty environment
+ *   starved hide DIR COMMAND...            with an empty directory mounted over DIR
+ *   starved join FILE COMMAND...           after setns(2) to the namespace FILE
+ *   starved many N COMMAND...              with N more arguments
  *
  * Programs. A quoted word is printed. Where nothing else is said, a program ends by TERM
  * with status 42:
@@ -43,6 +51,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
@@ -108,17 +117,24 @@ static int deaf(const char *word)
 	return 0;
 }
 
-/* The number of a system call belongs to an architecture. This filter asks only for the number,
- * because no program here makes calls of another architecture. */
+/* A list of numbers of system calls, and what the kernel does in place of the call. The number
+ * of a system call belongs to an architecture. This filter asks only for the number, because no
+ * program here makes calls of another architecture. */
 static int refuse(char **args)
 {
-	struct sock_filter filter[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, atoi(args[0]), 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | atoi(args[1])),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = {4, filter};
+	struct sock_filter filter[256] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))};
+	unsigned action = SECCOMP_RET_ERRNO | atoi(args[1]);
+	unsigned short n = 1;
+	if (strcmp(args[1], "kill") == 0)
+		action = SECCOMP_RET_KILL_PROCESS;
+	if (strcmp(args[1], "trap") == 0)
+		action = SECCOMP_RET_TRAP;
+	for (char *number = strtok(args[0], ","); number && n < 250; number = strtok(NULL, ",")) {
+		filter[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, atoi(number), 0, 1);
+		filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, action);
+	}
+	filter[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog program = {n, filter};
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
 		return fail("seccomp");
 	return run(args + 2);
@@ -132,6 +148,7 @@ static int limit(char **args)
 	} names[] = {
 		{"as", RLIMIT_AS}, {"data", RLIMIT_DATA}, {"stack", RLIMIT_STACK},
 		{"nofile", RLIMIT_NOFILE}, {"nproc", RLIMIT_NPROC}, {"fsize", RLIMIT_FSIZE},
+		{"sigpending", RLIMIT_SIGPENDING},
 	};
 	struct rlimit l;
 	l.rlim_cur = l.rlim_max = strtoull(args[1], NULL, 10);
@@ -164,6 +181,44 @@ static int before(char **args)
 		waitid(P_PID, pid, &info, WEXITED | WNOWAIT);
 	}
 	return run(args + 1);
+}
+
+/* The kernel knows it since Linux 6.3. */
+static int mdwe(char **command)
+{
+	const int set_mdwe = 65, refuse_exec_gain = 1;
+	return prctl(set_mdwe, refuse_exec_gain, 0, 0, 0) ? fail("PR_SET_MDWE") : run(command);
+}
+
+static int deleted(char **command)
+{
+	extern char **environ;
+	int fd = open(command[0], O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || unlink(command[0]) < 0)
+		return fail(command[0]);
+	fexecve(fd, command, environ);
+	return fail(command[0]);
+}
+
+static int hide(char **args)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("none", args[0], "tmpfs", 0, NULL))
+		return fail(args[0]);
+	return run(args + 1);
+}
+
+static int many(char **args)
+{
+	int n = atoi(args[0]), have = 0;
+	while (args[1 + have])
+		have++;
+	char **command = calloc(have + n + 1, sizeof *command);
+	if (!command)
+		return fail("calloc");
+	memcpy(command, args + 1, have * sizeof *command);
+	for (int i = 0; i < n; i++)
+		command[have + i] = "x";
+	return run(command);
 }
 
 /* Two processes fork without a pause, so that they take every place at pids.max that becomes
@@ -337,6 +392,20 @@ int main(int argc, char **argv)
 			close(fd);
 		return run(argv + 2);
 	}
+	if (IS("apart", 2))
+		return unshare(strtol(argv[2], NULL, 16)) ? fail("unshare") : run(argv + 3);
+	if (IS("mdwe", 1))
+		return mdwe(argv + 2);
+	if (IS("deleted", 1))
+		return deleted(argv + 2);
+	if (IS("bare", 1))
+		return clearenv() ? fail("clearenv") : run(argv + 2);
+	if (IS("hide", 2))
+		return hide(argv + 2);
+	if (IS("join", 2))
+		return setns(open(argv[2], O_RDONLY | O_CLOEXEC), 0) ? fail(argv[2]) : run(argv + 3);
+	if (IS("many", 2))
+		return many(argv + 2);
 	if (IS("before", 3))
 		return before(argv + 2);
 	if (IS("exit", 2))
