@@ -107,7 +107,7 @@ func TestClaims(t *testing.T) {
 		{"cgshim maintainers <cgshim@users.noreply.github.com>", "cgshim@users.noreply.github.com"},
 		{"## [0.1.0] - 2026-11-25", "release 0.1.0"},
 		{"import \"github.com/cgshim/cgshim/cgroup\"", ""},
-		{"-E github.com/cgshim/cgshim/shim/process.entry", ""},
+		{"-E github.com/cgshim/cgshim/shim/pid1.entry", ""},
 		{"github.com/cgshim/cgshim v0.0.0-00010101000000-000000000000", ""},
 		{"image: registry.example/cgshim-dind:1", ""},
 		{"COPY --from=cgshim /cgshim /cgshim", ""},

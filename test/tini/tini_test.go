@@ -475,9 +475,13 @@ func TestCompatibilityPage(t *testing.T) {
 		"  program, because behind it tini's names refuse them as tini does.\n" +
 		"- A signal that cannot be forwarded (EPERM) and a closed stdin do not end the container.\n" +
 		"  tini's message about the signal is a warning then.\n" +
+		"- With `-g` a program that has left its process group gets the signal too.\n" +
+		"- The value of a signal that was sent by sigqueue(3) is forwarded with it.\n" +
+		"- The init gives the program the terminal also if the terminal is not standard input, as PID 1 or as\n" +
+		"  the leader of a session.\n" +
 		"- An idle init does not wake up. tini with `-vvv` writes \"No child to reap\" each second.\n" +
 		"- The init's working directory is `/` and its inherited descriptors are closed once the\n" +
-		"  child runs.\n" +
+		"  child runs. Those of locked files stay open, because a POSIX lock would be lost.\n" +
 		"- Where tini prints nothing, cgshim logs what its own options do, such as\n" +
 		"  `--stop-timeout`.\n" +
 		"- Under its own name cgshim becomes a child subreaper by itself where it is not PID 1,\n" +
