@@ -160,7 +160,7 @@ size: ## the amd64 binary against the budget
 		[ "$$size" -le $(BUDGET) ]
 
 builds: ## every way to build it, each as PID 1; BUILDS=all: with a C linker and GOS too
-	@$(NEED) unshare cc
+	@$(NEED) unshare cc qemu-riscv64-static
 	cd test && CGSHIM_BUILDS="$(BUILDS)" CGSHIM_GOS="$(GOS)" go test -count=1 -timeout 40m ./builds
 
 cross: ## every Linux port of Go

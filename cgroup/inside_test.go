@@ -18,7 +18,8 @@ func TestLossesInTheLeaf(t *testing.T) {
 		"a leaf that is not made yet gets the copies": {what: MirrorLimits},
 		"without copies it begins like a new cgroup":  {what: MirrorNothing, want: "cpu.uclamp.min 20.00 0.00, memory.low 100 0, memory.max 900 max"},
 		"with memory_recursiveprot no protection is lost": {
-			what: MirrorNothing, recursive: true, want: "cpu.uclamp.min 20.00 0.00, memory.max 900 max"},
+			what: MirrorNothing, recursive: true, want: "cpu.uclamp.min 20.00 0.00, memory.max 900 max",
+		},
 		"a leaf that another program has made": {exists: true, what: MirrorLimits, want: "cpu.uclamp.min 20.00 0.00, memory.low 100 0"},
 	} {
 		t.Run(name, func(t *testing.T) {

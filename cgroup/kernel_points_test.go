@@ -57,18 +57,18 @@ func TestEveryPointOfARunIsTakenUp(t *testing.T) {
 					}
 				}
 				t.Logf("%d points", len(points))
-				agains := []string{"again"}
+				nexts := []string{"again"}
 				if helper {
-					agains = []string{"undo, again"}
+					nexts = []string{"undo, again"}
 					if len(c.faults) == 0 && c.leaf != automaticLeaf && !before65() { // else the new namespace hides where the old mount can be replaced, or the ID
-						agains = append(agains, "again")
+						nexts = append(nexts, "again")
 					}
 				}
 				for i, n := range points {
 					if every := sample(); i%every != len(name)%every {
 						continue
 					}
-					for _, again := range agains {
+					for _, again := range nexts {
 						p.again(n, again, whole)
 					}
 					if helper || c.setup[0] == "host" || c.leaf == "shim" {

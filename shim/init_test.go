@@ -282,10 +282,13 @@ func (l stderrLog) Notice(msg string, facts ...any) { l.Log(LevelWarn, msg, fact
 func (l stderrLog) Line(level Level, msg string, facts ...any) string {
 	return render(level, msg, facts)
 }
+
 func (l stderrLog) ChildLine(level Level, msg string) string { return l.world.ChildLine(level, msg) }
+
 func (l stderrLog) Render(level Level, msg string, facts ...any) string {
 	return render(level, msg, facts)
 }
+
 func (l stderrLog) ChildRender(pid int, level Level, msg string) string {
 	return l.world.ChildRender(pid, level, msg)
 }

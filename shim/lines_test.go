@@ -152,7 +152,7 @@ func sameLine(t *testing.T, isJSON bool, got, want string) {
 // hostile has texts that look like marks and escapes, or have to be escaped.
 var hostile = []string{
 	"program", "", "‹j›", "‹b›", "8070605040302010009", `\u0000b`, `\\u0000b`, `\x00b`, `\0b`, `"`, `\`, `\\`, `"\u0000b"`, `",\u0000b,"`, `\u0000`, `\u0000A`, `\u0000B`,
-	"a\nb", "\x1b[2K", "<&>", "\u2028", "b", "%s%d", "\xff\xfe", "/bin/a b", "/x/\\u0000b", "u0000b", `'`, `{"pid": "\u0000b"}`, "\x7f\x01", "​",
+	"a\nb", "\x1b[2K", "<&>", "\u2028", "b", "%s%d", "\xff\xfe", "/bin/a b", "/x/\\u0000b", "u0000b", `'`, `{"pid": "\u0000b"}`, "\x7f\x01", "\u200b",
 }
 
 func eachLog(fn func(name string, l *zapLog)) {

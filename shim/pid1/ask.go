@@ -111,7 +111,7 @@ func (o *Orders) SetProgram(p *Program) {
 	if !native {
 		words := make([]uintptr, len(p.Args)+len(p.Env)+3)
 		o.words = address(&words[0])
-		heldWords = words
+		held = append(held, words)
 	}
 	o.wordsUsed = 1 // the word before the arguments is for /bin/sh
 	o.argv = o.array(p.Args)
@@ -160,10 +160,7 @@ func (o *Orders) pointer(s string) uintptr {
 }
 
 // These keep the collector of an ordinary Go program from freeing what the program gets.
-var (
-	held      [][]byte
-	heldWords []uintptr
-)
+var held []any
 
 // stringsEnd returns the end of the strings of the initial stack. The kernel puts the
 // variables behind the arguments (fs/binfmt_elf.c, create_elf_tables).

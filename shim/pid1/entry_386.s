@@ -17,7 +17,7 @@ TEXT ·entry(SB),NOSPLIT|NOFRAME,$0
 	MOVL	$-1, 0(BX)
 	MOVL	AX, 4(BX)
 	MOVL	$0xfffff, 8(BX)
-	MOVL	$0x51, 12(BX)		// seg_32bit, limit_in_pages, useable
+	MOVL	$0x51, 12(BX)		// seg_32bit, limit_in_pages, usable
 	MOVL	$SYS_set_thread_area, AX
 	INT	$0x80
 	MOVL	0(BX), AX

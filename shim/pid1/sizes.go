@@ -6,4 +6,4 @@ package pid1
 const sigsetSize = 8
 
 // siginfoHead is the start of a siginfo_t.
-type siginfoHead struct{ signo, errno, code int32 }
+type siginfoHead struct{ signo, _, code int32 }

@@ -6,4 +6,4 @@ package pid1
 const sigsetSize = 16
 
 // On MIPS the code comes before the errno (arch/mips/include/uapi/asm/siginfo.h).
-type siginfoHead struct{ signo, code, errno int32 }
+type siginfoHead struct{ signo, code, _ int32 }

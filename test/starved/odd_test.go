@@ -183,9 +183,11 @@ func TestOddEachSystemCall(t *testing.T) {
 // groups of system calls that systemd.exec(5) names, as far as an init may live without them.
 var callGroups = map[string][]int{
 	"@memlock": {syscall.SYS_MLOCK, syscall.SYS_MLOCKALL, syscall.SYS_MUNLOCK, syscall.SYS_MUNLOCKALL, 325},
-	"@timer": {syscall.SYS_TIMER_CREATE, syscall.SYS_TIMER_SETTIME, syscall.SYS_TIMER_GETTIME, syscall.SYS_TIMER_DELETE,
+	"@timer": {
+		syscall.SYS_TIMER_CREATE, syscall.SYS_TIMER_SETTIME, syscall.SYS_TIMER_GETTIME, syscall.SYS_TIMER_DELETE,
 		syscall.SYS_TIMER_GETOVERRUN, syscall.SYS_TIMERFD_CREATE, syscall.SYS_TIMERFD_SETTIME, syscall.SYS_TIMERFD_GETTIME,
-		syscall.SYS_ALARM, syscall.SYS_GETITIMER, syscall.SYS_SETITIMER, syscall.SYS_TIMES},
+		syscall.SYS_ALARM, syscall.SYS_GETITIMER, syscall.SYS_SETITIMER, syscall.SYS_TIMES,
+	},
 	"@mount":       {syscall.SYS_MOUNT, syscall.SYS_UMOUNT2, syscall.SYS_CHROOT, syscall.SYS_PIVOT_ROOT, 428, 429, 430, 431, 432, 433, 442},
 	"@resources":   {syscall.SYS_IOPRIO_SET, syscall.SYS_SCHED_SETAFFINITY, syscall.SYS_SCHED_SETPARAM, syscall.SYS_SCHED_SETSCHEDULER, syscall.SYS_SETPRIORITY, syscall.SYS_SETRLIMIT},
 	"@privileged":  {syscall.SYS_CHROOT, syscall.SYS_CHOWN, syscall.SYS_SETUID, syscall.SYS_SETGROUPS, syscall.SYS_CAPSET, syscall.SYS_QUOTACTL},

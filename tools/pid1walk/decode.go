@@ -26,21 +26,32 @@ const (
 
 // A port says what the walk has to know of an architecture.
 type port struct {
-	decode func(code []byte, pc uint64) ([]ref, error)
-	pushed int // bytes that a call instruction pushes
-	start  string
+	decode    func(code []byte, pc uint64) ([]ref, error)
+	pushed    int // bytes that a call instruction pushes
+	start     string
+	callsOnly bool // decode finds no addresses
 }
 
 var ports = map[string]port{
-	"amd64": {decodeAMD64, 8, "_rt0_amd64_linux"},
-	"arm64": {decodeARM64, 0, "_rt0_arm64_linux"},
+	"386":     {decodeX86(32), 4, "_rt0_386_linux", false},
+	"amd64":   {decodeX86(64), 8, "_rt0_amd64_linux", false},
+	"arm":     {decodeText(textARM), 0, "_rt0_arm_linux", true},
+	"arm64":   {decodeARM64, 0, "_rt0_arm64_linux", false},
+	"loong64": {decodeText(textLoong64), 0, "_rt0_loong64_linux", true},
+	"ppc64le": {decodeText(textPPC64LE), 0, "_rt0_ppc64le_linux", true},
+	"riscv64": {decodeText(textRISCV64), 0, "_rt0_riscv64_linux", true},
+	"s390x":   {decodeText(textS390X), 0, "_rt0_s390x_linux", true},
 }
 
-// decodeAMD64 reads the instructions of a function. Go's assembler and compiler use memory
-// operands relative to RIP for everything that has a name.
-func decodeAMD64(code []byte, pc uint64) (refs []ref, err error) {
+// decodeX86 returns what reads the instructions of a function. Go's assembler and compiler use
+// memory operands for everything that has a name, relative to RIP on amd64.
+func decodeX86(bits int) func([]byte, uint64) ([]ref, error) {
+	return func(code []byte, pc uint64) ([]ref, error) { return refsX86(code, pc, bits) }
+}
+
+func refsX86(code []byte, pc uint64, bits int) (refs []ref, err error) {
 	for len(code) > 0 {
-		inst, err := decodeX86(code)
+		inst, err := instX86(code, bits)
 		if err != nil {
 			return nil, fmt.Errorf("at %#x % x: %w", pc, code[:min(8, len(code))], err)
 		}
@@ -54,7 +65,7 @@ func decodeAMD64(code []byte, pc uint64) (refs []ref, err error) {
 			case x86asm.Mem:
 				if arg.Base == x86asm.RIP {
 					refs = append(refs, ref{address, pc, next + uint64(arg.Disp)})
-				} else if arg.Base == 0 && arg.Segment != x86asm.FS { // FS has g below it
+				} else if arg.Base == 0 && arg.Segment != x86asm.FS && arg.Segment != x86asm.GS { // the thread's storage
 					refs = append(refs, ref{address, pc, uint64(arg.Disp)})
 				}
 			}
@@ -81,12 +92,12 @@ func jumpOr(isCall bool) kind {
 	return jump
 }
 
-// decodeX86 decodes an instruction. x86asm knows few AVX instructions, but memeqbody and its
+// instX86 decodes an instruction. x86asm knows few AVX instructions, but memeqbody and its
 // kind have them. So a VEX prefix becomes the prefixes of the SSE instruction that has the
 // same opcode and operands (Intel's manual, volume 2, "VEX Prefix").
-func decodeX86(code []byte) (x86asm.Inst, error) {
-	if len(code) < 4 || code[0] != 0xc4 && code[0] != 0xc5 {
-		return x86asm.Decode(code, 64)
+func instX86(code []byte, bits int) (x86asm.Inst, error) {
+	if bits == 32 || len(code) < 4 || code[0] != 0xc4 && code[0] != 0xc5 {
+		return x86asm.Decode(code, bits)
 	}
 	size, opcodes, last := 2, byte(1), code[1]
 	if code[0] == 0xc4 {

@@ -76,7 +76,7 @@ func (img *image) readTable() (err error) {
 	if magic := img.order.Uint32(img.table); magic != 0xfffffff1 {
 		return fmt.Errorf("the table of functions has the unknown magic number %#x", magic)
 	}
-	word := func(i int) uint64 { return img.order.Uint64(img.table[8+8*i:]) }
+	word := func(i int) uint64 { return img.word(img.table[8+img.wordSize()*i:]) }
 	number, steps, functions := word(0), word(6), word(7)
 	img.steps = map[uint64]uint32{}
 	for i := range number {
@@ -86,6 +86,20 @@ func (img *image) readTable() (err error) {
 	}
 	img.lines, err = gosym.NewTable(nil, gosym.NewLineTable(img.table, img.text.Addr))
 	return err
+}
+
+func (img *image) wordSize() int {
+	if img.file.Class == elf.ELFCLASS32 {
+		return 4
+	}
+	return 8
+}
+
+func (img *image) word(data []byte) uint64 {
+	if img.file.Class == elf.ELFCLASS32 {
+		return uint64(img.order.Uint32(data))
+	}
+	return img.order.Uint64(data)
 }
 
 // at returns the function that contains the address, or nil.

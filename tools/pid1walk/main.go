@@ -13,9 +13,10 @@
 //   - a function lies outside the pages that PID 1 keeps, or uses read-only data, which lies
 //     in pages that PID 1 does not keep.
 //
-// It does not see what assembly does to the stack pointer by way of a register. Variables lie
-// in pages that the process can write. As long as it has not written to such a page, the page
-// is one of the file too. The tool prints how many of these there are.
+// On ports whose decoder finds only calls and jumps (decode.go) it checks neither variables nor
+// read-only data. It does not see what assembly does to the stack pointer by way of a register.
+// Variables lie in pages that the process can write. As long as it has not written to such a
+// page, the page is one of the file too. The tool prints how many of these there are.
 package main
 
 import (
@@ -37,7 +38,7 @@ func main() {
 	b := build{}
 	r := rules{exceptions: exceptions}
 	flag.StringVar(&b.dir, "dir", ".", "the `directory` of the package main")
-	archs := flag.String("goarch", "amd64,arm64", "build for each of these `architectures`")
+	archs := flag.String("goarch", "386,amd64,arm,arm64,loong64,ppc64le,riscv64,s390x", "build for each of these `architectures`")
 	var gcflags []string
 	flag.Func("gcflags", "build with these `flags` of the compiler too; repeatable (default none, and all=-N -l)", func(s string) error {
 		gcflags = append(gcflags, s)

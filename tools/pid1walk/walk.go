@@ -262,8 +262,8 @@ func (w *walk) readOnly(r ref, seen map[uint64]bool) (found []string) {
 	}
 	seen[v.Value] = true
 	words := w.bytes(v.Value, v.Size)
-	for i := 0; i+8 <= len(words); i += 8 {
-		for _, text := range w.readOnly(ref{address, r.pc, w.order.Uint64(words[i:])}, seen) {
+	for i := 0; i+w.wordSize() <= len(words); i += w.wordSize() {
+		for _, text := range w.readOnly(ref{address, r.pc, w.word(words[i:])}, seen) {
 			found = append(found, v.Name+" -> "+text)
 		}
 	}
