@@ -82,8 +82,12 @@ test-root: build ## as root, in namespaces: against the built binary and against
 	cd test && CGSHIM_BIN=$(CURDIR)/bin/cgshim-portable go test -count=1 ./init -run '$(PORTABLE)'
 
 test-starved: build ## as root, what an init outlives, and tini beside it; STARVED_TIME=60s for longer
-	@$(NEED) tini cc bindfs qemu-x86_64-static
-	cd test && go test -count=1 -timeout 60m ./starved $(STARVEDFLAGS)
+	@$(NEED) tini cc bindfs qemu-x86_64-static strace unshare
+	cd test && go test -count=1 -timeout 60m ./starved -skip Odd $(STARVEDFLAGS)
+
+test-odd: build ## as root, odd environments beside tini: filters that refuse or kill, start conditions
+	@$(NEED) tini cc strace unshare
+	cd test && go test -count=1 -v -timeout 60m ./starved -run 'Odd|StartConditions'
 
 test-starved-vm: build ## the fork storm at pids.max on STARVED_CPUS (8) CPUs, under QEMU
 	@$(NEED) tini cc qemu-system-x86_64 busybox
@@ -224,4 +228,4 @@ clean: ## remove everything that was built, and say what stays
 notices: ## write NOTICE, the licences of what is linked in
 	tools/notices/notices.sh >NOTICE
 
-.PHONY: help notices build builds test race test-root test-starved test-starved-vm test-vm test-e2e test-k8s test-systems test-images test-vm+release run image bench fuzz mutants cover lint vuln size cross repro release push-images version release-notes check clean
+.PHONY: help notices build builds test race test-root test-starved test-odd test-starved-vm test-vm test-e2e test-k8s test-systems test-images test-vm+release run image bench fuzz mutants cover lint vuln size cross repro release push-images version release-notes check clean

@@ -155,12 +155,14 @@ func (l *life) mayWait() {
 	}
 }
 
-// cannotStart ends this process with a message. It writes the message itself where there can
-// be no child for that, if there is room for it.
+// cannotStart ends this process with a message. Nobody else writes to standard error yet. So
+// the message does not need the child of flush, for which this process may be unable to wait.
 func (l *life) cannotStart(message string) {
 	l.page.word(message)
-	if !l.flush() && writable(2) {
-		writeAll(2, address(&l.page.text), uintptr(len(message)))
+	if writable(2) {
+		writeAll(2, address(&l.page.text), uintptr(l.page.n))
+	} else {
+		l.flush()
 	}
 	exit(1)
 }

@@ -44,6 +44,18 @@ func Live() {
 	self.live()
 }
 
+// dropHandlers gives each signal that the runtime handles its default action. In a child the
+// handler would take a signal that comes before the execve.
+func dropHandlers() {
+	for sig := Signal(1); sig < NumSignals; sig++ {
+		var none, old action
+		call(unix.SYS_RT_SIGACTION, uintptr(sig), 0, address(&old), sigsetSize)
+		if old[0] != sigIgnore {
+			call(unix.SYS_RT_SIGACTION, uintptr(sig), address(&none), 0, sigsetSize)
+		}
+	}
+}
+
 // growStack grows the goroutine's stack to the largest size that it will need, because a
 // child cannot do that.
 //

@@ -120,6 +120,9 @@ func (l *life) execute() syscall.Errno {
 		ignore[0] = sigIgnore
 		call(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), address(&ignore), 0, sigsetSize)
 	}
+	if l.host != nil {
+		dropHandlers()
+	}
 	swapMask(o.inherited)
 	name := *at[uintptr](o.argv)
 	errno := l.search(name)

@@ -31,7 +31,7 @@ func TestEntryOfEachPort(t *testing.T) {
 		}
 		t.Run(port.goarch, func(t *testing.T) {
 			t.Parallel()
-			b := build{entry: true}
+			b := build{native: true}
 			bin := b.make(t, "GOARCH="+port.goarch)
 			cgshim, tini := as(t, "cgshim", port.emulator, bin), as(t, "docker-init", port.emulator, bin)
 			testVersion(t, b, cgshim)
