@@ -53,6 +53,10 @@ var mutants = []mutant{
 	{name: "orphans are not adopted", file: "shim/shim.go", old: "(o.PID == 1 || j.Tini || j.Exec)", new: "true", run: "TestAdopt"},
 	{name: "the program of --exec adopts orphans", file: "shim/shim.go", old: "(o.PID == 1 || j.Tini || j.Exec)", new: "(o.PID == 1 || j.Tini)", run: "TestAdopt"},
 	{name: "-p sets no signal", file: "shim/shim.go", old: "unix.PR_SET_PDEATHSIG, uintptr(j.ParentDeath)", new: "unix.PR_SET_PDEATHSIG, 0", run: "TestAdopt"},
+	{
+		name: "a parent that died before -p is not noticed", file: "shim/shim.go", old: "int(parent) != o.Parent {", new: "false && int(parent) != o.Parent {", run: "TestAdopt",
+		explained: "the parent would have to end between two system calls, at which no test can stop this process",
+	},
 	{name: "tini warns as PID 1", file: "shim/shim.go", old: "j.Tini && j.orders.PID != 1 && !j.isSubreaper()", new: "j.Tini && !j.isSubreaper()", run: "TestAdopt"},
 	{name: "OOM kills before the start are the program's", file: "shim/explain.go", old: "kills > o.Kills {", new: "kills > 0 {", run: "TestExplainEnd"},
 	{name: "the end by a forwarded signal is a warning", file: "shim/explain.go", old: "if !o.Forwarded.Has(exit.Signal()) {", new: "if true {", run: "TestExplainEnd"},
