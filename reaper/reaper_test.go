@@ -208,7 +208,7 @@ var helpers = map[string]func(){
 		}
 		e, left := Next(true)
 		fmt.Println("Next: none", e.PID <= 0, "left", left)
-		fmt.Println("Gone:", Gone(int(pid)))
+		fmt.Println("Gone:", Gone(int(pid)), "reaped:", unix.Kill(int(pid), 0) == unix.ESRCH)
 	},
 	"pause": func() {
 		early := start("exit 1") // before go-reap listens for SIGCHLD
@@ -270,7 +270,7 @@ func TestOneChild(t *testing.T) {
 		wants(t, "gone", "it lives: false", "it has ended: true", "it is no child: true")
 	})
 	t.Run("a child without a SIGCHLD is for Gone only", func(t *testing.T) {
-		wants(t, "silent", "Next: none true left false", "Gone: true")
+		wants(t, "silent", "Next: none true left false", "Gone: true reaped: true")
 	})
 }
 

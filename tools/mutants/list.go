@@ -8,6 +8,7 @@ type mutant struct {
 	run       string // the tests that should notice, as for go test -run; "": all of the package
 	hangs     bool   // the tests notice by not coming to an end
 	root      bool   // these tests need root and a cgroup2 hierarchy
+	native    bool   // the tests are those of test/init, with the native binary; they need root
 	explained string // why no test notices
 }
 
@@ -20,28 +21,47 @@ const (
 	resizing = "^(TestLimitsAreFollowed|TestALimitBelow|TestOOMGroupIsKept|TestAFailedCopy|TestMirrored|TestAnotherCgroup|TestNothing|TestUpdate|TestTheCount|TestWhichCgroups|TestACgroupThatGoes|TestProtectionIsCopied|TestLosses|TestFactsOfTheLeaf|TestAffinityAround)"
 )
 
-// Tests of shim in which a test plays the kernel, and those of its log lines. The other
-// tests of the package take long.
-const (
-	played = "^(TestSupervise|TestMayWait|TestOrphansWithoutEnd|TestFreeze|TestClock|TestReport|TestExecFailure|TestDrain|TestSpawn|TestPrepare|TestDelegateSaysWhatWasDone|TestModes|TestAdopt|TestForwardOfCont)$"
-	logged = "^(TestLongLines|TestAppendSeconds|TestLineFills|TestLineAsJSON)"
-)
+// Tests of what shim says of a delegation, in which a test plays the kernel.
+const delegating = "^(TestDelegateSaysWhatWasDone|TestWhereTheHelperCannotDelegate|TestModes)$"
 
 var mutants = []mutant{
 	// The reaper.
 	{name: "stops are told of unasked", file: "reaper/reaper.go", old: "if stops {", new: "if true {"},
 	{name: "stops are never told of", file: "reaper/reaper.go", old: "if stops {", new: "if false {"},
-	{name: "the wait blocks", file: "reaper/reaper.go", old: "uintptr(unix.WNOHANG)", new: "uintptr(0)", run: "TestReap/.*(returns|lives)"},
+	{name: "the wait blocks", file: "reaper/reaper.go", old: "uintptr(unix.WNOHANG)", new: "uintptr(0)", run: "TestNext/.*(returns|lives)"},
 	{name: "wait4 is called refused", file: "reaper/reaper.go", old: "if errno == unix.ECHILD {", new: "if errno == 0 {"},
+
+	{name: "the status of a signal lacks 128", file: "reaper/reaper.go", old: "int(128+e.Status&0x7f) & 0xff", new: "int(e.Status & 0x7f)"},
+	{name: "the PID of a child is lost", file: "reaper/reaper.go", old: "return Exit{int(r), status}, 0", new: "return Exit{1, status}, 0"},
+	{name: "living children are not told of", file: "reaper/reaper.go", old: "return e, errno == 0", new: "return e, errno == 0 && e.PID > 0"},
+	{name: "a child that writes is not found", file: "reaper/reaper.go", old: "unix.WNOHANG|unix.WALL", new: "unix.WNOHANG"},
 
 	// tini's messages.
 	{name: "a line has the local time", file: "log.go", old: "time.Now().UTC()", new: "time.Now()", run: "TestConsole"},
 
 	// What is said of a delegation.
-	{name: "--cgroup=require starts the program all the same", file: "shim/delegate.go", old: "return ExitRequire", new: "return 0", run: played},
-	{name: "an exec that was not asked warns", file: "shim/delegate.go", old: "r.Hint == \"\" || r.State == cgroup.NotInit && !asked", new: "r.Hint == \"\" || false && asked", run: played},
-	{name: "require-v2 is auto", file: "shim/delegate.go", old: "return cgroup.RequireV2", new: "return cgroup.Auto", run: played},
-	{name: "require is auto", file: "shim/delegate.go", old: "return cgroup.Require\n", new: "return cgroup.Auto\n", run: played},
+	{name: "--cgroup=require starts the program all the same", file: "shim/delegate.go", old: "return ExitRequire", new: "return 0", run: delegating},
+	{name: "an exec that was not asked warns", file: "shim/delegate.go", old: "r.Hint == \"\" || r.State == cgroup.NotInit && !asked", new: "r.Hint == \"\" || false && asked", run: delegating},
+	{name: "require-v2 is auto", file: "shim/delegate.go", old: "return cgroup.RequireV2", new: "return cgroup.Auto", run: delegating},
+	{name: "require is auto", file: "shim/delegate.go", old: "return cgroup.Require\n", new: "return cgroup.Auto\n", run: delegating},
+
+	{name: "a killed helper's work is not undone", file: "shim/delegate.go", old: "case o.Killed > 0:", new: "case false:", run: delegating},
+	{name: "the children's namespace does not matter", file: "shim/delegate.go", old: "case o.Elsewhere:", new: "case false:", run: delegating},
+	{name: "a stop signal does not interrupt a busy delegation", file: "shim/delegate.go", old: "j.Cgroup.Interrupted = j.hurry", new: "j.Cgroup.Interrupted = nil", run: "TestHurry|TestDelegate"},
+	{name: "require accepts a process outside of the namespace", file: "shim/delegate.go", old: "errors.Is(why, cgroup.ErrOutside) && !j.required()", new: "errors.Is(why, cgroup.ErrOutside)", run: delegating},
+	{name: "require-v2 is an error on v1", file: "shim/delegate.go", old: "case j.CgroupMode == CgroupRequireV2 && !r.State.V2():", new: "case false:", run: delegating},
+	{name: "orphans are not adopted", file: "shim/shim.go", old: "(o.PID == 1 || j.Tini || j.Exec)", new: "true", run: "TestAdopt"},
+	{name: "the program of --exec adopts orphans", file: "shim/shim.go", old: "(o.PID == 1 || j.Tini || j.Exec)", new: "(o.PID == 1 || j.Tini)", run: "TestAdopt"},
+	{name: "-p sets no signal", file: "shim/shim.go", old: "unix.PR_SET_PDEATHSIG, uintptr(j.ParentDeath)", new: "unix.PR_SET_PDEATHSIG, 0", run: "TestAdopt"},
+	{
+		name: "a parent that died before -p is not noticed", file: "shim/shim.go", old: "int(parent) != o.Parent {", new: "false && int(parent) != o.Parent {", run: "TestAdopt",
+		explained: "the parent would have to end between two system calls, at which no test can stop this process",
+	},
+	{name: "tini warns as PID 1", file: "shim/shim.go", old: "j.Tini && j.orders.PID != 1 && !j.isSubreaper()", new: "j.Tini && !j.isSubreaper()", run: "TestAdopt"},
+	{name: "OOM kills before the start are the program's", file: "shim/explain.go", old: "kills > o.Kills {", new: "kills > 0 {", run: "TestExplainEnd"},
+	{name: "the end by a forwarded signal is a warning", file: "shim/explain.go", old: "if !o.Forwarded.Has(exit.Signal()) {", new: "if true {", run: "TestExplainEnd"},
+	{name: "an empty element of PATH is the root directory", file: "shim/program.go", old: "files = append(files, name)", new: `files = append(files, "/"+name)`, run: "TestSearchPath"},
+	{name: "a name with a slash is looked for", file: "shim/program.go", old: `name == "" || strings.Contains(name, "/")`, new: `name == ""`, run: "TestSearchPath"},
 
 	// The command line.
 	{name: "a time may be negative", file: "options.go", old: "if err != nil || d < 0 {", new: "if err != nil {", run: "Options|Duration"},
@@ -230,11 +250,47 @@ var mutants = []mutant{
 	{name: "foreign processes are not named", file: "cgroup/error.go", old: "if e.Foreign > 0 {", new: "if false {", run: "TestForeignProcessEnds", root: true},
 	{name: "a hint does not look at the errno", file: "cgroup/hint.go", old: "(row.err == 0 || errors.Is(e.Err, row.err))", new: "true", run: "TestARefusal|TestForeignProcessEnds|TestNoRoom", root: true},
 
-	// The life of PID 1.
-	{name: "what has ended before the first signal is not reaped", file: "shim/pid1/loop.go", old: "\t\tl.early = true\n\t\tl.reapAll()\n", new: "\t\tl.early = true\n"},
+	// PID 1, in tests of its functions.
 	{name: "a time-out is over a moment later", file: "shim/pid1/clock.go", old: "return c.running && c.left <= 0", new: "return c.running && c.left < 0"},
+	{name: "a countdown that does not run is over", file: "shim/pid1/clock.go", old: "return c.running && c.left", new: "return c.left"},
+	{name: "a wait is longer than a tick", file: "shim/pid1/clock.go", old: "max(0, min(c.left, tick))", new: "max(0, c.left)"},
 	{name: "frozen time counts", file: "shim/pid1/clock.go", old: "if w.froze || d > longestLap {", new: "if false {"},
+	{name: "the watch does not stop", file: "shim/pid1/clock.go", old: "{ w.last = 0 }", new: "{}"},
+	{name: "a helper's time-out does not end the wait", file: "shim/pid1/loop.go", old: "l.copying.limit(), l.helper.left.limit())", new: "l.copying.limit())", run: "TestTheNearest"},
+	{name: "the SIGCHLD of a program that ended at once comes after the reaping", file: "shim/pid1/loop.go", old: "if l.early {", new: "if false {"},
+	{name: "the program ends twice", file: "shim/pid1/loop.go", old: "case e.PID == l.child && !l.ended:", new: "case e.PID == l.child:"},
+	{name: "a helper is told of as an orphan", file: "shim/pid1/loop.go", old: "case e.PID == l.helper.pid:", new: "case false:"},
 	{name: "what is expected is not", file: "shim/pid1/end.go", old: "if l.orders.ExpectExit[status&255] {", new: "if false {"},
-	{name: "a long element of PATH ends the search", file: "shim/pid1/spawn.go", old: "end-from >= unix.PathMax", new: "false"},
+	{name: "a missing program ends with 126", file: "shim/pid1/end.go", old: "return ExitNotFound", new: "return ExitNotExecutable"},
+	{name: "tini logs the status after -e", file: "shim/pid1/end.go", old: "if !o.Tini { // tini logs", new: "if true { //"},
+	{name: "a failed execve is told of twice", file: "shim/pid1/end.go", old: "l.toldExec = true", new: ""},
+	{name: "a program that was not killed has ended by SIGKILL", file: "shim/pid1/end.go", old: "if l.abandoned { // it has", new: "if false { //"},
+	{name: "a rewritten stop signal starts no clock", file: "shim/pid1/forward.go", old: "o.StopSignals.Has(sig) || o.StopSignals.Has(received)", new: "o.StopSignals.Has(sig)"},
+	{name: "a signal rewritten to a stop signal starts no clock", file: "shim/pid1/forward.go", old: "o.StopSignals.Has(sig) || o.StopSignals.Has(received)", new: "o.StopSignals.Has(received)"},
+	{name: "a second stop signal starts the clock again", file: "shim/pid1/forward.go", old: "l.orders.StopTimeout > 0 && !l.stopping.running", new: "l.orders.StopTimeout > 0"},
+	{name: "without --stop-timeout the program is killed at once", file: "shim/pid1/forward.go", old: "l.orders.StopTimeout > 0 && ", new: ""},
+	{name: "-g does not reach a program that has left its group", file: "shim/pid1/forward.go", old: "if errno != unix.ESRCH && l.inGroup() {", new: "if true {", hangs: true},
+	{name: "a signal rewritten to 0 is sent", file: "shim/pid1/forward.go", old: "if sig == 0 {", new: "if false {"},
+	{name: "a forwarded signal is forgotten", file: "shim/pid1/forward.go", old: "l.sent |= bit(sig)", new: ""},
+	{name: "a resize that failed is not tried again", file: "shim/pid1/resize.go", old: "if l.orders.Again || e.Status != 0 {", new: "if false {"},
+	{name: "the pauses before a retry do not grow", file: "shim/pid1/resize.go", old: "min(2*l.pause, longestRetry)", new: "min(l.pause, longestRetry)"},
+	{name: "a process can pretend that the limits have changed", file: "shim/pid1/resize.go", old: "l.host != nil || l.info.code > 0", new: "true || l.host != nil", run: "TestChangesLimits"},
+	{name: "TRAP is forwarded", file: "shim/pid1/signal.go", old: "1<<(unix.SIGTRAP-1) | ", new: ""},
+	{name: "SYS is forwarded", file: "shim/pid1/signal.go", old: " |\n\t\t1<<(unix.SIGFPE-1) | 1<<(unix.SIGSEGV-1) | 1<<(unix.SIGSYS-1)", new: " |\n\t\t1<<(unix.SIGFPE-1) | 1<<(unix.SIGSEGV-1)"},
+	{name: "33 is forwarded", file: "shim/pid1/signal.go", old: "1<<(changed-1) | ", new: ""},
+	{name: "TTIN cannot be rewritten", file: "shim/pid1/signal.go", old: "notForwarded &^ terminalUse", new: "notForwarded"},
+	{name: "two stop signals share a slot", file: "shim/pid1/prepare.go", old: "\tcase unix.SIGINT:\n\t\treturn 1", new: "\tcase unix.SIGINT:\n\t\treturn 2"},
+	{name: "EACCES of one directory of PATH is forgotten", file: "shim/pid1/spawn.go", old: "denied = true", new: "denied = false"},
+	{name: "the first file that is missing ends the search", file: "shim/pid1/spawn.go", old: "case unix.ENOENT, unix.ENOTDIR,", new: "case unix.ENOTDIR,"},
+	{name: "no script without #! starts", file: "shim/pid1/spawn.go", old: "if errno != unix.ENOEXEC {", new: "if true {"},
 	{name: "text that does not fit is not cut", file: "shim/pid1/orders.go", old: "func (f *Fixed) Set(s string) { f.size = uint32(copy(f.text[:], s)) }", new: "func (f *Fixed) Set(s string) { copy(f.text[:], s); f.size = uint32(len(s)) }"},
+	{name: "seconds lose a digit", file: "shim/pid1/line.go", old: "p.digits(rest, 3)", new: "p.digits(rest, 2)"},
+	{name: "a cut log line has no end", file: "shim/pid1/line.go", old: "p.text[(p.n-1)&(len(p.text)-1)] != '\\n'", new: "false"},
+
+	// PID 1, in a whole life.
+	{name: "a stop signal that was taken is not queued again", file: "shim/pid1/prepare.go", old: "if info := &taken[i]; info.signo != 0 {", new: "if info := &taken[i]; false && info != nil {", run: "TestStopSignalEndsTheRetry", native: true, hangs: true},
+	{name: "the helper is not told of a stop signal", file: "shim/pid1/prepare.go", old: "l.orders.hurry = 1", new: "", run: "TestStopSignalEndsTheRetry", native: true},
+	{name: "a helper that hangs is waited for", file: "shim/pid1/prepare.go", old: "if left.over() {", new: "if false {", run: "TestAHelperThatHangs", native: true, hangs: true},
+	{name: "drain does not ask before it kills", file: "shim/pid1/drain.go", old: "l.signalRest(unix.SIGTERM)", new: "", run: "TestDrain", native: true},
+	{name: "the terminal is not reclaimed", file: "shim/pid1/loop.go", old: "\tl.reclaimTerminal()\n", new: "", run: "TestScriptReadsAfterTheInit", native: true},
 }

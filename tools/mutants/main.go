@@ -135,8 +135,14 @@ func (m mutant) test() []string {
 	if m.run != "" {
 		args = append(args, "-run", m.run)
 	}
+	if m.native {
+		return append(args, initTests)
+	}
 	return append(args, "./"+filepath.Dir(m.file))
 }
+
+// initTests are the tests in test/init, of the whole binary.
+const initTests = "./init"
 
 // try makes the mistake, runs the tests, and undoes the mistake.
 func (m mutant) try(root string, args []string) (got result, out string, err error) {
@@ -169,6 +175,14 @@ func test(root string, args []string) (result, string) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "CGSHIM_MUST_RUN=1")
+	if args[len(args)-1] == initTests {
+		bin := filepath.Join(root, "bin/cgshim")
+		if out, err := exec.CommandContext(ctx, "make", "-s", "-C", root, "build", "OUT="+bin).CombinedOutput(); err != nil {
+			return broken, string(out)
+		}
+		cmd.Dir = filepath.Join(root, "test")
+		cmd.Env = append(cmd.Env, "CGSHIM_BIN="+bin)
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	group := func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.Cancel, cmd.WaitDelay = group, 10*time.Second
